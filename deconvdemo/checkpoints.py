@@ -100,7 +100,11 @@ def _parsed(text: str, kind: str, name: str, file: str) -> Any:
     expected = _KINDS[kind.split("[")[0]]
     if not isinstance(value, expected) or isinstance(value, bool):
         raise CheckpointError(f"{file} has a header whose {name!r} is {text[:40]!r}, not a JSON {kind}")
-    if kind == "dict[str, float]" and not all(isinstance(number, int | float) for number in value.values()):
+    if (
+        isinstance(value, dict)
+        and kind == "dict[str, float]"
+        and not all(isinstance(number, int | float) for number in value.values())
+    ):
         raise CheckpointError(f"{file} has a header whose {name!r} holds something that is not a number")
     return value
 
@@ -135,8 +139,8 @@ def save_checkpoint(
 ) -> str:
     """Writes the file whole or not at all; returns its sha256. The same content gives the same bytes.
 
-    Floating-point tensors are stored as `dtype` (None: as they are). Raises CheckpointError for tensors that are
-    not finite or do not fit the network, so that a file which would be refused is never written.
+    Floating-point tensors are stored as `dtype` (None: as they are). Raises CheckpointError for tensors that
+    are not finite or do not fit the network, so that a file which would be refused is never written.
     """
     path = Path(path)
     stored = {}
@@ -158,7 +162,8 @@ def load_checkpoint(
     `sha256` is what `says` (an index, or the Hub) promises of the file; `source` is where it came from, by
     default its path. Raises CheckpointError, a sentence that names the file, for anything wrong with it.
     """
-    file, data = str(path), _read(Path(path))
+    # a path in the Hub's cache tells a person nothing
+    file, data = source if source and "://" in source else str(path), _read(Path(path))
     for magic, explanation in _NOT_WEIGHTS:
         if data.startswith(magic):
             raise CheckpointError(f"{file} {explanation}")

@@ -6,6 +6,7 @@ runs of deconvdemo never need it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -127,14 +128,17 @@ def _reason(error: Exception, ref: HubRef) -> str:
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return "the Hub does not accept the HF_TOKEN" if status == 401 else f"the Hub answered {status}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        return f"the Hub's cache on this disk cannot be written: {error.strerror}"
     text = str(error).strip().splitlines()
     return f"Hub unreachable: {text[0][:120] if text else type(error).__name__}"
 
 
 def _damage(path: Path, sha256: str) -> str:
     """How the file differs from what was promised of it; "" if it does not, or if nothing is promised."""
-    # the cache names a blob by its etag: the sha256 of a large file, git's hash of a small one
-    etag, data = path.resolve().name, path.read_bytes()
+    # the cache names a blob by its etag: the sha256 of a large file, git's hash of a small one. One link
+    # leads to it (it may be a link itself, into a store with other names), or none where links do not exist
+    etag, data = path.readlink().name if path.is_symlink() else "", path.read_bytes()
     if _COMMIT.fullmatch(etag):
         found = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         return "" if found == etag else f"has git hash {found[:12]}…, but the Hub says {etag[:12]}…"
@@ -148,6 +152,9 @@ def _damage(path: Path, sha256: str) -> str:
 
 
 def _drop(path: Path) -> None:
-    """Takes a damaged file out of the cache: the content and the name that leads to it."""
-    path.resolve().unlink(missing_ok=True)
+    """Takes a damaged file out of the cache: the content and every link that leads to it."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink()
+        path = target
     path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """Which weights serve each name, where they come from, and why: bundled, a file or folder, the Hub.
 
-`--weights` is an order: what it names serves, from the Hub or its cache, or there is an error. A repository in
-the settings is a wish: the bundled weights serve at once, the repository's when they are fetched and verified,
-and `status` says which serve and why.
+`--weights` is an order: what it names serves, from the Hub or its cache, or there is an error. A repository
+in the settings is a wish: the bundled weights serve at once, the repository's when they are fetched and
+verified, and `status` says which serve and why.
 """
 
 from __future__ import annotations

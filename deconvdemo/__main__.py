@@ -1,0 +1,5 @@
+import sys
+
+from deconvdemo.cli import main
+
+sys.exit(main())

@@ -1,0 +1,61 @@
+"""Antialiased bicubic resizing as MATLAB's `imresize` defines it, which super-resolution is judged by.
+
+Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 1981, with a = -1/2. When shrinking,
+the kernel is stretched by the scale, so that what the smaller grid cannot carry is averaged away, not aliased.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def cubic(x: np.ndarray) -> np.ndarray:
+    """Keys' kernel at distances `x`, in pixels: 1 at 0, 0 at ±1, and 0 from ±2 on."""
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
+@lru_cache(maxsize=256)
+def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the `round(length * scale)` results: the pixels it reads and their weights, both (results, taps)."""
+    stretch = min(scale, 1.0)
+    radius = 2 / stretch
+    results = max(1, round(length * scale))
+    centre = (np.arange(results) + 0.5) / scale - 0.5
+    first = np.floor(centre - radius)
+    index = first[:, None] + np.arange(int(np.ceil(2 * radius)) + 2)
+    weight = stretch * cubic(stretch * (centre[:, None] - index))
+    weight /= weight.sum(axis=1, keepdims=True)
+    used = np.any(weight != 0, axis=0)
+    # mirror at the border, the edge pixel included, as MATLAB does; the second modulo serves images of a few pixels
+    mirrored = np.concatenate([np.arange(length), np.arange(length)[::-1]])
+    return mirrored[np.mod(index[:, used].astype(np.int64), 2 * length)], weight[:, used]
+
+
+def _resize_axis(images: Tensor, scale: float, axis: int) -> Tensor:
+    index, weight = _taps(images.shape[axis], scale)
+    shape = [1] * images.dim()
+    shape[axis] = -1
+    out: Tensor | None = None
+    # tap by tap: the order of additions is the same for a tile as for the whole image, so both round alike
+    for tap in range(index.shape[1]):
+        where = torch.from_numpy(index[:, tap]).to(images.device)
+        share = torch.from_numpy(weight[:, tap]).to(images.device, images.dtype).view(shape)
+        term = images.index_select(axis, where) * share
+        out = term if out is None else out.add_(term)
+    assert out is not None
+    return out
+
+
+def resize(images: Tensor, scale: float) -> Tensor:
+    """(N, C, H, W) → (N, C, round(H·scale), round(W·scale)), at least 1×1, of the same dtype and not clipped.
+
+    `scale` 2 doubles each side, 1/2 halves it (antialiased).
+    """
+    return _resize_axis(_resize_axis(images, scale, 2), scale, 3)

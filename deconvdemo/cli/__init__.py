@@ -1,0 +1,67 @@
+"""The command line: what `deconvdemo` and `python -m deconvdemo` do.
+
+Each verb is a module's pair of functions: one adds its options, one runs it and returns the exit status. What a verb
+needs (torch, Gradio, datasets) is imported when it runs, so that `deconvdemo --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from deconvdemo import __version__
+from deconvdemo.cli import feedback, learn, restore, serve, weights
+from deconvdemo.errors import ControlError, DeconvdemoError
+from deconvdemo.settings import Settings
+
+DONE, FAILED, WRONG_CALL = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        # one line, as every other error: argparse would print the whole usage first
+        self.exit(WRONG_CALL, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, from the tasks' tables and the verbs' modules."""
+    top = _Parser(prog="deconvdemo", description="Image restoration with deconvolution networks.")
+    top.add_argument("--version", action="version", version=f"deconvdemo {__version__}")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    for module in (serve, restore, learn, feedback, weights):
+        module.add_verbs(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. 0: done. 1: something failed. 2: the call is wrong. Errors are one line of stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        options = parser().parse_args([argument for argument in arguments if argument != "--debug"])
+        return options.run(options, Settings.from_environment())
+    except SystemExit as leaving:  # argparse's, for --help and wrong calls
+        return leaving.code if isinstance(leaving.code, int) else WRONG_CALL
+    except ControlError as error:
+        return _failed(error, WRONG_CALL, debug)
+    except DeconvdemoError as error:
+        return _failed(error, FAILED, debug)
+    except KeyboardInterrupt:
+        print("deconvdemo: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence, not a traceback
+        sentence = f"unexpected {type(error).__name__}: {error} (run again with --debug, and report it)"
+        return _failed(error, FAILED, debug, sentence)
+
+
+def _failed(error: Exception, status: int, debug: bool, sentence: str = "") -> int:
+    if debug:
+        raise error
+    print(f"deconvdemo: {' '.join((sentence or str(error)).split())}", file=sys.stderr)
+    return status

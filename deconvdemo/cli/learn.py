@@ -1,0 +1,151 @@
+"""`evaluate` and `train`: how good the networks are, and making better ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.errors import ControlError
+from deconvdemo.settings import Settings
+from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.upscale import SCALES
+
+
+def add_verbs(verbs) -> None:
+    summary = "Measure a network, or a classical method, on a folder of images."
+    verb = verbs.add_parser("evaluate", help=summary, description=summary)
+    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
+    verb.add_argument(
+        "--images", type=Path, required=True, metavar="DIR",
+        help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise",
+    )  # fmt: skip
+    verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
+    verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
+    verb.add_argument(
+        "--method", action="append", metavar="network|classical:NAME",
+        help="what to measure; may be repeated (default: the network and the quick classical methods)",
+    )  # fmt: skip
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    add_engine_options(verb)
+    verb.set_defaults(run=_evaluate)
+
+    summary = "Train a network on folders of photographs."
+    verb = verbs.add_parser("train", help=summary, description=summary)
+    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
+    verb.add_argument(
+        "--images", type=Path, nargs="+", required=True, metavar="DIR", help="folders of clean photographs"
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
+    verb.add_argument("--scale", type=int, choices=SCALES, default=2, help="upscale: which scale (default: 2)")
+    verb.add_argument(
+        "--minutes", type=float, help="how long to train, earlier runs counted in (default: the recipe's)"
+    )
+    verb.add_argument("--steps", type=int, help="how many steps to train, instead of minutes")
+    verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
+    verb.add_argument("--start-from", type=Path, metavar="FILE", help="begin with the weights of this checkpoint")
+    verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on at every checkpoint")
+    verb.add_argument("--data", action="append", metavar="TEXT", help="a source and its licence, for the header")
+    verb.add_argument("--rate", type=float, help="learning rate (default: the recipe's)")
+    verb.add_argument("--batch", type=int, help="patches a step (default: the recipe's)")
+    verb.add_argument("--patch", type=int, help="side of a patch of the network's input (default: the recipe's)")
+    verb.add_argument("--loss", choices=("l1", "mse"), help="(default: the recipe's)")
+    verb.add_argument("--seed", type=int, help="(default: 0)")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    verb.add_argument("--precision", default="auto", help="auto, fp32 or bf16")
+    verb.set_defaults(run=_train)
+
+
+def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.training import evaluate
+
+    found = evaluate.cases(
+        options.task,
+        options.images,
+        _numbers("sigma", options.sigma, float),
+        _numbers("scale", options.scale, int),
+    )
+    scores = []
+    for method in options.method or ["network", *QUICK[options.task]]:
+        kind, _, name = method.partition(":")
+        if method == "network":
+            restore = evaluate.network_method(options.task, restorer(options, settings))
+        elif kind == "classical":
+            restore = evaluate.classical_method(options.task, name)
+        else:
+            raise ControlError(f"method {method!r} is not known: give network or classical:NAME")
+        scores += evaluate.evaluate(name or method, restore, found)
+    if options.json:
+        print(json.dumps([vars(score) for score in scores], indent=2))
+    else:
+        _print_table(scores)
+    return 0
+
+
+# biharmonic takes minutes and scikit-image: it is measured when it is asked for
+QUICK = {
+    "denoise": ["classical:nothing", "classical:nlm"],
+    "upscale": ["classical:bicubic", "classical:lanczos"],
+    "inpaint": ["classical:telea", "classical:navier-stokes"],
+}
+
+
+def _print_table(scores) -> None:
+    columns = list(scores[0].measured)
+    print(f"{'setting':<12}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}")
+    for score in sorted(scores, key=lambda score: [row.setting for row in scores].index(score.setting)):
+        values = "".join(
+            f"{score.measured[name]:>15.4f}" if "SSIM" in name else f"{score.measured[name]:>15.2f}" for name in columns
+        )
+        print(f"{score.setting:<12}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}")
+
+
+def _numbers(name: str, text: str, kind):
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise ControlError(f"--{name} is {text!r}, but it takes numbers with commas between them") from None
+
+
+def _train(options: argparse.Namespace, settings: Settings) -> int:
+    from dataclasses import replace
+
+    from deconvdemo.engine.device import choose
+    from deconvdemo.training.corpus import Corpus
+    from deconvdemo.training.fit import Budget, fit
+    from deconvdemo.training.recipes import RECIPES
+
+    name = options.task if options.task != "upscale" else f"upscale-x{options.scale}"
+    changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "loss", "seed")}
+    recipe = replace(RECIPES[name], **{key: value for key, value in changed.items() if value is not None})
+    minutes = options.minutes if options.minutes is not None else recipe.minutes
+    budget = Budget(steps=options.steps) if options.steps else Budget(minutes=minutes)
+    compute = choose(options.device, options.precision)
+    if options.out.suffix != ".safetensors":
+        raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")
+    say = lambda text: print(text, file=sys.stderr)
+    corpus = Corpus.open(options.images, settings.data_dir / "corpus", say)
+    say(f"{len(corpus)} images, {corpus.megapixels:.1f} MP; {recipe.name} on {compute.device} {compute.precision}")
+    fit(
+        recipe,
+        corpus,
+        options.out,
+        budget,
+        data=options.data or [f"{folder.name} (see the person who trained this)" for folder in options.images],
+        resume=options.resume,
+        start_from=options.start_from,
+        device=compute.device,
+        bf16=compute.precision == "bf16",
+        measure=_measure(options, recipe, compute) if options.dev else None,
+        say=say,
+    )
+    return 0
+
+
+def _measure(options: argparse.Namespace, recipe, compute):
+    """What to measure at every checkpoint: the network under training on the --dev images, as `evaluate` would."""
+    from deconvdemo.training.measure import measured
+
+    return lambda network: measured(network, recipe, options.dev, compute)

@@ -1,0 +1,29 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+
+from deconvdemo.settings import Settings
+
+
+def add_engine_options(verb: argparse.ArgumentParser) -> None:
+    """Which weights, and what they run on."""
+    group = verb.add_argument_group("weights and machine")
+    group.add_argument("--weights", metavar="PATH|hf://OWNER/REPO[@REVISION][/FILE]", help="default: the bundled ones")
+    group.add_argument("--device", help="auto, cpu, cuda or mps (default: auto)")
+    group.add_argument("--precision", help="auto, fp32, bf16 or fp16 (default: what is fastest here)")
+    group.add_argument("--tile", default="auto", metavar="auto|N", help="side of a tile in pixels (default: auto)")
+
+
+def restorer(options: argparse.Namespace, settings: Settings):
+    """The Restorer that these options and settings describe."""
+    from deconvdemo.engine.restorer import Restorer
+
+    return Restorer.load(
+        options.weights,
+        device=options.device or settings.device,
+        precision=options.precision or settings.precision,
+        tile=options.tile,
+        max_pixels=settings.max_pixels,
+    )

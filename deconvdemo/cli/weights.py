@@ -1,0 +1,52 @@
+"""`weights`: which weights there are, and fetching others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from deconvdemo.settings import Settings
+
+
+def add_verbs(verbs) -> None:
+    summary = "List the weights that serve, or fetch others from the Hub."
+    verb = verbs.add_parser("weights", help=summary, description=summary)
+    actions = verb.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the weights that serve", description="Lists the weights that serve.")
+    listing.add_argument("--weights", metavar="PATH|hf://…", help="list these instead of the bundled ones")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+    pulling = actions.add_parser("pull", help="fetch weights", description="Fetches and verifies weights from the Hub.")
+    pulling.add_argument("spec", metavar="hf://OWNER/REPO[@REVISION][/FILE]")
+    pulling.add_argument("--json", action="store_true", help="print JSON")
+    pulling.set_defaults(run=_pull)
+
+
+def _list(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.weights import Weights
+
+    rows = Weights(spec=options.weights).list()
+    _print(rows, options.json)
+    return 1 if any(row.problem for row in rows) else 0
+
+
+def _pull(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.weights import pull
+
+    _print(pull(options.spec), options.json)
+    return 0
+
+
+def _print(rows, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([{**vars(row), "measured": dict(row.measured)} for row in rows], indent=2))
+        return
+    for row in rows:
+        if row.problem:
+            print(f"{row.name}: {row.problem}")
+            continue
+        note = f" ({row.note})" if row.note else ""
+        print(f"{row.name}: {row.source}{note}, sha256 {row.sha256[:12]}, {row.size / 1e6:.1f} MB")
+        print(f"  {row.file}")
+        for what, value in row.measured.items():
+            print(f"  {what}: {value:.2f}")

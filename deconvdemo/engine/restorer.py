@@ -1,0 +1,242 @@
+"""The Restorer: a photo and controls in, a restored photo and an account of how it was made out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from deconvdemo.checkpoints import Checkpoint
+from deconvdemo.engine import device as devices
+from deconvdemo.engine.tiles import Tile, plan
+from deconvdemo.engine.work import Work
+from deconvdemo.engine.worker import compute
+from deconvdemo.errors import ControlError, DeviceError, PhotoError
+from deconvdemo.photo import Photo, open_mask
+from deconvdemo.tasks import TASKS
+from deconvdemo.weights import Weights
+
+LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
+SMALLEST_TILE = 32
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` tiles are computed; `seconds_left` is None until the first is."""
+
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What came out, what went in, and how: everything that a person, a file or a flag needs to know of it."""
+
+    photo: Photo
+    observed: Photo
+    mask: np.ndarray | None
+    task: str
+    controls: dict[str, Any]
+    checkpoint: dict[str, str]  # name, sha256 and source of the weights
+    seconds: float
+    tiles: int
+    device: str
+    precision: str
+    notes: tuple[str, ...] = ()
+    restoration_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def image(self) -> Image.Image:
+        """The restored photo as an 8-bit Pillow image."""
+        return self.photo.image()
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the restored photo, in the format of the suffix, with the profile, EXIF and depth that came in."""
+        return self.photo.save(path)
+
+    def summary(self) -> str:
+        """How it was made, as one line for a person."""
+        settled = "".join(f"{name} {value:g}, " for name, value in self.controls.items())
+        tiles = "1 tile" if self.tiles == 1 else f"{self.tiles} tiles"
+        return (
+            f"{self.photo.width}×{self.photo.height}, {settled}{self.seconds:.1f} s, {tiles}, "
+            f"{self.device} {self.precision}, {self.checkpoint['name']} {self.checkpoint['sha256'][:8]} "
+            f"({self.checkpoint['source']})"
+        )
+
+    def report(self) -> dict[str, Any]:
+        """How it was made, as JSON-able values."""
+        return {
+            "restoration_id": self.restoration_id,
+            "task": self.task,
+            **self.controls,
+            "width": self.photo.width,
+            "height": self.photo.height,
+            "seconds": round(self.seconds, 3),
+            "tiles": self.tiles,
+            "device": self.device,
+            "precision": self.precision,
+            "checkpoint": self.checkpoint,
+            "notes": list(self.notes),
+        }
+
+
+class Restorer:
+    """Restores photos with the weights it was given. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        compute_on: devices.Compute,
+        tile: str | int = "auto",
+        max_pixels: int | None = None,
+    ):
+        self.weights = weights
+        self.compute_on = compute_on
+        self.tile = _checked_tile(tile)
+        self.max_pixels = max_pixels
+        self._serving: dict[str, tuple[Checkpoint, nn.Module]] = {}
+        self._loading = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path | Weights | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+        max_pixels: int | None = None,
+    ) -> Restorer:
+        """Bundled weights, or those of a file, a folder or `hf://owner/repo[@revision][/file]`.
+
+        `tile` is a side in pixels of the observed photo, or "auto"; photos and results of more than `max_pixels` are
+        refused. Raises CheckpointError, DeviceError, ControlError.
+        """
+        if not isinstance(weights, Weights):
+            weights = Weights(spec=None if weights is None else str(weights))
+        return cls(weights, devices.choose(device, precision), tile, max_pixels)
+
+    def swap(self, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Serves these from the next restoration on; those under way end with the weights they began with."""
+        built = {name: (checkpoint, self._network(checkpoint)) for name, checkpoint in checkpoints.items()}
+        with self._loading:
+            self._serving = {**self._serving, **built}
+
+    def restore(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Restoration:
+        """Restores a photo: a path, bytes, a Pillow image, or a uint8, uint16 or float array (H, W, C).
+
+        `controls` are the task's (`TASKS[task].controls`): sigma in 8-bit grey levels, scale, strength in [0, 1], …
+        Raises PhotoError and ControlError before any work starts, and DeviceError where this machine cannot do it.
+
+        >>> Restorer.load().restore("upscale", "cat.png", scale=2).save("cat-large.png")  # doctest: +SKIP
+        """
+        *_, restoration = self.steps(task, photo, mask, **controls)
+        assert isinstance(restoration, Restoration)
+        return restoration
+
+    def steps(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Iterator[Progress | Restoration]:
+        """As `restore`, yielding Progress before the first and after each tile, and the Restoration last.
+
+        Closing the iterator stops the work at the next tile.
+        """
+        work = self._prepared(task, photo, mask, controls)
+        height, width = work.photo.height, work.photo.width
+        size = (LARGEST_TILE // work.scale) if self.tile == "auto" else int(self.tile)
+
+        def tiles(area: Tile | None = None) -> list[Tile]:
+            return plan(height, width, size, work.network.radius, work.network.stride, area)
+
+        started, done, waiting = time.monotonic(), 0, tiles()
+        yield Progress(0, len(waiting))
+        while waiting:
+            tile = waiting.pop(0)
+            try:
+                compute(lambda tile=tile: work.run(tile))
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                size = _halved(tile, error)
+                waiting = tiles(tile) + waiting
+                work.note(f"memory ran short: went on with tiles of {size} pixels")
+                continue
+            done += 1
+            seconds_left = (time.monotonic() - started) / done * len(waiting)
+            yield Progress(done, done + len(waiting), seconds_left)
+        yield Restoration(
+            photo=work.photo.with_pixels(work.result),
+            observed=work.photo,
+            mask=work.mask,
+            task=task,
+            controls=dict(work.controls),
+            checkpoint={name: getattr(work.checkpoint, name) for name in ("name", "sha256", "source")},
+            seconds=time.monotonic() - started,
+            tiles=done,
+            device=self.compute_on.device,
+            precision=self.compute_on.precision,
+            notes=(*work.photo.notes, *work.notes),
+        )
+
+    def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
+        """Everything that can be refused is refused here, before work starts."""
+        if name not in TASKS:
+            raise ControlError(f"there is no task {name!r}: choose one of {', '.join(TASKS)}")
+        task = TASKS[name]
+        controls = task.checked(given)
+        photo = Photo.open(source, self.max_pixels)
+        scale = task.scale(controls)
+        result_pixels = photo.height * photo.width * scale**2
+        if self.max_pixels and result_pixels > self.max_pixels:
+            raise PhotoError(
+                f"×{scale} of {photo.width}×{photo.height} is {result_pixels / 1e6:.1f} MP, but at most "
+                f"{self.max_pixels / 1e6:g} MP are made here: choose a smaller scale or photo"
+            )
+        mask = None if mask_source is None else open_mask(mask_source, photo.height, photo.width)
+        weight = task.hole_weight(mask, controls)
+        controls = compute(lambda: task.settled(photo.pixels, controls))
+        checkpoint, network = self._served(task.weights(controls))
+        return Work(task, controls, photo, mask, weight, network, checkpoint, self.compute_on)
+
+    def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
+        with self._loading:
+            if name not in self._serving:
+                checkpoint = self.weights.load(name)
+                self._serving = {**self._serving, name: (checkpoint, self._network(checkpoint))}
+            return self._serving[name]
+
+    def _network(self, checkpoint: Checkpoint) -> nn.Module:
+        return checkpoint.network().to(self.compute_on.device, memory_format=torch.channels_last)
+
+
+def _checked_tile(tile: str | int) -> str | int:
+    if tile == "auto":
+        return tile
+    try:
+        size = int(tile)
+    except ValueError:
+        size = 0
+    if size < SMALLEST_TILE:
+        raise ControlError(f"tile is {tile!r}, but it must be auto or a whole number of pixels from {SMALLEST_TILE} on")
+    return size
+
+
+def _halved(tile: Tile, error: BaseException) -> int:
+    """Half the side of a tile that did not fit into memory. Raises what is not about memory, or cannot be helped."""
+    text = str(error).lower()
+    if type(error) is RuntimeError and "memory" not in text and "alloc" not in text:
+        raise error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    side = max(tile.core_rows.stop - tile.core_rows.start, tile.core_columns.stop - tile.core_columns.start)
+    if side // 2 < SMALLEST_TILE:
+        raise DeviceError(
+            f"out of memory even with tiles of {side} pixels: close other programs or use a smaller photo"
+        ) from error
+    return side // 2

@@ -1,0 +1,96 @@
+"""One restoration under way: the photo, its result so far, and how one tile of it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deconvdemo.checkpoints import Checkpoint
+from deconvdemo.engine.device import Compute
+from deconvdemo.engine.tiles import Tile
+from deconvdemo.errors import DeviceError
+from deconvdemo.metrics import PEAK
+from deconvdemo.photo import Photo
+from deconvdemo.tasks import Task
+
+
+@dataclass
+class Work:
+    """`result` has the photo's dtype and is filled tile by tile: floats exist for one tile at a time."""
+
+    task: Task
+    controls: Mapping[str, Any]
+    photo: Photo
+    mask: np.ndarray | None
+    weight: np.ndarray | None  # (H, W) float32: the task's hole_weight
+    network: nn.Module
+    checkpoint: Checkpoint
+    compute_on: Compute
+    result: np.ndarray = field(init=False)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        height, width, channels = self.photo.pixels.shape
+        self.result = np.empty((height * self.scale, width * self.scale, channels), self.photo.pixels.dtype)
+
+    @property
+    def scale(self) -> int:
+        return self.task.scale(self.controls)
+
+    def note(self, text: str) -> None:
+        """Adds something the user should be told, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @torch.inference_mode()
+    def run(self, tile: Tile) -> None:
+        """Computes `tile` and puts its core into the result: plain + strength · weight · (estimate − plain)."""
+        window = (tile.window_rows, tile.window_columns)
+        core = (..., *tile.kept(self.scale))
+        observed = _tensor(self.photo.pixels[window])
+        weight = None if self.weight is None else _tensor(self.weight[window][..., None])
+        restored = self.task.plain(observed, self.controls)[core]
+        strength = self.controls["strength"] * (1 if weight is None else weight[core])
+        if np.any(np.asarray(strength)):
+            restored = restored + strength * (self._estimate(observed, weight)[core] - restored)
+        self.result[tile.placed(self.scale)] = _pixels(restored, self.result.dtype)
+
+    def _estimate(self, observed: Tensor, weight: Tensor | None) -> Tensor:
+        """The network's full result for one window, in the photo's own channels."""
+        holes = None if weight is None else (weight > 0).float()
+        inputs = self.task.inputs(observed.expand(-1, 3, -1, -1), holes, self.controls)
+        estimate = self._call(inputs, self.compute_on)
+        if not torch.isfinite(estimate).all():
+            self.note(f"{self.compute_on.precision} overflowed: some tiles were computed again in fp32")
+            estimate = self._call(inputs, self.compute_on.in_fp32())
+        if not torch.isfinite(estimate).all():
+            raise DeviceError(
+                f"{self.checkpoint.name} gave a result that is not finite, even in fp32: "
+                "use other weights or another photo"
+            )
+        return estimate if observed.shape[1] == 3 else estimate.mean(dim=1, keepdim=True)
+
+    def _call(self, inputs: Tensor, compute_on: Compute) -> Tensor:
+        inputs = inputs.to(compute_on.device).contiguous(memory_format=torch.channels_last)
+        with compute_on.autocast():
+            return self.network(inputs).float().cpu()
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, C) of any of Photo's dtypes → (1, C, H, W) float32 in [0, 1]."""
+    unit = torch.from_numpy(pixels.astype(np.float32)) / PEAK.get(pixels.dtype.name, 1.0)
+    return unit.permute(2, 0, 1)[None]
+
+
+def _pixels(image: Tensor, dtype: np.dtype) -> np.ndarray:
+    """(1, C, H, W) in [0, 1] → (H, W, C); integers are rounded and clipped, floats are left as they are."""
+    array = image[0].permute(1, 2, 0)
+    if dtype.name not in PEAK:
+        return array.numpy()
+    peak = PEAK[dtype.name]
+    return (array.clamp(0, 1) * peak).round().numpy().astype(dtype)

@@ -1,0 +1,13 @@
+"""The networks. A new one is one file here and one line in NETWORKS.
+
+Each is an `nn.Module` built from plain numbers (a checkpoint's header holds them) that pads, crops and adds its own
+shortcut inside `forward`, takes (N, C, H, W) in [0, 1] of any size, and says of itself: `scale`, `stride` (alignment of
+tiles) and `radius` (how far it sees), both in input pixels, `image_channels` and `side_channels`.
+"""
+
+from __future__ import annotations
+
+from deconvdemo.networks.deconv_sr import DeconvSR
+from deconvdemo.networks.deconv_unet import DeconvUNet
+
+NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR}

@@ -1,0 +1,63 @@
+"""The layers the networks share, and the reason for each of their numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def deconvolution(channels_in: int, channels_out: int, kernel: int, stride: int, bias: bool = False):
+    """A learned upsampling by `stride`: `ConvTranspose2d`, starting without a checkerboard.
+
+    The kernel must be a multiple of the stride, else outputs overlap unevenly and draw a checkerboard (Odena et al.
+    2016). It starts with one value for all positions that an input pixel paints, so that a flat field comes out
+    flat before training, too (Aitken et al. 2017 start sub-pixel convolutions so).
+    """
+    if kernel % stride or (kernel - stride) % 2:
+        raise ValueError(f"kernel {kernel} is not a multiple of stride {stride} that centres: a checkerboard")
+    layer = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, (kernel - stride) // 2, bias=bias)
+    taps = kernel // stride
+    with torch.no_grad():
+        coarse = torch.empty(channels_in, channels_out, taps, taps)
+        nn.init.normal_(coarse, std=(channels_in * taps * taps) ** -0.5)
+        layer.weight.copy_(coarse.repeat_interleave(stride, 2).repeat_interleave(stride, 3))
+    return layer
+
+
+class Halving(nn.Conv2d):
+    """A 2×2 convolution of stride 2 that rounds alike on images of every size, so that tiles equal the whole.
+
+    Computed as a 1×1 convolution of the 2×2 cells: in bf16, oneDNN's strided one sums in another order for some sizes.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__(channels_in, channels_out, 2, stride=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return functional.conv2d(cells, self.weight.reshape(self.out_channels, -1, 1, 1))
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))), 3×3, without biases (Lim et al. 2017's block, bias-free as in DRUNet)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        # a tenth of the usual start: the block begins near the identity, and a deep stack trains from the first step
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.relu(self.first(x)))
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeats the last row and column until both sides divide by `multiple` (reflection fails on tiny images)."""
+    height, width = images.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    if not (down or right):
+        return images
+    return functional.pad(images, (0, right, 0, down), mode="replicate")

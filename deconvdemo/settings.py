@@ -1,0 +1,76 @@
+"""What the outside may set, read from the environment once, by the doors (app.py, cli.py) alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from deconvdemo.errors import ControlError
+
+
+def _setting(default, variable: str, meaning: str):
+    return field(default=default, metadata={"variable": variable, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the app. `Settings.from_environment()` reads the variables named here; all are optional."""
+
+    host: str = _setting("127.0.0.1", "DECONVDEMO_HOST", "address the demo listens on")
+    port: int = _setting(7860, "DECONVDEMO_PORT", "port the demo listens on")
+    data_dir: Path = _setting(
+        Path("data"), "DECONVDEMO_DATA_DIR", "folder for feedback, recent results and training caches"
+    )
+    max_pixels: int = _setting(
+        50_000_000, "DECONVDEMO_MAX_PIXELS", "largest photo, and largest upscaled result, in pixels"
+    )
+    max_upload_mb: int = _setting(100, "DECONVDEMO_MAX_UPLOAD_MB", "largest uploaded file, in MB")
+    weights_repo: str = _setting(
+        "",
+        "DECONVDEMO_WEIGHTS_REPO",
+        "Hub model repo, `owner/repo[@revision]`, whose weights replace the bundled ones once fetched",
+    )
+    feedback_repo: str = _setting("", "DECONVDEMO_FEEDBACK_REPO", "Hub dataset repo that flags are published to")
+    database_url: str = _setting(
+        "", "DECONVDEMO_DATABASE_URL", "SQLAlchemy URL of the feedback rows; empty: SQLite in the data folder"
+    )
+    results_hours: float = _setting(
+        24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"
+    )
+    results_mb: int = _setting(2000, "DECONVDEMO_RESULTS_MB", "disk for recent results in MB; the oldest go first")
+    min_free_mb: int = _setting(
+        200,
+        "DECONVDEMO_MIN_FREE_MB",
+        "free disk, in MB, below which flags are refused rather than half written",
+    )
+    device: str = _setting("auto", "DECONVDEMO_DEVICE", "auto, cpu, cuda or mps")
+    precision: str = _setting("auto", "DECONVDEMO_PRECISION", "auto, fp32, bf16 or fp16")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Raises ControlError, naming the variable, for a value that is not of its setting's type."""
+        values = {}
+        for setting in fields(cls):
+            variable = setting.metadata["variable"]
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            kind = type(setting.default)
+            try:
+                values[setting.name] = kind(text)
+            except ValueError:
+                raise ControlError(
+                    f"{variable} is {text!r}, but it takes a value like {setting.default!r}: correct or unset it"
+                ) from None
+        return cls(**values)
+
+    @classmethod
+    def table(cls) -> str:
+        """The README's table of settings, in Markdown (a test compares the two)."""
+        rows = ["| variable | default | meaning |", "|---|---|---|"]
+        for setting in fields(cls):
+            shown = f"`{setting.default}`" if str(setting.default) else "–"
+            rows.append(f"| `{setting.metadata['variable']}` | {shown} | {setting.metadata['meaning']} |")
+        return "\n".join(rows)

@@ -1,0 +1,71 @@
+"""Inpainting: the pixels under a mask are lost; a conv encoder and deconv decoder continue what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deconvdemo.errors import PhotoError
+from deconvdemo.tasks.task import STRENGTH, Control, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Inpaint(Task):
+    name = "inpaint"
+    verb = "Fill in"
+    title = "Inpaint"
+    promise = "Paint over scratches, writing or a blemish, and the network fills in what could be there."
+    needs_mask = True
+    controls = (
+        Control(
+            "grow",
+            "Grow the mask",
+            "Pixels by which the painted area is widened: catches the soft edge of a scratch or of writing.",
+            default=0,
+            maximum=50,
+            step=1,
+        ),
+        Control(
+            "feather",
+            "Feather",
+            "Width in pixels of the soft seam outside the painted area: 0 leaves every unpainted pixel untouched.",
+            default=0,
+            maximum=50,
+            step=1,
+        ),
+        STRENGTH,
+    )
+
+    def hole_weight(self, mask: np.ndarray | None, controls: Mapping[str, Any]) -> np.ndarray:
+        if mask is None:
+            raise PhotoError("inpaint needs a mask: paint over what is to be filled in, or give a mask image")
+        if not mask.any():
+            raise PhotoError("the mask is empty: paint over (or mark in white) what is to be filled in")
+        if mask.all():
+            raise PhotoError("the mask covers the whole photo: leave some of it for the network to go by")
+        weight = (_grown(mask, controls["grow"]) if controls["grow"] else mask).astype(np.float32)
+        if controls["feather"]:
+            import cv2
+
+            outside = cv2.distanceTransform((weight == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            weight = np.clip(1 - outside / (controls["feather"] + 1), 0, 1).astype(np.float32)
+        return weight
+
+    def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
+        import torch
+
+        from deconvdemo.degradations import Holes
+
+        assert holes is not None
+        return torch.cat([Holes(holes)(observed), holes], dim=1)
+
+
+def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    import cv2
+
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.dilate(mask.astype(np.uint8), disc)

@@ -1,0 +1,36 @@
+"""Super-resolution: y is x, shrunk; the network paints the larger image with a learned deconvolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from deconvdemo.tasks.task import STRENGTH, Control, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCALES = (2, 3, 4)
+
+
+class Upscale(Task):
+    name = "upscale"
+    verb = "Upscale"
+    title = "Super-resolution"
+    promise = "Enlarges a photo two, three or four times with sharper edges than resizing gives."
+    controls = (
+        Control("scale", "Scale", "How many times longer each side becomes.", default=2, choices=SCALES),
+        STRENGTH,
+    )
+
+    def weights(self, controls: Mapping[str, Any]) -> str:
+        return f"{self.name}-x{controls['scale']}"
+
+    def scale(self, controls: Mapping[str, Any]) -> int:
+        return controls["scale"]
+
+    def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
+        """Bicubic: what the network's correction is added to."""
+        from deconvdemo.bicubic import resize
+
+        return resize(observed, controls["scale"])

@@ -1,0 +1,260 @@
+"""Photo: a decoded picture with what came with it (alpha, ICC profile, EXIF, bit depth), and back to a file.
+
+What came in goes out: 16-bit stays 16-bit, grey stays grey, transparency and colours are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from deconvdemo import photo_reading, photo_writing
+from deconvdemo.errors import PhotoError
+from deconvdemo.photo_writing import to_depth
+
+__all__ = ["Photo", "Source", "open_mask", "to_depth"]
+
+_LARGEST_FLOAT = 16.0  # noise may leave [0, 1]; values far outside are a 0…255 scale by mistake
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture as it is seen: its EXIF orientation is applied already (and its tag reset to 1).
+
+    `pixels` are (H, W, C) with C = 1 (grey) or 3 (RGB): uint8, uint16 (0…65535), or float32 in [0, 1], which
+    may exceed it. `alpha` is (H, W) of the same dtype. `format` is what came in, by Pillow's name; `lossless`
+    tells whether that file kept every bit. `notes` are what a person should be told, such as "animated GIF:
+    only its first frame is used".
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    format: str = "PNG"
+    lossless: bool = True
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype not in (np.uint8, np.uint16, np.float32):
+            raise PhotoError(
+                f"pixels are {dtype} of shape {shape}, but a photo has uint8, uint16 or float32 pixels "
+                "of shape (H, W, 1) or (H, W, 3): convert them"
+            )
+        if self.alpha is not None and (self.alpha.shape != shape[:2] or self.alpha.dtype != dtype):
+            raise PhotoError(
+                f"alpha is {self.alpha.dtype} of shape {self.alpha.shape} but the pixels are {dtype} of "
+                f"shape {shape}: give alpha the pixels' height, width and dtype"
+            )
+        if dtype == np.float32 and not np.isfinite(self.pixels).all():
+            raise PhotoError("pixels hold NaN or infinity, but a photo's are finite: look at what made them")
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def megapixels(self) -> float:
+        return self.width * self.height / 1e6
+
+    @property
+    def bit_depth(self) -> int:
+        """8, 16, or 32 (float)."""
+        return 8 * self.pixels.dtype.itemsize
+
+    @property
+    def is_grey(self) -> bool:
+        return self.pixels.shape[2] == 1
+
+    @classmethod
+    def open(cls, source: Source, max_pixels: int | None = None) -> Photo:
+        """A photo from a path, a file's bytes, a Pillow image or an array: (H, W) or (H, W, 1…4), alpha last.
+
+        A float array is in [0, 1]. Raises PhotoError for anything that cannot be taken; more pixels than
+        `max_pixels` are refused by the file's header, before it is decoded.
+        """
+        if isinstance(source, Photo):
+            photo_reading.refuse_if_too_large("the photo", source.width, source.height, max_pixels)
+            return source
+        if isinstance(source, np.ndarray):
+            photo = cls(**_fields_of_array(source))
+            photo_reading.refuse_if_too_large("the photo", photo.width, photo.height, max_pixels)
+        elif isinstance(source, Image.Image):
+            photo_reading.refuse_if_too_large("the photo", *source.size, max_pixels)
+            photo = cls(**photo_reading.read_pillow(source, "the photo"))
+        elif isinstance(source, bytes | bytearray | memoryview):
+            photo = cls(**photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels))
+        elif isinstance(source, str | os.PathLike):
+            photo = cls(**_fields_of_path(Path(source), max_pixels))
+        else:
+            raise PhotoError(
+                f"a photo is given as {type(source).__name__}: give a path, bytes, an array or a Pillow image"
+            )
+        if photo.pixels.dtype == np.float32 and np.abs(photo.pixels).max() > _LARGEST_FLOAT:
+            largest = np.abs(photo.pixels).max()
+            raise PhotoError(f"float pixels reach {largest:g}, but they are in [0, 1] here: rescale them")
+        return photo
+
+    def with_pixels(self, pixels: np.ndarray) -> Photo:
+        """The same photo with other pixels; alpha follows their depth, and their size if a whole multiple."""
+        height, width, channels = pixels.shape
+        alpha = self.alpha
+        if alpha is not None and alpha.shape != (height, width):
+            scale = height // self.height
+            if (height, width) != (scale * self.height, scale * self.width):
+                raise PhotoError(
+                    f"pixels are {width}×{height} but photo and alpha are {self.width}×{self.height}: "
+                    "give pixels of that size or of a whole multiple of it"
+                )
+            smooth = Image.fromarray(to_depth(alpha, np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+            alpha = to_depth(np.clip(np.asarray(smooth), 0, 1), alpha.dtype)
+        if alpha is not None:
+            alpha = to_depth(alpha, pixels.dtype)
+        icc = self.icc
+        if icc and channels != self.pixels.shape[2] and icc[16:20] != {1: b"GRAY", 3: b"RGB "}.get(channels):
+            icc = None  # a profile of grey levels says nothing about colours, and the other way round
+        return dataclasses.replace(self, pixels=pixels, alpha=alpha, icc=icc)
+
+    def image(self) -> Image.Image:
+        """An 8-bit view for showing: L, RGB, LA or RGBA, with its ICC profile in `info`."""
+        image = photo_writing.to_pillow(self.pixels, self.alpha)
+        if self.icc:
+            image.info["icc_profile"] = self.icc
+        return image
+
+    def download_format(self) -> str:
+        """The format that gives back what came in: PNG, JPEG, WEBP and TIFF stay, BMP and GIF become PNG.
+
+        HEIC becomes JPEG: it was lossy already, and a phone's photo should open everywhere, not grow tenfold.
+        A photo that its format cannot hold (transparency in JPEG, sides too long) becomes PNG.
+        """
+        form = {"HEIF": "JPEG"}.get(self.format, self.format)
+        too_long = max(self.height, self.width) > photo_writing.LONGEST_SIDE.get(form, 1 << 31)
+        if form not in photo_writing.SUFFIXES or too_long or (form == "JPEG" and self.alpha is not None):
+            return "PNG"
+        return form
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending for `download_format`, such as ".png"."""
+        return photo_writing.SUFFIXES[self.download_format()][0]
+
+    def encode(
+        self,
+        format: str | None = None,
+        quality: int = 95,
+        metadata: bool = True,
+        lossless: bool | None = None,
+    ) -> bytes:
+        """The bytes of a PNG, JPEG, WEBP or TIFF file; by default of `download_format`.
+
+        PNG and TIFF are lossless: 8-bit stays 8-bit, 16-bit stays 16-bit, and float is clipped to [0, 1] and
+        written as 16-bit. JPEG and WebP are 8-bit. JPEG has no transparency: the photo is laid on white.
+        `quality` (0…100) is for JPEG and lossy WebP. `lossless` is for WebP, which then takes its fastest
+        setting; None: lossless unless the photo came from a lossy file. `metadata=False` leaves the EXIF out
+        (place, time, camera) but keeps the ICC profile, without which the colours would be wrong. No XMP,
+        comment or text is ever written, and no EXIF over 64 KB into a JPEG, which cannot hold it.
+        """
+        return photo_writing.encode(
+            format or self.download_format(),
+            self.pixels,
+            self.alpha,
+            icc=self.icc,
+            exif=self.exif if metadata else None,
+            quality=quality,
+            lossless=self.lossless if lossless is None else lossless,
+        )
+
+    def save(self, path: str | Path, quality: int = 95) -> Path:
+        """Writes the file whole or not at all, in its suffix's format, EXIF included; returns its path."""
+        path = Path(path)
+        suffixes = {suffix: form for form, all_of_it in photo_writing.SUFFIXES.items() for suffix in all_of_it}
+        if (form := suffixes.get(path.suffix.lower())) is None:
+            raise PhotoError(f"{path} does not end in a format that is written: use one of {', '.join(suffixes)}")
+        if not path.parent.is_dir():
+            raise PhotoError(f"{path} cannot be written, there is no folder {path.parent}: create it first")
+        data = self.encode(form, quality=quality)
+        temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise PhotoError(
+                f"{path} cannot be written ({error.strerror}): free some space or choose another place"
+            ) from error
+        return path
+
+
+Source = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
+
+
+def open_mask(source: Source, height: int, width: int, max_pixels: int | None = None) -> np.ndarray:
+    """(H, W) bool of a photo's size, True where a hole is to be filled.
+
+    White (from half of the full range on) is a hole. If the mask has transparency, whatever is painted at all
+    is one: so do painting programs' layers look. A bool array is a mask already.
+    Raises PhotoError for a mask of another size.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == bool:
+        source = source.astype(np.uint8) * 255
+    mask = Photo.open(source, max_pixels)
+    if (mask.height, mask.width) != (height, width):
+        raise PhotoError(
+            f"mask is {mask.width}×{mask.height} but the photo is {width}×{height}: "
+            f"draw it on the photo, or resize it to {width}×{height}"
+        )
+    full = 1.0 if mask.pixels.dtype == np.float32 else np.iinfo(mask.pixels.dtype).max
+    if mask.alpha is not None and (mask.alpha < full).any():
+        return mask.alpha > 0
+    luma = [1.0] if mask.is_grey else [0.299, 0.587, 0.114]  # ITU-R BT.601
+    return mask.pixels @ np.array(luma, np.float32) >= full / 2
+
+
+def _fields_of_array(array: np.ndarray) -> dict:
+    samples = array.astype(np.float32) if array.dtype.kind == "f" else array
+    samples = samples[..., None] if samples.ndim == 2 else samples
+    if (
+        samples.ndim != 3
+        or samples.shape[2] not in (1, 2, 3, 4)
+        or samples.dtype not in (np.uint8, np.uint16, np.float32)
+    ):
+        raise PhotoError(
+            f"an array of {array.dtype} and shape {array.shape} is not a photo: "
+            "give uint8, uint16 or float in [0, 1], of shape (H, W) or (H, W, 1…4)"
+        )
+    if samples.shape[2] in (1, 3):
+        return {"pixels": samples}
+    return {"pixels": samples[..., :-1], "alpha": samples[..., -1]}
+
+
+def _fields_of_path(path: Path, max_pixels: int | None) -> dict:
+    try:
+        if path.is_dir():
+            raise PhotoError(f"{path} is a folder, but a photo is one file: name a file in it")
+        if path.exists() and not path.is_file():
+            raise PhotoError(f"{path} is not a regular file: name a photo's file")
+        with path.open("rb") as stream:
+            return photo_reading.read_file(stream, path.name, max_pixels)
+    except FileNotFoundError as error:
+        raise PhotoError(f"there is no file {path}: check its name") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{path} cannot be read ({reason}): check its name and permissions") from error

@@ -1,0 +1,31 @@
+"""Our own components: `gr.HTML` with its template, style and script kept in `ui/assets/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def asset(*names: str) -> str:
+    """The text of these files of `ui/assets/`, one after another."""
+    return "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in names)
+
+
+def staged(name: str, scripts: tuple[str, ...], empty: str, **kwargs: Any) -> gr.HTML:
+    """A component that shows photos on a stage: `name`.html, `name`.css, the stage's script and `scripts`.
+
+    The template takes nothing from the value, so Gradio never redraws what the script draws; the script reads
+    `props.value` when it starts and whenever `watch` says that the server changed it.
+    """
+    return gr.HTML(
+        html_template=asset(f"{name}.html"),
+        css_template=asset("stage.css", f"{name}.css"),
+        js_on_load=asset("stage.js", *scripts),
+        apply_default_css=False,
+        empty=empty,
+        **kwargs,
+    )

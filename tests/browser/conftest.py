@@ -1,0 +1,148 @@
+"""A real browser against the real pages. Without a browser these tests are skipped, loudly."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _launch(playwright: Playwright) -> Browser:
+    """The browser named by DECONVDEMO_CHROMIUM, else the system's, else Playwright's own."""
+    installed = filter(None, map(shutil.which, _NAMES))
+    path = os.environ.get("DECONVDEMO_CHROMIUM") or next(installed, None)
+    return playwright.chromium.launch(executable_path=path, args=_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            started = _launch(playwright)
+        except Error as error:
+            reason = str(error).strip().splitlines()[0]
+            pytest.skip(
+                "NO BROWSER, THE PAGES ARE NOT TESTED: install chromium, or `playwright install chromium`, "
+                f"or set DECONVDEMO_CHROMIUM to a Chromium ({reason})"
+            )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """`visitors(**look)`: one profile a look, so that Gradio's files are fetched once a session."""
+    contexts: dict[tuple, BrowserContext] = {}
+
+    def visitor(**look: Any) -> BrowserContext:
+        key = tuple(look.items())
+        if key not in contexts:
+            contexts[key] = browser.new_context(
+                viewport={"width": look["width"], "height": 900},
+                color_scheme="dark" if look["dark"] else "light",
+                has_touch=look["touch"],
+                device_scale_factor=look["scale"],
+            )
+        return contexts[key]
+
+    yield visitor
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.fixture
+def open_page(visitors: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """`open_page(url, width=1280, dark=False, touch=False)`; visitors of different names share no storage.
+
+    At the end no page may have logged or raised an error, or asked another host for anything.
+    """
+    pages: list[Page] = []
+    troubles: list[str] = []
+
+    def open_(
+        url: str,
+        width: int = 1280,
+        dark: bool = False,
+        touch: bool = False,
+        scale: float = 1,
+        visitor: str = "anyone",
+    ) -> Page:
+        page = visitors(width=width, dark=dark, touch=touch, scale=scale, visitor=visitor).new_page()
+        pages.append(page)
+        host = urlsplit(url).netloc
+        outside = lambda request: urlsplit(request.url).netloc not in (host, "")
+        page.on("request", lambda request: outside(request) and troubles.append(f"asked {request.url}"))
+        page.on("pageerror", lambda error: troubles.append(f"raised {error}"))
+        page.on("console", lambda line: line.type == "error" and troubles.append(f"logged {line.text}"))
+        page.goto(url)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not troubles
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page], request: pytest.FixtureRequest) -> Callable[[str], Page]:
+    """`page(url)`; `parametrize("page", [{"width": 390, "dark": True}], indirect=True)` says how it looks."""
+    return lambda url: open_page(url, **getattr(request, "param", {}))
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., str]]:
+    """`serve(blocks, files={"/photo.png": pixels})` launches on a free port and returns the address."""
+    served: list[gr.Blocks] = []
+
+    def serve_(blocks: gr.Blocks, files: dict[str, np.ndarray] | None = None) -> str:
+        pictures = {path: _png(pixels) for path, pixels in (files or {}).items()}
+
+        async def answer(request: Request) -> Response:
+            return Response(pictures[request.url.path], media_type="image/png")
+
+        routes = [Route(path, answer) for path in pictures]
+        _, url, _ = blocks.launch(
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            server_name="127.0.0.1",
+            app_kwargs={"routes": routes},
+        )
+        served.append(blocks)
+        return url
+
+    yield serve_
+    for blocks in served:
+        blocks.close(verbose=False)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "PNG", compress_level=1)
+    return png.getvalue()

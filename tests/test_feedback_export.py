@@ -1,0 +1,292 @@
+"""The exported folder is a dataset: `datasets` opens it, images are the stored bytes, no kill spoils it."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import socket
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from feedback_flags import NASTY_COMMENTS, flag_of, picture
+from PIL import Image
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback import export
+from deconvdemo.feedback.blobs import blob_name
+from deconvdemo.feedback.export import Limits, export_dataset
+from deconvdemo.feedback.records import IMAGES, REASONS
+from deconvdemo.feedback.store import FeedbackStore
+
+COLUMNS = [
+    "flag_id",
+    "created_at",
+    "task",
+    "observed",
+    "restored",
+    "mask",
+    "clean",
+    "region",
+    "reasons",
+    "comment",
+    "controls",
+    "checkpoint",
+    "app_version",
+    "consent",
+    "schema_version",
+]
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store", "PIL.Image"])
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A store with every kind of flag, read by the tests; those that write make their own."""
+    store = FeedbackStore(tmp_path_factory.mktemp("data"), min_free_mb=0)
+    images = {role: picture(role) for role in ("mask", "clean", "region")}
+    reasons = list(REASONS)
+    for number, comment in enumerate(NASTY_COMMENTS):
+        store.add(
+            flag_of(
+                number,
+                comment=comment,
+                reasons=(reasons[number],),
+                controls={"sigma": number, "word": "ñ"},
+                checkpoint={"name": "unet", "sha256": "ab" * 32, "source": "bundled"},
+                **(images if number % 2 else {}),
+            )
+        )
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FeedbackStore(tmp_path / "data", min_free_mb=0)
+    for number in range(7):
+        store.add(flag_of(number))
+    yield store
+    store.close()
+
+
+def opened(folder: Path, cache: Path, **options):
+    """The dataset as a reader opens it; a reader without a network, here."""
+    import datasets
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket.socket, "connect", lambda *_: pytest.fail("the network was asked"))
+        return datasets.load_dataset(
+            str(folder), "flags", split="train", **({} if options else {"cache_dir": str(cache)}), **options
+        )
+
+
+def raw(rows):
+    """With the images' bytes instead of pixels."""
+    import datasets
+
+    for role in IMAGES:
+        rows = rows.cast_column(role, datasets.Image(decode=False))
+    return list(rows)
+
+
+def ids_in(folder: Path) -> list[str]:
+    from pyarrow import parquet
+
+    files = sorted((folder / "data" / "flags").glob("*.parquet"))
+    return [row for file in files for row in parquet.read_table(file)["flag_id"].to_pylist()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_datasets_opens_it_with_images_and_the_designed_columns(filled, tmp_path):
+    import datasets
+
+    report = export_dataset(filled, tmp_path / "out")
+    rows = opened(tmp_path / "out", tmp_path / "cache")
+    assert rows.column_names == COLUMNS
+    assert all(isinstance(rows.features[role], datasets.Image) for role in IMAGES)
+    assert rows.features["created_at"] == datasets.Value("timestamp[us, tz=UTC]")
+    assert rows.features["reasons"] == datasets.List(datasets.Value("string"))
+    assert (report.rows, report.shards, report.damaged) == (len(rows), 1, ()) == (len(NASTY_COMMENTS), 1, ())
+    assert report.bytes == sum(file.stat().st_size for file in (tmp_path / "out/data/flags").iterdir())
+    assert rows[0]["observed"].size == (8, 8)
+
+
+def test_every_row_is_what_was_stored_in_order_also_streaming(filled, tmp_path):
+    export_dataset(filled, tmp_path / "out", Limits(rows_a_group=2, rows_a_shard=4))
+    loaded = raw(opened(tmp_path / "out", tmp_path / "cache"))
+    assert loaded == raw(opened(tmp_path / "out", tmp_path / "cache", streaming=True))
+    for row, flag in zip(loaded, filled.flags(), strict=True):
+        assert {role: row[role]["bytes"] for role in IMAGES if row[role]} == flag.images
+        assert row["observed"]["path"] == f"{flag.flag_id}-observed.png"
+        for column in (
+            "flag_id",
+            "created_at",
+            "task",
+            "comment",
+            "app_version",
+            "consent",
+            "schema_version",
+        ):
+            assert row[column] == getattr(flag, column), column
+        assert tuple(row["reasons"]) == flag.reasons
+        assert row["controls"] == f'{{"sigma":{flag.controls["sigma"]},"word":"ñ"}}'
+        assert row["checkpoint"] == f'{{"name":"unet","sha256":"{"ab" * 32}","source":"bundled"}}'
+
+
+def test_images_keep_sixteen_bits(tmp_path):
+    deep = BytesIO()
+    Image.new("I;16", (3, 3), 54_321).save(deep, "PNG")
+    store = FeedbackStore(tmp_path / "data", min_free_mb=0)
+    store.add(flag_of(1, observed=deep.getvalue()))
+    export_dataset(store, tmp_path / "out")
+    assert opened(tmp_path / "out", tmp_path / "cache")[0]["observed"].getpixel((1, 1)) == 54_321
+
+
+@pytest.mark.parametrize(
+    ("limits", "groups_of_shards"),
+    [
+        (Limits(), [[7]]),
+        (Limits(rows_a_group=3), [[3, 3, 1]]),
+        (Limits(rows_a_group=2, rows_a_shard=4), [[2, 2], [2, 1]]),
+        (Limits(bytes_a_group=1), [[1] * 7]),  # a row larger than the limit has a group to itself
+        (Limits(bytes_a_group=1, bytes_a_shard=1), [[1]] * 7),
+    ],
+)
+def test_pieces_are_bounded_by_rows_and_by_bytes_and_have_a_page_index(store, tmp_path, limits, groups_of_shards):
+    from pyarrow import parquet
+
+    report = export_dataset(store, tmp_path / "out", limits)
+    shards = [parquet.ParquetFile(file).metadata for file in sorted((tmp_path / "out/data/flags").iterdir())]
+    assert [[m.row_group(i).num_rows for i in range(m.num_row_groups)] for m in shards] == groups_of_shards
+    assert report.shards == len(groups_of_shards)
+    assert all(b'"_type": "Image"' in metadata.metadata[b"huggingface"] for metadata in shards)
+    columns = [shards[0].row_group(0).column(i) for i in range(shards[0].num_columns)]
+    assert all(column.has_offset_index for column in columns)
+
+
+def test_the_defaults_are_the_viewers():
+    assert Limits().rows_a_group <= 100
+
+
+def test_the_card_has_the_config_and_no_sizes_that_would_forbid_more_rows(filled, tmp_path):
+    from huggingface_hub import DatasetCard
+
+    export_dataset(filled, tmp_path / "out")
+    card = DatasetCard.load(tmp_path / "out" / "README.md")
+    (config,) = card.data.configs
+    assert config["config_name"] == "flags"
+    assert config["data_files"] == [{"split": "train", "path": "data/flags/*.parquet"}]
+    assert "dataset_info" not in card.content
+    assert card.data.license == "cc-by-4.0"
+    assert all(f"| `{column}` |" in card.text for column in COLUMNS)
+
+
+def test_the_same_flags_are_the_same_bytes(filled, tmp_path):
+    for name in ("one", "two"):
+        export_dataset(filled, tmp_path / name)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_exporting_again_replaces_and_leaves_other_files(store, tmp_path):
+    out = tmp_path / "out"
+    export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=1))
+    (out / "data" / "verdicts").mkdir()
+    (out / "data" / "verdicts" / "mine.parquet").write_text("mine")
+    (out / "notes.txt").write_text("mine")
+    store.add(flag_of(100))
+    export_dataset(store, out)
+    assert sorted(contents(out)) == [
+        "README.md",
+        "data/flags/flags-00000.parquet",
+        "data/verdicts/mine.parquet",
+        "notes.txt",
+    ]
+    assert ids_in(out) == list(store.flag_ids())
+
+
+def die_in_the_middle(data_dir: Path, out: Path) -> None:
+    store = FeedbackStore(data_dir, min_free_mb=0)
+    read, count = store.get, iter(range(100))
+
+    def get(flag_id):
+        if next(count) == 5:
+            assert any(out.glob(f"{export.PARTIAL}*/flags/*.parquet"))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(flag_id)
+
+    store.get = get  # type: ignore[method-assign]
+    export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=2))
+
+
+def test_a_killed_export_leaves_the_earlier_one_and_no_half_file(store, tmp_path):
+    out = tmp_path / "out"
+    export_dataset(store, out)
+    before = contents(out)
+    store.add(flag_of(100))
+    child = PROCESSES.Process(target=die_in_the_middle, args=(tmp_path / "data", out))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    partial = {name for name in contents(out) if name.startswith(export.PARTIAL)}
+    assert partial  # it was in the middle
+    assert {name: data for name, data in contents(out).items() if name not in partial} == before
+    export_dataset(store, out)
+    assert sorted(contents(out)) == ["README.md", "data/flags/flags-00000.parquet"]
+    assert ids_in(out) == list(store.flag_ids())
+
+
+def test_a_full_disk_leaves_the_earlier_export(store, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    export_dataset(store, out)
+    before = contents(out)
+    store.add(flag_of(100))
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export, "sync", full)
+    with pytest.raises(FeedbackError, match="No space left on device"):
+        export_dataset(store, out)
+    assert contents(out) == before
+
+
+def test_a_damaged_flag_is_named_and_the_others_are_exported(store, tmp_path):
+    ids = list(store.flag_ids())
+    name = blob_name(store.get(ids[3]).observed)
+    (store.folder / "blobs" / name[:2] / name).unlink()
+    report = export_dataset(store, tmp_path / "out")
+    assert ids_in(tmp_path / "out") == ids[:3] + ids[4:]
+    (said,) = report.damaged
+    assert ids[3] in said
+    assert "missing" in said
+
+
+def test_an_empty_store_is_one_clear_error_and_makes_no_folder(tmp_path):
+    with pytest.raises(FeedbackError, match="nothing to export: no flag has been saved"):
+        export_dataset(FeedbackStore(tmp_path / "data", min_free_mb=0), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/flags/flags-00000.parquet", "holiday.jpg"])
+def test_a_folder_with_something_else_in_it_is_refused_and_untouched(store, tmp_path, name):
+    (tmp_path / "out" / name).parent.mkdir(parents=True)
+    (tmp_path / "out" / name).write_text("mine")
+    before = contents(tmp_path / "out")
+    with pytest.raises(FeedbackError, match="has other files in it: choose an empty folder"):
+        export_dataset(store, tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_file_instead_of_a_folder_is_refused(store, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(FeedbackError, match="is a file"):
+        export_dataset(store, tmp_path / "out")
+    with pytest.raises(FeedbackError, match="cannot be written"):
+        export_dataset(store, tmp_path / "out" / "deeper")

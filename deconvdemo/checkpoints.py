@@ -169,9 +169,7 @@ def load_checkpoint(
             raise CheckpointError(f"{file} {explanation}")
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
-        raise CheckpointError(
-            f"{file} has sha256 {found[:12]}…, but {says} says {sha256[:12]}…: fetch it again"
-        )
+        raise CheckpointError(f"{file} has sha256 {found[:12]}…, but {says} says {sha256[:12]}…: fetch it again")
     header = Header.from_metadata(_metadata(data, file), file)
     try:
         tensors = safetensors.torch.load(data)
@@ -191,9 +189,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(
-            0o644
-        )  # the temporary file was the writer's alone; weights are for whoever serves them
+        temporary.chmod(0o644)  # the temporary file was the writer's alone; weights are for whoever serves them
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:
@@ -246,9 +242,7 @@ def _canonical(data: bytes) -> bytes:
 
 def _check(header: Header, tensors: Mapping[str, torch.Tensor], file: str) -> None:
     """Raises CheckpointError unless the tensors are those of the header's network and all finite."""
-    with torch.device(
-        "meta"
-    ):  # shapes without memory: a header cannot make us allocate what the file does not hold
+    with torch.device("meta"):  # shapes without memory: a header cannot make us allocate what the file does not hold
         expected = {name: tuple(tensor.shape) for name, tensor in _built(header, file).state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for what, names in (("lacks", expected.keys() - found), ("has the unknown", found.keys() - expected)):

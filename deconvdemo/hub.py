@@ -47,11 +47,7 @@ class HubRef:
 
     def __str__(self) -> str:
         revision = self.revision[:7] if _COMMIT.fullmatch(self.revision) else self.revision
-        return (
-            f"hf://{self.repo}"
-            + (f"@{revision}" if revision else "")
-            + (f"/{self.file}" if self.file else "")
-        )
+        return f"hf://{self.repo}" + (f"@{revision}" if revision else "") + (f"/{self.file}" if self.file else "")
 
 
 @dataclass(frozen=True)
@@ -122,9 +118,7 @@ def _reason(error: Exception, ref: HubRef) -> str:
     if isinstance(error, GatedRepoError):
         return f"{ref.repo} is gated: accept its conditions on the Hub, and set HF_TOKEN"
     if isinstance(error, RepositoryNotFoundError):
-        return (
-            f"the Hub has no model repository {ref.repo}, or it is private: check the name, or set HF_TOKEN"
-        )
+        return f"the Hub has no model repository {ref.repo}, or it is private: check the name, or set HF_TOKEN"
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return "the Hub does not accept the HF_TOKEN" if status == 401 else f"the Hub answered {status}"
@@ -144,11 +138,7 @@ def _damage(path: Path, sha256: str) -> str:
         return "" if found == etag else f"has git hash {found[:12]}…, but the Hub says {etag[:12]}…"
     promised = etag if _SHA256.fullmatch(etag) else sha256
     found = hashlib.sha256(data).hexdigest()
-    return (
-        ""
-        if not promised or found == promised
-        else f"has sha256 {found[:12]}…, but the Hub says {promised[:12]}…"
-    )
+    return "" if not promised or found == promised else f"has sha256 {found[:12]}…, but the Hub says {promised[:12]}…"
 
 
 def _drop(path: Path) -> None:

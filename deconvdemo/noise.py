@@ -7,7 +7,7 @@ import numpy as np
 from deconvdemo.metrics import GREY_LEVELS, as_unit
 
 PATCH = 8  # pixels a side
-MOST_PATCHES = 60_000
+MOST_PATCHES = 20_000
 
 
 def estimate_sigma(pixels: np.ndarray) -> float:
@@ -35,10 +35,10 @@ def estimate_sigma(pixels: np.ndarray) -> float:
 
 
 def _patches(pixels: np.ndarray) -> np.ndarray:
-    """At most about MOST_PATCHES patches spread evenly over the photo, flat: (patches, dimensions) float64."""
+    """At most MOST_PATCHES patches spread evenly over the photo, flat: (patches, dimensions) float64."""
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(0, 1))
     # an odd step: an even one would always meet the same phase of JPEG's and Bayer's grids
-    step = max(1, int(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES)))
+    step = int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES)))
     step += 1 - step % 2
     chosen = windows[::step, ::step]
     return as_unit(chosen.reshape(-1, PATCH * PATCH * pixels.shape[2]))

@@ -57,9 +57,8 @@ class Settings:
             text = environment.get(variable, "").strip()
             if not text:
                 continue
-            kind = type(setting.default)
             try:
-                values[setting.name] = kind(text)
+                values[setting.name] = type(setting.default)(text)  # type: ignore[misc]
             except ValueError:
                 raise ControlError(
                     f"{variable} is {text!r}, but it takes a value like {setting.default!r}: correct or unset it"

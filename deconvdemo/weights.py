@@ -252,9 +252,7 @@ class Weights:
         for source in self._sources():
             if name in source.names():
                 found = source.find(name)
-                return (
-                    replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
-                )
+                return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
         known = ", ".join(self.names()) or "nothing"
         raise CheckpointError(f"there are no weights for {name!r}, only for {known}")
 

@@ -42,9 +42,7 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
         entries = {name: Entry(**entry) for name, entry in weights.items()}
         good = all(
             isinstance(entry.file, str)
-            and re.fullmatch(
-                r"[\w.-]+\.safetensors", entry.file
-            )  # beside the index, never a path out of its folder
+            and re.fullmatch(r"[\w.-]+\.safetensors", entry.file)  # beside the index, never a path out of its folder
             and re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
             and (not entry.repo or HubRef.parse(entry.repo))
             for entry in entries.values()
@@ -54,9 +52,7 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
     except (ValueError, KeyError, TypeError, AttributeError, DeconvdemoError):
         good, version, entries = False, None, {}
     if good and version != INDEX_VERSION:
-        raise CheckpointError(
-            f"{label} is version {version}, but this deconvdemo reads {INDEX_VERSION}: update it"
-        )
+        raise CheckpointError(f"{label} is version {version}, but this deconvdemo reads {INDEX_VERSION}: update it")
     if not good:
         raise CheckpointError(
             f"{label} is not an index of weights: it should look like "

@@ -97,7 +97,7 @@ def _with_bar(label: str, steps: Iterator) -> Restoration:
 
 
 def _pairs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each photo and where its result goes. In a folder, results keep their photo's name and take its format's suffix."""
+    """Each photo and where its result goes. A target without a suffix gets that of the format that came in."""
     photos: list[tuple[Path, Path]] = []
     for given in inputs:
         if given.is_dir():

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,15 +154,17 @@ class Restorer:
         height, width = work.photo.height, work.photo.width
         size = (LARGEST_TILE // work.scale) if self.tile == "auto" else int(self.tile)
 
+        radius, stride = int(work.network.radius), int(work.network.stride)  # type: ignore[arg-type]
+
         def tiles(area: Tile | None = None) -> list[Tile]:
-            return plan(height, width, size, work.network.radius, work.network.stride, area)
+            return plan(height, width, size, radius, stride, area)
 
         started, done, waiting = time.monotonic(), 0, tiles()
         yield Progress(0, len(waiting))
         while waiting:
             tile = waiting.pop(0)
             try:
-                compute(lambda tile=tile: work.run(tile))
+                compute(partial(work.run, tile))
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 size = _halved(tile, error)
                 waiting = tiles(tile) + waiting
@@ -212,7 +215,7 @@ class Restorer:
             return self._serving[name]
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
-        return checkpoint.network().to(self.compute_on.device, memory_format=torch.channels_last)
+        return checkpoint.network().to(self.compute_on.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _checked_tile(tile: str | int) -> str | int:

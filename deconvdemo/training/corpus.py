@@ -78,7 +78,7 @@ class Corpus:
             height, width = self.shapes[number]
             top, left = rng.integers(height - patch + 1), rng.integers(width - patch + 1)
             piece = self.image(number)[top : top + patch, left : left + patch]
-            piece = np.rot90(piece, rng.integers(4))
+            piece = np.rot90(piece, int(rng.integers(4)))
             crop[:] = piece[:, ::-1] if rng.integers(2) else piece
         return out
 

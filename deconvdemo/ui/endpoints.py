@@ -1,0 +1,100 @@
+"""The HTTP API: `/denoise`, `/upscale`, `/inpaint` and `/flag`, with the parameters that the command line has.
+
+Hidden components, not `gr.api`: they type files for every client and keep paths to what was really uploaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from deconvdemo.engine.restorer import Restorer
+from deconvdemo.errors import DeconvdemoError
+from deconvdemo.feedback.records import REASONS
+from deconvdemo.tasks import TASKS, Control, Task
+from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.photo_input import PhotoInput
+from deconvdemo.ui.restore_tab import AT_ONCE
+
+
+def endpoints(restorer: Restorer, flagging: Flagging) -> None:
+    """Adds the endpoints to the current `gr.Blocks`."""
+    for task in TASKS.values():
+        _restoring(task, restorer, flagging)
+    _flagging(flagging)
+
+
+def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
+    files = ["photo", "mask"] if task.needs_mask else ["photo"]
+    names = [*files, *(control.name for control in task.controls)]
+
+    def restore(*values: Any) -> tuple[str, dict[str, Any]]:
+        given = dict(zip(names, values, strict=True))
+        paths = [given.pop(name) for name in files]
+        try:
+            restoration = restorer.restore(task.name, *paths, **given)
+            kept = flagging.results.keep(restoration, Path(paths[0]).name)
+        except DeconvdemoError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return str(flagging.results.path(kept, kept.download)), restoration.report()
+
+    # Gradio reads the parameters' names and defaults from the signature
+    parameters = [_parameter(name, inspect.Parameter.empty) for name in files]
+    parameters += [_parameter(control.name, control.default) for control in task.controls]
+    restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    inputs = [_file(name) for name in files] + [_number(control) for control in task.controls]
+    outputs = [gr.File(label="restored", visible=False), gr.JSON(label="report", visible=False)]
+    gr.Button(visible=False).click(
+        restore, inputs, outputs, api_name=task.name, api_description=task.promise, show_progress="hidden", **AT_ONCE
+    )
+
+
+def _parameter(name: str, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _file(name: str) -> PhotoInput:
+    return PhotoInput(label=name, type="filepath", image_mode=None, visible=False)
+
+
+def _number(control: Control) -> gr.Number:
+    return gr.Number(value=control.default, label=f"{control.name}: {control.expected()}", visible=False)
+
+
+def _flagging(flagging: Flagging) -> None:
+    def flag(
+        restoration_id: str,
+        reasons: list[str],
+        comment: str = "",
+        consent: bool = True,
+        clean: str | None = None,
+        region: str | None = None,
+        client_token: str = "",
+    ) -> dict[str, str]:
+        """Stores a flag of a result; durable when it returns. Repeating a `client_token` stores nothing more."""
+        try:
+            saved = flagging.add(restoration_id, reasons, comment, consent, clean, region, client_token)
+        except DeconvdemoError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return {"flag_id": saved.flag_id, "state": saved.state}
+
+    inputs = [
+        gr.Textbox(label="restoration_id", visible=False),
+        gr.JSON(label=f"reasons: a list of {', '.join(REASONS)}", visible=False),
+        gr.Textbox(value="", label="comment", visible=False),
+        gr.Checkbox(value=True, label="consent to the public dataset", visible=False),
+        _file("clean"),
+        _file("region"),
+        gr.Textbox(value="", label="client_token", visible=False),
+    ]
+    gr.Button(visible=False).click(
+        flag,
+        inputs,
+        gr.JSON(label="flag_id and state", visible=False),
+        api_name="flag",
+        api_description="Flags a result: what is wrong with it, or that it is good.",
+        show_progress="hidden",
+    )

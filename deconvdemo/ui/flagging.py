@@ -1,0 +1,84 @@
+"""Turning a kept result and what a visitor says of it into a stored flag."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.records import Acknowledgement, Flag
+from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.photo import Photo, open_mask
+from deconvdemo.ui.results import Kept, Results, lossless
+
+
+@dataclass(frozen=True)
+class Flagging:
+    """Where results are and where flags go; `max_pixels` bounds what is uploaded with a flag."""
+
+    results: Results
+    store: FeedbackStore
+    max_pixels: int
+
+    def add(
+        self,
+        restoration_id: str,
+        reasons: Sequence[str],
+        comment: str = "",
+        consent: bool = False,
+        clean: Any = None,
+        region: Any = None,
+        client_token: str = "",
+    ) -> Acknowledgement:
+        """Stores one flag and returns its acknowledgement. Raises FeedbackError or PhotoError, in one sentence.
+
+        Without a `client_token` the flag's content is its token: the same flag sent twice is stored once.
+        """
+        kept = self.results.get(restoration_id)
+        mask = self.results.read(kept, kept.mask) if kept.mask else None
+        clean_file = self._clean(kept, clean)
+        region_file = self._region(kept, region)
+        said = [restoration_id, *sorted(reasons), comment]
+        token = client_token or _token(*map(str.encode, said), clean_file or b"", region_file or b"")
+        return self.store.add(
+            Flag(
+                task=kept.task,
+                observed=self.results.read(kept, kept.observed),
+                restored=self.results.read(kept, kept.restored),
+                mask=mask,
+                clean=clean_file,
+                region=region_file,
+                reasons=tuple(reasons),
+                comment=comment,
+                controls=kept.controls,
+                checkpoint=kept.checkpoint,
+                consent=consent,
+                client_token=token,
+            )
+        )
+
+    def _clean(self, kept: Kept, clean: Any) -> bytes | None:
+        if clean is None:
+            return None
+        photo = Photo.open(clean, self.max_pixels)
+        if (photo.width, photo.height) != (kept.width, kept.height):
+            raise FeedbackError(
+                f"the clean version is {photo.width}×{photo.height} but the result is {kept.width}×{kept.height}: "
+                "give one of the same size"
+            )
+        return lossless(photo)
+
+    def _region(self, kept: Kept, region: Any) -> bytes | None:
+        if region is None:
+            return None
+        painted = open_mask(region, kept.height, kept.width, self.max_pixels)
+        return Photo.open(painted.astype("uint8") * 255).encode("PNG") if painted.any() else None
+
+
+def _token(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()

@@ -141,6 +141,11 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         measure=_measure(options, recipe, compute) if options.dev else None,
         say=say,
     )
+    index = options.out.parent / "index.json"
+    if index.exists():  # a folder of weights that serve: what index.json promises must be what is there
+        from deconvdemo.weights_index import add_to_index
+
+        say(f"{index}: {add_to_index(options.out)} is served by {options.out.name}")
     return 0
 
 

@@ -59,7 +59,7 @@ class Results:
         self._pruning = threading.Lock()
 
     def keep(self, restoration: Restoration, name: str = "photo") -> Kept:
-        """Writes a restoration's files; `name` is what the visitor's file was called. PhotoError if the disk is full."""
+        """Writes a restoration's files; `name` is what the visitor called theirs. PhotoError if the disk is full."""
         observed, restored = restoration.observed, restoration.photo
         stem = re.sub(r"[^\w.-]+", "-", Path(name).stem).strip("-.")[:80] or "photo"
         kept = Kept(

@@ -1,0 +1,71 @@
+# Bare `make` tells what there is to do.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.PHONY: help run test lint format space train-denoise train-inpaint train-upscale clean
+
+help:
+	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
+	@echo "make test             lint, then all tests (ARGS='-k photo' chooses some)"
+	@echo "make lint             ruff and mypy"
+	@echo "make format           let ruff format the code"
+	@echo "make space            write README.md's front matter from space.yaml"
+	@echo "make train-denoise    train bundled weights anew; also train-inpaint and train-upscale"
+	@echo "                      (IMAGES='DIR DIR' names folders of photographs, MINUTES=60 the time)"
+	@echo "make clean            remove what make made"
+
+run: .venv/.runtime
+	$(PY) -m deconvdemo serve $(ARGS)
+
+test: .venv/.development lint
+	@bash tests/find_browser.sh $(PY)
+	$(PY) -m pytest $(ARGS)
+
+lint: .venv/.development
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: .venv/.development
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+space: .venv/.runtime
+	$(PY) docs/front_matter.py
+
+# ---- the environment: made once, and again when what it is made from changes ------------------------------
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "deconvdemo needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+
+.venv/.runtime: requirements.txt pyproject.toml | .venv/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.development: .venv/.runtime
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# ---- training: one command a network; docs/training.md has the runbook --------------------------------------
+
+IMAGES ?= data/photographs
+TRAIN = $(PY) -m deconvdemo train $(if $(MINUTES),--minutes $(MINUTES)) --images $(IMAGES)
+
+train-denoise: .venv/.runtime
+	$(TRAIN) --out weights/denoise.safetensors $(ARGS) denoise
+
+train-inpaint: .venv/.runtime
+	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) inpaint
+
+train-upscale: .venv/.runtime
+	$(TRAIN) --out weights/upscale-x2.safetensors $(ARGS) --scale 2 upscale
+	$(TRAIN) --out weights/upscale-x3.safetensors $(ARGS) --scale 3 --start-from weights/upscale-x2.safetensors upscale
+	$(TRAIN) --out weights/upscale-x4.safetensors $(ARGS) --scale 4 --start-from weights/upscale-x3.safetensors upscale
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,90 @@
+"""What the project says of itself: the Space's metadata, the runtime's requirements, the commands of the README."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DEVELOPMENT_ONLY = ("hypothesis", "playwright", "pytest", "scipy", "skimage", "ruff", "mypy")
+OPTIONAL = {"skimage"}  # imported inside a function that says how to get it
+
+
+def required() -> set[str]:
+    lines = (ROOT / "requirements.txt").read_text().split()
+    return {re.split(r"[<>=\[]", line)[0].lower() for line in lines}
+
+
+def test_the_readme_carries_the_spaces_metadata():
+    front_matter = (ROOT / "README.md").read_text().split("---\n")[1]
+    assert front_matter == (ROOT / "space.yaml").read_text(), "run `make space`"
+
+
+def test_the_space_runs_the_gradio_that_is_required():
+    version = re.search(r"sdk_version: ([\d.]+)", (ROOT / "space.yaml").read_text())
+    assert version
+    [gradio] = [line for line in (ROOT / "requirements.txt").read_text().split() if line.startswith("gradio")]
+    low, high = re.findall(r"\d+(?:\.\d+)*", gradio)
+    as_numbers = lambda text: [int(part) for part in text.split(".")]
+    assert as_numbers(low) <= as_numbers(version[1]) < as_numbers(high)
+
+
+def imported_packages() -> dict[str, set[str]]:
+    """Top-level package → the files of the product that import it."""
+    found: dict[str, set[str]] = {}
+    for file in [ROOT / "app.py", *(ROOT / "deconvdemo").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.append(node.module)
+            for name in names:
+                found.setdefault(name.partition(".")[0], set()).add(str(file.relative_to(ROOT)))
+    return found
+
+
+def test_everything_that_is_imported_is_required():
+    distributions = importlib.metadata.packages_distributions()
+    for package, files in imported_packages().items():
+        if package in sys.stdlib_module_names or package == "deconvdemo" or package in OPTIONAL:
+            continue
+        names = {name.lower().replace("_", "-") for name in distributions[package]}
+        # pyarrow is how datasets stores things, and comes with it
+        assert names & required() or package == "pyarrow", f"{package}, imported by {files}, is not in requirements.txt"
+
+
+@pytest.mark.timeout(120)
+def test_the_app_starts_without_the_development_packages(tmp_path):
+    """In a process where they cannot be imported: app.py is built and restores an example photo."""
+    script = f"""
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {DEVELOPMENT_ONLY!r}:
+            raise ModuleNotFoundError(f"{{name}} is a development package")
+
+sys.meta_path.insert(0, Refuse())
+import app
+from deconvdemo.settings import Settings
+from deconvdemo.ui.demo import build
+from deconvdemo.ui.examples import EXAMPLES
+restorer = app.Restorer.load()
+build(Settings(data_dir=__import__("pathlib").Path({str(tmp_path)!r})), restorer)
+example = EXAMPLES["upscale"][0]
+print(restorer.restore("upscale", example.photo).photo.width)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "452"
+
+
+def test_bare_make_tells_what_there_is_to_do():
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for command in ("make run", "make test", "make lint"):
+        assert command in done.stdout

@@ -23,6 +23,7 @@ test: .venv/.development lint
 	$(PY) -m pytest $(ARGS)
 
 lint: .venv/.development
+	@rm -f deconvdemo/ui/*.pyi  # which mypy would read in place of the code
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy

@@ -10,16 +10,18 @@ from pathlib import Path
 from deconvdemo.errors import ControlError
 
 
-def _setting(default, variable: str, meaning: str):
-    return field(default=default, metadata={"variable": variable, "meaning": meaning})
+def _setting(default, variable: str, meaning: str, else_from: str = ""):
+    """`else_from` is another program's variable that is read where ours is not set."""
+    return field(default=default, metadata={"variable": variable, "meaning": meaning, "else_from": else_from})
 
 
 @dataclass(frozen=True)
 class Settings:
     """Every setting of the app. `Settings.from_environment()` reads the variables named here; all are optional."""
 
-    host: str = _setting("127.0.0.1", "DECONVDEMO_HOST", "address the demo listens on")
-    port: int = _setting(7860, "DECONVDEMO_PORT", "port the demo listens on")
+    # a Space sets Gradio's two variables: there the demo must listen to all addresses
+    host: str = _setting("127.0.0.1", "DECONVDEMO_HOST", "address the demo listens on", "GRADIO_SERVER_NAME")
+    port: int = _setting(7860, "DECONVDEMO_PORT", "port the demo listens on", "GRADIO_SERVER_PORT")
     data_dir: Path = _setting(
         Path("data"), "DECONVDEMO_DATA_DIR", "folder for feedback, recent results and training caches"
     )
@@ -32,7 +34,6 @@ class Settings:
         "DECONVDEMO_WEIGHTS_REPO",
         "Hub model repo, `owner/repo[@revision]`, whose weights replace the bundled ones once fetched",
     )
-    feedback_repo: str = _setting("", "DECONVDEMO_FEEDBACK_REPO", "Hub dataset repo that flags are published to")
     database_url: str = _setting(
         "", "DECONVDEMO_DATABASE_URL", "SQLAlchemy URL of the feedback rows; empty: SQLite in the data folder"
     )
@@ -53,10 +54,11 @@ class Settings:
         """Raises ControlError, naming the variable, for a value that is not of its setting's type."""
         values = {}
         for setting in fields(cls):
-            variable = setting.metadata["variable"]
-            text = environment.get(variable, "").strip()
-            if not text:
+            variables = (setting.metadata["variable"], setting.metadata["else_from"])
+            variable = next((name for name in variables if environment.get(name, "").strip()), None)
+            if variable is None:
                 continue
+            text = environment[variable].strip()
             try:
                 values[setting.name] = type(setting.default)(text)  # type: ignore[misc]
             except ValueError:

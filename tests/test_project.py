@@ -71,10 +71,11 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 import app
+from deconvdemo import Restorer
 from deconvdemo.settings import Settings
 from deconvdemo.ui.demo import build
 from deconvdemo.ui.examples import EXAMPLES
-restorer = app.Restorer.load()
+restorer = Restorer.load()
 build(Settings(data_dir=__import__("pathlib").Path({str(tmp_path)!r})), restorer)
 example = EXAMPLES["upscale"][0]
 print(restorer.restore("upscale", example.photo).photo.width)

@@ -18,7 +18,7 @@ def add_verbs(verbs) -> None:
     stats.set_defaults(run=_stats)
     what = "Writes the flags as a parquet dataset: datasets.load_dataset(DIR, 'flags') opens it."
     export = actions.add_parser("export", help="write a parquet dataset", description=what)
-    export.add_argument("folder", type=Path, metavar="DIR")
+    export.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
     export.set_defaults(run=_export)
 
 

@@ -16,12 +16,13 @@ def add_engine_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--tile", default="auto", metavar="auto|N", help="side of a tile in pixels (default: auto)")
 
 
-def restorer(options: argparse.Namespace, settings: Settings):
-    """The Restorer that these options and settings describe."""
+def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str = ""):
+    """The Restorer that these options and settings describe; `weights_repo` is fetched only when it is told to."""
     from deconvdemo.engine.restorer import Restorer
+    from deconvdemo.weights import Weights
 
     return Restorer.load(
-        options.weights,
+        Weights(spec=options.weights, repo=weights_repo),
         device=options.device or settings.device,
         precision=options.precision or settings.precision,
         tile=options.tile,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.errors import ControlError, DeconvdemoError
+from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Control, Task
 
@@ -69,16 +71,24 @@ def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _restore_one(engine, task: Task, source: Path, target: Path, mask: Path | None, controls: dict) -> None:
+    _refuse_overwriting(source, target)
     restoration = _with_bar(source.name, engine.steps(task.name, source, mask, **controls))
-    if target.suffix == "":  # a folder was given: what came in decides the format
-        target = target.with_name(target.name + restoration.photo.suffix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise ControlError(f"{target} is the photo itself: name another -o")
+    if target.name.endswith(AS_IT_CAME):
+        target = target.with_name(target.name.removesuffix(AS_IT_CAME) + restoration.photo.suffix)
+        _refuse_overwriting(source, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PhotoError(f"{target.parent} cannot be made a folder ({error.strerror}): name another -o") from None
     restoration.save(target)
     print(f"{source} → {target}: {restoration.summary()}")
     for note in restoration.notes:
         print(f"  note: {note}")
+
+
+def _refuse_overwriting(source: Path, target: Path) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ControlError(f"{target} is the photo itself: name another -o")
 
 
 def _with_bar(label: str, steps: Iterator) -> Restoration:
@@ -97,7 +107,7 @@ def _with_bar(label: str, steps: Iterator) -> Restoration:
 
 
 def _pairs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each photo and where its result goes. A target without a suffix gets that of the format that came in."""
+    """Each photo and where its result goes: a file, or a name in a folder that ends in AS_IT_CAME."""
     photos: list[tuple[Path, Path]] = []
     for given in inputs:
         if given.is_dir():
@@ -114,15 +124,20 @@ def _pairs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
         return [(photos[0][0], output)]
     if output.suffix and not output.is_dir():
         raise ControlError(f"{output} has no suffix that can be written: use one of {', '.join(WRITTEN)}, or a folder")
-    targets = [(source, output / relative.with_suffix("")) for source, relative in photos]
-    # two photos of one name and different suffixes (a.png, a.jpg) keep the suffix in the name
-    stems = [target for _, target in targets]
-    return [
-        (source, target if stems.count(target) == 1 else target.with_name(source.name.replace(".", "-")))
-        for source, target in targets
-    ]
+    named = [(source, output / relative.parent, relative.stem) for source, relative in photos]
+    times = Counter((folder, stem) for _, folder, stem in named)
+    pairs, taken = [], set()
+    for source, folder, stem in named:
+        if times[folder, stem] > 1:  # a.png and a.jpg: each keeps its suffix in its name
+            stem = source.name.replace(".", "-")
+        numbered = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+        target = folder / next(name for name in numbered if folder / name not in taken)
+        taken.add(target)
+        pairs.append((source, target.with_name(target.name + AS_IT_CAME)))
+    return pairs
 
 
+AS_IT_CAME = ".*"  # in a target's name, in place of the suffix of the format that came in
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 PHOTO_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif"}
 

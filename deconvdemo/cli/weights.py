@@ -17,7 +17,7 @@ def add_verbs(verbs) -> None:
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
     pulling = actions.add_parser("pull", help="fetch weights", description="Fetches and verifies weights from the Hub.")
-    pulling.add_argument("spec", metavar="hf://OWNER/REPO[@REVISION][/FILE]")
+    pulling.add_argument("spec", metavar="hf://OWNER/REPO[@REVISION][/FILE]", help="all of a repository, or one file")
     pulling.add_argument("--json", action="store_true", help="print JSON")
     pulling.set_defaults(run=_pull)
 

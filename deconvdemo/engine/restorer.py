@@ -233,7 +233,9 @@ def _checked_tile(tile: str | int) -> str | int:
 def _halved(tile: Tile, error: BaseException) -> int:
     """Half the side of a tile that did not fit into memory. Raises what is not about memory, or cannot be helped."""
     text = str(error).lower()
-    if type(error) is RuntimeError and "memory" not in text and "alloc" not in text:
+    # the CPU's allocator has no error of its own; other subclasses of RuntimeError are not about memory either
+    about_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in text or "alloc" in text
+    if not about_memory:
         raise error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -6,7 +6,6 @@ strength 1 the network's estimate, between them the correction is scaled (law 1)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,18 +40,23 @@ class Control:
             raise ControlError(f"{self.name} is missing: give {self.expected()}")
         try:
             number = float(value)
-        except (TypeError, ValueError):
-            raise ControlError(f"{self.name} is {value!r}, but it must be {self.expected()}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise ControlError(f"{self.name} is {value!r:.40}, but it must be {self.expected()}") from None
         allowed = number in self.choices if self.choices else self.minimum <= number <= self.maximum
-        if isinstance(value, bool) or not math.isfinite(number) or not allowed:
-            raise ControlError(f"{self.name} is {value}, but it must be {self.expected()}")
-        return int(number) if self.choices or self.step >= 1 else number
+        if isinstance(value, bool) or not allowed or (self.is_whole and not number.is_integer()):
+            raise ControlError(f"{self.name} is {value!s:.40}, but it must be {self.expected()}")
+        return int(number) if self.is_whole else number
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it counts something, so that only whole numbers make sense."""
+        return bool(self.choices) or self.step >= 1
 
     def expected(self) -> str:
         """The values it takes, in words."""
         if self.choices:
             return " or ".join(filter(None, [", ".join(map(str, self.choices[:-1])), str(self.choices[-1])]))
-        span = f"a number from {self.minimum:g} to {self.maximum:g}"
+        span = f"a {'whole ' if self.is_whole else ''}number from {self.minimum:g} to {self.maximum:g}"
         return f"{span}, or auto" if self.automatic else span
 
 

@@ -37,8 +37,11 @@ class Corpus:
         key = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
         pixels_file, index_file = cache / f"{key}.u8", cache / f"{key}.json"
         if not index_file.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            _decode(files, pixels_file, index_file, say)
+            try:
+                cache.mkdir(parents=True, exist_ok=True)
+                _decode(files, pixels_file, index_file, say)
+            except OSError as error:
+                raise TrainingError(f"the cache {cache} cannot be written ({error.strerror}): make room") from error
         index = json.loads(index_file.read_text())
         shapes = np.array(index["shapes"], dtype=np.int64).reshape(-1, 2)
         sizes = shapes.prod(axis=1) * 3

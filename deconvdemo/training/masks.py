@@ -51,7 +51,9 @@ def brush(rng: np.random.Generator, size: int) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(1, 4)):
         points = np.cumsum(np.vstack([rng.uniform(0, size, 2), rng.normal(0, size / 7, (6, 2))]), axis=0)
-        cv2.polylines(mask, [points.astype(np.int32)], False, 1, int(rng.integers(size // 24 + 2, size // 7)))
+        thinnest = size // 24 + 2
+        thickness = int(rng.integers(thinnest, max(size // 7, thinnest + 1)))
+        cv2.polylines(mask, [points.astype(np.int32)], False, 1, thickness)
     return mask
 
 

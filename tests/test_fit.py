@@ -1,0 +1,212 @@
+"""Training learns, stops and goes on to the bit, and never leaves a half-written file."""
+
+import json
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.errors import CheckpointError, TrainingError
+from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.fit import WARM_UP, Budget, fit, learning_rate
+from deconvdemo.training.masks import KINDS, random_masks
+from deconvdemo.training.recipes import RECIPES, Recipe
+
+
+def small(name: str, **changes) -> Recipe:
+    recipe = RECIPES[name]
+    config = {**recipe.config, **tiny.SIZES[recipe.network]}
+    return replace(recipe, **{"config": config, "patch": 24, "batch": 4, "average": 0.9, **changes})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(3):
+        Image.fromarray(np.roll(tiny.picture(160, 160), 50 * number, axis=1)).save(folder / f"{number}.png")
+    return Corpus.open([folder], tmp_path_factory.mktemp("cache"), say=lambda text: None)
+
+
+def trained(recipe: Recipe, corpus: Corpus, out: Path, steps: int, **options) -> Path:
+    options = {"data": ["synthetic: CC0"], "bf16": False, "say": lambda text: None, **options}
+    return fit(recipe, corpus, out, Budget(steps=steps), **options)
+
+
+def state_of(out: Path) -> Path:
+    return out.with_suffix(".state.safetensors")
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in out.with_suffix(".log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_small_network_learns(name, corpus, tmp_path):
+    out = tmp_path / f"{name}.safetensors"
+    # the learning rate is made up for the warm-up, of which a run this short sees only the beginning
+    trained(small(name, rate=0.02), corpus, out, 60, checkpoint_every=0)
+    measured = [loss for loss in losses(out) if loss is not None]
+    assert np.mean(measured[-10:]) < 0.8 * np.mean(measured[:10])
+
+
+def test_the_header_tells_everything(corpus, tmp_path):
+    out = tmp_path / "made" / "upscale-x3.safetensors"
+    recipe = small("upscale-x3")
+    trained(recipe, corpus, out, 2, measure=lambda network: {"set5 ×3 PSNR": 31.5})
+    header = load_checkpoint(out).header
+    assert (header.name, header.network, header.task, header.scale) == ("upscale-x3", "DeconvSR", "upscale", 3)
+    assert header.config == recipe.config
+    assert header.data == ["synthetic: CC0"]
+    assert header.recipe["steps"] == 2
+    assert header.recipe["minutes"] >= 0
+    assert {"patch", "batch", "rate", "average", "loss", "seed"} <= set(header.recipe)
+    assert header.measured == {"set5 ×3 PSNR": 31.5}
+    assert header.licence
+    assert header.created
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(steps: int):
+    """A `measure` that ends the run, as Ctrl-C would, right after the state of that step was written."""
+    seen = []
+
+    def measure(network):
+        seen.append(network)
+        if len(seen) == steps:
+            raise Stopped
+        return {}
+
+    return measure
+
+
+@pytest.mark.parametrize("name", ["denoise", "inpaint", "upscale-x2"])
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+def test_a_resumed_run_ends_where_an_unbroken_one_does_to_the_bit(name, bf16, corpus, tmp_path):
+    recipe, unbroken, broken = small(name), tmp_path / "unbroken.safetensors", tmp_path / "broken.safetensors"
+    trained(recipe, corpus, unbroken, 10, bf16=bf16)
+    with pytest.raises(Stopped):
+        trained(recipe, corpus, broken, 10, bf16=bf16, checkpoint_every=0, measure=stop_after(5))
+    assert not broken.exists()
+    trained(recipe, corpus, broken, 10, bf16=bf16, resume=state_of(broken))
+    first, second = load_file(state_of(unbroken)), load_file(state_of(broken))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    tensors = [load_checkpoint(path).tensors for path in (unbroken, broken)]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+def test_a_run_that_used_its_budget_resumes_to_the_same_weights(corpus, tmp_path):
+    recipe, out = small("denoise"), tmp_path / "denoise.safetensors"
+    trained(recipe, corpus, out, 3)
+    before = load_checkpoint(out).tensors
+    trained(recipe, corpus, out, 3, resume=state_of(out))
+    assert all(torch.equal(before[name], tensor) for name, tensor in load_checkpoint(out).tensors.items())
+
+
+def test_a_seed_names_the_run(corpus, tmp_path):
+    outs = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for out, seed in zip(outs, (0, 0, 1), strict=True):
+        trained(small("upscale-x2", seed=seed), corpus, out, 3)
+    weights = [load_checkpoint(out).tensors["head.weight"] for out in outs]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_states_of_no_use_are_refused(corpus, tmp_path):
+    out = trained(small("denoise"), corpus, tmp_path / "denoise.safetensors", 1)
+    text = tmp_path / "notes.safetensors"
+    text.write_text("no tensors in here")
+    again = tmp_path / "again.safetensors"
+    for recipe, state, says in (
+        (small("inpaint"), state_of(out), "is a state of 'denoise', but 'inpaint' is to be trained"),
+        (small("denoise", config={"widths": [4, 8], "blocks": 1}), state_of(out), "a state of another network"),
+        (small("denoise"), text, "notes.safetensors is not a state to resume from"),
+        (small("denoise"), tmp_path / "missing.safetensors", "is not a state to resume from"),
+        (small("denoise"), tmp_path, "is not a state to resume from"),
+        (small("denoise"), out, "denoise.safetensors is not a state"),
+    ):
+        with pytest.raises(TrainingError, match=says):
+            trained(recipe, corpus, again, 2, resume=state)
+    assert not again.exists()
+
+
+def test_a_full_disk_leaves_the_earlier_state(corpus, tmp_path):
+    recipe, out = small("denoise"), tmp_path / "denoise.safetensors"
+    trained(recipe, corpus, out, 2)
+    before = state_of(out).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))  # no larger file can be written
+    try:
+        with pytest.raises(TrainingError, match=r"could not be written .* the state before it is intact"):
+            trained(recipe, corpus, out, 4, resume=state_of(out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert state_of(out).read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+    trained(recipe, corpus, out, 4, resume=state_of(out))
+
+
+def test_a_warm_start_takes_the_tensors_that_fit(corpus, tmp_path):
+    given = trained(small("denoise"), corpus, tmp_path / "denoise.safetensors", 2)
+    said: list[str] = []
+    out = tmp_path / "inpaint.safetensors"
+    trained(small("inpaint", rate=0.0), corpus, out, 1, start_from=given, say=said.append)
+    assert "tensors start from" in said[0]
+    for name, tensor in load_checkpoint(given).tensors.items():
+        assert torch.equal(tensor, load_checkpoint(out).tensors[name])
+    with pytest.raises(TrainingError, match=r"no tensor of .* fits"):
+        trained(small("upscale-x2"), corpus, out, 1, start_from=given)
+    with pytest.raises(CheckpointError):
+        trained(small("denoise"), corpus, out, 1, start_from=tmp_path / "missing.safetensors")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path):
+    with pytest.raises(TrainingError, match=r"the loss became .* lower --rate"):
+        trained(small("upscale-x2", rate=1e30), corpus, tmp_path / "x2.safetensors", 20)
+
+
+def test_images_smaller_than_the_patches_are_refused(corpus, tmp_path):
+    with pytest.raises(TrainingError, match="smaller than the 320×320 patches"):
+        trained(small("upscale-x4", patch=80), corpus, tmp_path / "x4.safetensors", 1)
+
+
+def test_minutes_count_those_of_earlier_runs(corpus, tmp_path):
+    recipe, out = small("denoise"), tmp_path / "denoise.safetensors"
+    options = {"data": [], "bf16": False, "say": lambda text: None}
+    fit(recipe, corpus, out, Budget(minutes=0.0001), **options)
+    steps = load_checkpoint(out).header.recipe["steps"]
+    assert steps >= 1
+    fit(recipe, corpus, out, Budget(minutes=0.0001), resume=state_of(out), **options)
+    assert load_checkpoint(out).header.recipe["steps"] == steps
+
+
+def test_the_rate_rises_and_then_falls_to_zero():
+    assert learning_rate(1.0, 0, 0.0) == pytest.approx(1 / WARM_UP)
+    assert learning_rate(1.0, WARM_UP, 0.0) == 1
+    assert learning_rate(1.0, WARM_UP, 0.5) == pytest.approx(0.5)
+    assert learning_rate(1.0, WARM_UP, 1.0) == learning_rate(1.0, WARM_UP, 1.2) == 0
+
+
+@pytest.mark.parametrize("kind", list(KINDS), ids=lambda kind: kind.__name__)
+def test_holes_are_of_every_kind(kind):
+    rng = np.random.default_rng(0)
+    shares = [kind(rng, 64).mean() for _ in range(20)]
+    assert 0 < np.mean(shares) < 0.9
+
+
+@pytest.mark.parametrize("size", [24, 64, 128])
+def test_holes_are_never_nothing_and_never_everything(size):
+    masks = random_masks(np.random.default_rng(1), 40, size)
+    assert masks.shape == (40, size, size)
+    assert set(np.unique(masks)) == {0, 1}
+    assert all(0.005 < mask.mean() < 0.85 for mask in masks)

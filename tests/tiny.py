@@ -1,0 +1,59 @@
+"""Small pictures and small untrained networks, so that the laws are tested in seconds."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import nn
+
+from deconvdemo.networks import NETWORKS
+
+# a network that is not listed here is tested at its default size
+SIZES: dict[str, dict] = {
+    "DeconvUNet": {"widths": [8, 16], "blocks": 1},
+    "DeconvSR": {"channels": 8, "blocks": 1},
+}
+# how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
+_CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 0.4)}
+
+
+def network(name: str, seed: int = 0, **config) -> nn.Module:
+    """An untrained network of NETWORKS whose correction is plain to see, without gradients."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = NETWORKS[name](**{**SIZES.get(name, {}), **config})
+    which, factor = _CORRECTION.get(name, ("", 1.0))
+    with torch.no_grad():
+        for tensor_name, tensor in built.named_parameters():
+            if tensor_name == which:
+                tensor.mul_(factor)
+    return built.eval().requires_grad_(False)
+
+
+@cache
+def _scene() -> np.ndarray:
+    """(512, 512, 3) float64 in [0, 1]: lines of every direction and width, edges, and a little grain."""
+    y, x = np.mgrid[0:512, 0:512] / 512
+    zones = np.stack([np.sin(60 * (x + shift) ** 2 + 40 * y * y * (1 - shift)) for shift in (0, 0.3, 0.6)], axis=2)
+    edges = ((x * 7).astype(int) + (y * 5).astype(int))[..., None] % 2
+    grain = np.random.default_rng(0).normal(size=(512, 512, 3))
+    return np.clip(0.5 + 0.2 * zones + 0.2 * (edges - 0.5) + 0.02 * grain, 0, 1)
+
+
+def picture(height: int, width: int, channels: int = 3, dtype=np.uint8) -> np.ndarray:
+    """(height, width, channels), up to 512×512; a fourth (or second) channel is an alpha with soft edges."""
+    unit = _scene()[:height, :width]
+    if channels in (2, 4):
+        alpha = np.linspace(0, 1, width)[None, :, None].repeat(height, axis=0)
+        unit = np.concatenate([unit[..., : channels - 1], alpha], axis=2)
+    unit = unit[..., :channels]
+    if np.dtype(dtype).kind == "f":
+        return unit.astype(dtype)
+    return np.round(unit * np.iinfo(dtype).max).astype(dtype)
+
+
+def tensor(pixels: np.ndarray) -> torch.Tensor:
+    """(H, W, C) uint8 → (1, C, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]

@@ -112,6 +112,10 @@ def _pairs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     for given in inputs:
         if given.is_dir():
             inside = [(file, file.relative_to(given)) for file in sorted(given.rglob("*")) if _is_photo(file)]
+            if output.resolve() == given.resolve():
+                raise ControlError(f"{output} is the folder of the photos themselves: name another -o")
+            if given.resolve() in output.resolve().parents:  # results of an earlier run are not photos to restore
+                inside = [pair for pair in inside if output.resolve() not in pair[0].resolve().parents]
             if not inside:
                 raise ControlError(f"{given} holds no photos: expected {', '.join(sorted(PHOTO_SUFFIXES))} files")
             photos += inside

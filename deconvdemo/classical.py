@@ -35,9 +35,12 @@ def non_local_means(observed: np.ndarray, sigma: float) -> np.ndarray:
 def wavelet(observed: np.ndarray, sigma: float) -> np.ndarray:
     """BayesShrink thresholds of wavelet coefficients (Chang, Yu & Vetterli 2000), scikit-image's."""
     restoration = _scikit_image()
-    unit = restoration.denoise_wavelet(
-        observed / GREY_LEVELS, sigma / GREY_LEVELS, channel_axis=2, convert2ycbcr=True, rescale_sigma=True
-    )
+    try:
+        unit = restoration.denoise_wavelet(
+            observed / GREY_LEVELS, sigma / GREY_LEVELS, channel_axis=2, convert2ycbcr=True, rescale_sigma=True
+        )
+    except ImportError:  # scikit-image looks for it only now
+        raise ControlError("wavelet needs PyWavelets: `pip install PyWavelets` to have it") from None
     return np.clip(unit * GREY_LEVELS, 0, GREY_LEVELS).round().astype(np.uint8)
 
 

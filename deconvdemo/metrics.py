@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 GREY_LEVELS = 255.0  # sigma and PSNR are always said in 8-bit grey levels
+SSIM_WINDOW = 11  # pixels a side
 PEAK = {"uint8": GREY_LEVELS, "uint16": 65535.0}
 
 
@@ -44,7 +45,7 @@ def ssim(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool
     Averaged over channels. Raises ValueError for images under 11×11 pixels.
     """
     a, b = _pair(restored, clean, border, on_luma)
-    if min(a.shape[:2]) < 11:
+    if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs images of at least 11×11 pixels, not {a.shape[0]}×{a.shape[1]}")
     c1, c2 = (0.01 * GREY_LEVELS) ** 2, (0.03 * GREY_LEVELS) ** 2
     mean_a, mean_b = _blur(a), _blur(b)
@@ -81,9 +82,9 @@ def _pair(restored, clean, border: int, on_luma: bool) -> tuple[np.ndarray, np.n
 
 def _blur(image: np.ndarray) -> np.ndarray:
     """Gaussian window of 11 taps and sigma 1.5 over both sides, valid positions only."""
-    offsets = np.arange(-5, 6)
+    offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * 1.5**2))
     window /= window.sum()
     for axis in (0, 1):
-        image = np.lib.stride_tricks.sliding_window_view(image, 11, axis=axis) @ window
+        image = np.lib.stride_tricks.sliding_window_view(image, SSIM_WINDOW, axis=axis) @ window
     return image

@@ -14,7 +14,7 @@ import torch
 from deconvdemo.classical import CLASSICAL
 from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
 from deconvdemo.errors import ControlError, TrainingError
-from deconvdemo.metrics import GREY_LEVELS, psnr, psnr_inside, ssim
+from deconvdemo.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, psnr_inside, ssim
 from deconvdemo.photo import Photo, open_mask
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
@@ -43,7 +43,7 @@ def denoising(folder: Path, sigmas: Sequence[float] = SIGMAS) -> Iterator[Case]:
         for sigma in sigmas:
             generator = torch.Generator().manual_seed(number)
             observed = _array(GaussianNoise(sigma)(_tensor(clean), generator))
-            yield Case(file.stem, f"sigma {sigma:g}", observed, {"sigma": sigma}, _judged(clean))
+            yield Case(file.stem, f"sigma {sigma:g}", observed, {"sigma": sigma}, _judged(file, clean))
 
 
 def real_denoising(folder: Path) -> Iterator[Case]:
@@ -51,7 +51,7 @@ def real_denoising(folder: Path) -> Iterator[Case]:
     for file in _images(folder):
         if file.stem.endswith("_noisy"):
             clean = _rgb(_twin(file, "_noisy", "_clean"))
-            yield Case(file.stem, "real noise", _rgb(file), {}, _judged(clean))
+            yield Case(file.stem, "real noise", _rgb(file), {}, _judged(file, clean))
 
 
 def upscaling(folder: Path, scales: Sequence[int] = (2, 3, 4)) -> Iterator[Case]:
@@ -60,9 +60,10 @@ def upscaling(folder: Path, scales: Sequence[int] = (2, 3, 4)) -> Iterator[Case]
         full = _tensor(_rgb(file))
         for scale in scales:
             shrink = BicubicDownscale(scale)
-            observed = _to_8_bit(_array(quantised(shrink(full))))
             clean = _to_8_bit(_array(shrink.crop(full)))
-            yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, _judged(clean, scale, on_luma=True))
+            score = _judged(file, clean, scale, on_luma=True)
+            observed = _to_8_bit(_array(quantised(shrink(full))))
+            yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
 
 
 def inpainting(folder: Path) -> Iterator[Case]:
@@ -75,8 +76,10 @@ def inpainting(folder: Path) -> Iterator[Case]:
         observed = clean.copy()
         observed[mask] = 0
 
-        def score(restored: np.ndarray, clean=clean, mask=mask) -> dict[str, float]:
-            return {"PSNR in holes": psnr_inside(restored, clean, mask), **_judged(clean)(restored)}
+        whole = _judged(file, clean)
+
+        def score(restored: np.ndarray, clean=clean, mask=mask, whole=whole) -> dict[str, float]:
+            return {"PSNR in holes": psnr_inside(restored, clean, mask), **whole(restored)}
 
         yield Case(file.stem, "holes", observed, {}, score, mask)
 
@@ -189,7 +192,15 @@ def _to_8_bit(image: np.ndarray) -> np.ndarray:
     return np.clip(image * GREY_LEVELS, 0, GREY_LEVELS).round().astype(np.uint8)
 
 
-def _judged(clean: np.ndarray, border: int = 0, on_luma: bool = False):
+def _judged(file: Path, clean: np.ndarray, border: int = 0, on_luma: bool = False):
+    """What scores a restored image. Raises TrainingError if `clean` is too small for it."""
+    height, width = clean.shape[:2]
+    if min(height, width) < SSIM_WINDOW + 2 * border:
+        raise TrainingError(
+            f"{file.name} is {width}×{height} pixels, too small to be judged by SSIM, which needs {SSIM_WINDOW}×"
+            f"{SSIM_WINDOW}" + (f" inside a border of {border}" if border else "") + ": take it out of the folder"
+        )
+
     def score(restored: np.ndarray) -> dict[str, float]:
         return {
             "PSNR": psnr(restored, clean, border, on_luma),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,6 +37,7 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    parent: str = ""  # the weights it started from
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,19 @@ def fit(
     out.parent.mkdir(parents=True, exist_ok=True)
 
     total = budget.steps if budget.steps is not None else None
-    bar = tqdm(total=total, initial=state.step, desc=f"training {recipe.name}", unit="step", mininterval=5)
     written, losses = time.monotonic(), []
-    while budget.progress(state) < 1:
-        started = time.monotonic()
-        rate = learning_rate(recipe.rate, state.step, budget.progress(state))
-        losses.append(_train_step(state, recipe, corpus, rate, device, bf16))
-        state.seconds += time.monotonic() - started
-        bar.update()
-        if time.monotonic() - written > checkpoint_every:
-            _save_state(state, state_file, recipe)
-            _log(log_file, state, losses, rate, measure)
-            bar.set_postfix_str(f"loss {np.mean(losses):.5f}")
-            written, losses = time.monotonic(), []
-    bar.close()
+    with tqdm(total=total, initial=state.step, desc=f"training {recipe.name}", unit="step", mininterval=5) as bar:
+        while budget.progress(state) < 1:
+            started = time.monotonic()
+            rate = learning_rate(recipe.rate, state.step, budget.progress(state))
+            losses.append(_train_step(state, recipe, corpus, rate, device, bf16))
+            state.seconds += time.monotonic() - started
+            bar.update()
+            if time.monotonic() - written > checkpoint_every:
+                _save_state(state, state_file, recipe)
+                _log(log_file, state, losses, rate, measure)
+                bar.set_postfix_str(f"loss {np.mean(losses):.5f}")
+                written, losses = time.monotonic(), []
     _save_state(state, state_file, recipe)
     measured = _log(log_file, state, losses, 0.0, measure)
     save_checkpoint(out, _header(recipe, state, data, measured), state.averaged)
@@ -162,7 +163,12 @@ def _header(recipe: Recipe, state: State, data: list[str], measured: dict[str, f
         task=recipe.task,
         scale=recipe.scale,
         data=data,
-        recipe={**recipe.described(), "steps": state.step, "minutes": round(state.seconds / 60, 1)},
+        recipe={
+            **recipe.described(),
+            "steps": state.step,
+            "minutes": round(state.seconds / 60, 1),
+            **({"started from": state.parent} if state.parent else {}),
+        },
         measured=measured,
         created=time.strftime("%Y-%m-%d", time.gmtime()),
     )
@@ -197,19 +203,17 @@ def _save_state(state: State, file: Path, recipe: Recipe) -> None:
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    facts = {"name": recipe.name, "step": str(state.step), "seconds": str(state.seconds)}
+    facts = {"name": recipe.name, "step": str(state.step), "seconds": str(state.seconds), "parent": state.parent}
     partial = file.with_name(file.name + ".tmp")
     try:
         save_file(tensors, partial, metadata=facts)
         os.replace(partial, file)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors wraps the system's errors in its own
         partial.unlink(missing_ok=True)
         raise TrainingError(f"{file} could not be written ({error}): the state before it is intact") from error
 
 
 def _load_state(state: State, file: Path, recipe: Recipe) -> None:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(file, framework="pt") as opened:
             facts = opened.metadata() or {}
@@ -218,6 +222,8 @@ def _load_state(state: State, file: Path, recipe: Recipe) -> None:
         raise TrainingError(
             f"{file} is not a state to resume from ({error}): give a .state.safetensors file"
         ) from error
+    if "step" not in facts:
+        raise TrainingError(f"{file} is not a state to resume from: give a .state.safetensors file")
     if facts.get("name") != recipe.name:
         raise TrainingError(f"{file} is a state of {facts.get('name')!r}, but {recipe.name!r} is to be trained")
 
@@ -236,13 +242,15 @@ def _load_state(state: State, file: Path, recipe: Recipe) -> None:
         moments.setdefault(int(number), {})[what] = value
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
+    state.parent = facts.get("parent") or state.parent
 
 
 def _take_over(state: State, checkpoint: Path, say: Callable[[str], None]) -> None:
     """Warm start: every tensor of the checkpoint whose name and shape fit; the rest starts fresh."""
     from deconvdemo.checkpoints import load_checkpoint
 
-    given = load_checkpoint(checkpoint).tensors
+    loaded = load_checkpoint(checkpoint)
+    given, state.parent = loaded.tensors, f"{loaded.name} {loaded.sha256[:12]}"
     own = state.network.state_dict()
     fitting = {name: given[name].float() for name in own if name in given and given[name].shape == own[name].shape}
     if not fitting:

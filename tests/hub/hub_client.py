@@ -19,7 +19,6 @@ class Served:
     source: str
     sha256: str
     status: str
-    seconds: float
 
 
 def become(environment: dict[str, str]) -> None:
@@ -28,10 +27,8 @@ def become(environment: dict[str, str]) -> None:
 
 
 def _served(weights: Weights, name: str) -> Served:
-    start = time.monotonic()
     checkpoint = weights.load(name)
-    status = weights.status(name)
-    return Served(checkpoint.source, checkpoint.sha256, status, time.monotonic() - start)
+    return Served(checkpoint.source, checkpoint.sha256, weights.status(name))
 
 
 def chosen(spec: str, name: str = "denoise", bundled: str = "/nowhere") -> Served:
@@ -48,7 +45,10 @@ def chosen_with_full_disk(spec: str) -> Served:
 
 
 def background(bundled: str, repo: str, name: str = "denoise") -> tuple[Served, Served, dict[str, str]]:
-    """What serves at once, what serves once the background fetch has ended, and what it handed over."""
+    """What serves at once, what serves once the background fetch has ended, and what it handed over.
+
+    The fetch cannot end before the first is read: whoever waited for it would wait a minute.
+    """
     weights, ready, looked = Weights(bundled, repo=repo), {}, threading.Event()
 
     def on_ready(checkpoints):
@@ -73,7 +73,7 @@ def watch(bundled: str, repo: str, count: int) -> list[str]:
 
 
 def watched(count: int) -> list[str]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(_seen) < count and time.monotonic() < deadline:
         time.sleep(0.05)
     return _seen

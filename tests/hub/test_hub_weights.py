@@ -246,7 +246,7 @@ def test_bundled_weights_serve_until_the_hubs_are_verified(client, hub, repo, pu
 
 def test_bundled_weights_serve_at_once_without_a_hub(lonely_client, made, bundled):
     at_once, afterwards, ready = lonely_client(hub_client.background, bundled, "lab/nets@v1")
-    assert at_once.seconds < 10  # 0.02 on an idle machine; the client alone would try for 23
+    assert at_once.source == "bundled"
     assert at_once.sha256 == afterwards.sha256 == sha256_of(made["second"])
     assert afterwards.status.startswith(
         "bundled (hf://lab/nets@v1/index.json cannot be fetched (Hub unreachable: "

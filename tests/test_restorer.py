@@ -138,6 +138,19 @@ def test_what_is_under_the_mask_has_no_influence(restorer, grow, feather):
     assert np.array_equal(*results)
 
 
+def test_the_network_sees_nothing_of_what_it_is_to_fill(tiny_weights):
+    """Not of the band that is grown or feathered either: it was trained on holes alone."""
+    seen = []
+    observed, mask = tiny.picture(40, 40), np.zeros((40, 40), bool)
+    mask[15:20, 15:20] = True
+    serving = serve(built(tiny_weights), Fixed(before=seen.append))
+    changed = serving.restore("inpaint", observed, mask, grow=2, feather=3).photo.pixels != observed
+    photo, holes = seen[0][0, :3].numpy(), seen[0][0, 3].numpy()
+    assert holes[changed.any(axis=2)].all()
+    assert set(np.unique(holes)) == {0, 1}
+    assert np.allclose(photo, (1 - holes) * tiny.tensor(observed)[0].numpy())
+
+
 # ---- law 3: tiled equals whole -----------------------------------------------------------------------------
 
 
@@ -414,6 +427,17 @@ def test_progress_stays_true_while_tiles_halve(tiny_weights):
     *steps, restoration = restorer.steps("denoise", tiny.picture(256, 128), sigma=10)
     assert [step.done for step in steps] == list(range(restoration.tiles + 1))
     assert steps[-1].done == steps[-1].total == restoration.tiles
+
+
+def test_only_the_tile_that_did_not_fit_is_cut_again(tiny_weights):
+    calls = itertools.count(1)
+
+    def short_once(images):
+        if next(calls) == 3:
+            raise RuntimeError("not enough memory")
+
+    restorer = serve(built(tiny_weights, tile=64), Fixed(before=short_once))
+    assert restorer.restore("denoise", tiny.picture(128, 128), sigma=10).tiles == 2 + 4 + 1
 
 
 def test_out_of_memory_with_the_smallest_tile_is_an_error(tiny_weights):

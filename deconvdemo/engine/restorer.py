@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -154,7 +155,8 @@ class Restorer:
         height, width = work.photo.height, work.photo.width
         size = (LARGEST_TILE // work.scale) if self.tile == "auto" else int(self.tile)
 
-        radius, stride = int(work.network.radius), int(work.network.stride)  # type: ignore[arg-type]
+        radius = int(work.network.radius) + work.task.reach  # type: ignore[arg-type]
+        stride = math.lcm(int(work.network.stride), work.task.grid)  # type: ignore[arg-type]
 
         def tiles(area: Tile | None = None) -> list[Tile]:
             return plan(height, width, size, radius, stride, area)
@@ -201,7 +203,7 @@ class Restorer:
                 f"×{scale} of {photo.width}×{photo.height} is {result_pixels / 1e6:.1f} MP, but at most "
                 f"{self.max_pixels / 1e6:g} MP are made here: choose a smaller scale or photo"
             )
-        mask = None if mask_source is None else open_mask(mask_source, photo.height, photo.width)
+        mask = None if mask_source is None else open_mask(mask_source, photo.height, photo.width, self.max_pixels)
         weight = task.hole_weight(mask, controls)
         controls = compute(lambda: task.settled(photo.pixels, controls))
         checkpoint, network = self._served(task.weights(controls))

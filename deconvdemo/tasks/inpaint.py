@@ -20,6 +20,7 @@ class Inpaint(Task):
     title = "Inpaint"
     promise = "Paint over scratches, writing or a blemish, and the network fills in what could be there."
     needs_mask = True
+    reach, grid = 72, 4  # coarse_fill's REACH and CELL, which cannot be imported without torch (a test compares them)
     controls = (
         Control(
             "grow",
@@ -58,10 +59,10 @@ class Inpaint(Task):
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         import torch
 
-        from deconvdemo.degradations import Holes
+        from deconvdemo.networks.coarse_fill import coarse_fill
 
         assert holes is not None
-        return torch.cat([Holes(holes)(observed), holes], dim=1)
+        return torch.cat([coarse_fill(observed, holes), holes], dim=1)
 
 
 def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:

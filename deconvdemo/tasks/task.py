@@ -77,6 +77,9 @@ class Task:
     promise: ClassVar[str]  # one sentence under the title
     controls: ClassVar[tuple[Control, ...]] = (STRENGTH,)
     needs_mask: ClassVar[bool] = False
+    # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
+    reach: ClassVar[int] = 0
+    grid: ClassVar[int] = 1
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All controls with `given` values in place of defaults. Raises ControlError for unknown or wrong ones."""

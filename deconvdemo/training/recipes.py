@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deconvdemo.degradations import BicubicDownscale, GaussianNoise, Holes, quantised
 from deconvdemo.metrics import GREY_LEVELS
+from deconvdemo.networks.coarse_fill import coarse_fill
 from deconvdemo.training.masks import random_masks
 
 MAX_SIGMA = 75.0
@@ -39,10 +40,10 @@ def downscaled(clean: Tensor, scale: int, rng: np.random.Generator, generator: t
 
 
 def holed(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
-    """Random holes, black, and the mask as a fourth channel; only the holes count, since only they are filled."""
+    """Random holes, filled with a first guess, and the mask as a fourth channel; only the holes count."""
     masks = torch.from_numpy(random_masks(rng, len(clean), clean.shape[-1]))
     mask = masks[:, None].to(clean.device, clean.dtype)
-    return Sample(torch.cat([Holes(mask)(clean), mask], dim=1), clean, mask)
+    return Sample(torch.cat([coarse_fill(Holes(mask)(clean), mask), mask], dim=1), clean, mask)
 
 
 @dataclass(frozen=True)

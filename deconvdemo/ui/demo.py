@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.endpoints import endpoints
+from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
+from deconvdemo.ui.theme import THEME
 
 ASSETS = Path(__file__).parent / "assets"
 INTRODUCTION = """
@@ -47,10 +50,15 @@ class Demo:
 
 def build(settings: Settings, restorer: Restorer) -> Demo:
     """Puts the pages together; nothing is listened to yet, and no file is written."""
+    gr.set_static_paths(
+        [EXAMPLES_FOLDER]
+    )  # served as they are; a copy in Gradio's folder would be deleted with uploads
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
     store = FeedbackStore(settings.data_dir, settings.database_url, settings.min_free_mb)
     flagging = Flagging(results, store, settings.max_pixels)
-    with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False) as blocks:
+    # an upload goes when its result does: nobody's photos pile up in Gradio's folder
+    upkeep = (600, max(600, round(settings.results_hours * 3600)))
+    with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
         gr.HTML(INTRODUCTION, padding=False)
         for task in TASKS.values():
             with gr.Tab(task.title, id=task.name):
@@ -77,7 +85,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
             share=share,
             prevent_thread_lock=not block,
             quiet=not block,
-            theme=theme(),
+            theme=THEME,
             css_paths=[ASSETS / "page.css"],
             app_kwargs={"routes": demo.routes},
             allowed_paths=[str(demo.folder.resolve())],
@@ -88,55 +96,22 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
         )
     except OSError as error:
         raise ControlError(
-            f"cannot listen on {settings.host}:{settings.port} ({error}): choose another --port"
+            f"cannot listen on {settings.host}:{settings.port}, which is taken or not this machine's: "
+            "choose another --port or --host"
         ) from error
-
-
-def theme() -> gr.Theme:
-    """Gradio's base theme with the system's fonts: nothing is fetched from elsewhere."""
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-    return gr.themes.Soft(
-        primary_hue="teal",
-        secondary_hue="teal",
-        neutral_hue="slate",
-        font=fonts,
-        font_mono=["ui-monospace", "monospace"],
-    ).set(
-        # Soft's own greys and teals are too faint to read: these reach 4.5:1 on their backgrounds
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
-        block_info_text_color="*neutral_600",
-        block_info_text_color_dark="*neutral_400",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
-        button_primary_text_color="white",
-        block_title_background_fill="transparent",
-        block_title_background_fill_dark="transparent",
-        block_title_padding="0",
-        checkbox_border_color="*neutral_400",
-        checkbox_border_color_dark="*neutral_500",
-        block_title_text_color="*neutral_800",
-        block_title_text_color_dark="*neutral_100",
-        block_label_background_fill="*neutral_100",
-        block_label_background_fill_dark="*neutral_800",
-        block_label_text_color="*neutral_700",
-        block_label_text_color_dark="*neutral_200",
-    )
 
 
 def _serving(restorer: Restorer) -> str:
     """Which weights serve, and why if they are not the ones asked for, under the tabs."""
-    from html import escape
-
-    names = restorer.weights.names()
     try:
-        rows = [f"{name}: {restorer.weights.status(name)}" for name in names]
+        served: dict[str, list[str]] = {}
+        for name in restorer.weights.names():
+            served.setdefault(restorer.weights.status(name), []).append(name)
+        weights = [f"weights for {', '.join(names)}: {status}" for status, names in served.items()]
     except DeconvdemoError as error:
-        rows = [str(error)]
+        weights = [str(error)]
     machine = f"{restorer.compute_on.device}, {restorer.compute_on.precision} ({restorer.compute_on.why})"
-    text = " · ".join([f"deconvdemo {__version__}", machine, *rows])
+    text = " · ".join([f"deconvdemo {__version__}", machine, *weights])
     return f'<p class="dd-serving">{escape(text)}</p>'
 
 

@@ -57,7 +57,7 @@ def flag_panel(flagging: Flagging) -> FlagPanel:
             saved = flagging.add(result, reasons, comment, consent, clean, painted)
         except DeconvdemoError as error:
             return words.trouble(error)
-        return words.notice(f"Saved. Thank you! This is flag {saved.flag_id}")
+        return words.thanks(f"Saved, thank you. This is flag {saved.flag_id}")
 
     send.click(
         sent,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
 
 import gradio as gr
-from gradio.image_utils import decode_base64_to_file
+from gradio.processing_utils import save_bytes_to_cache
+
+from deconvdemo.ui.previews import original
 
 
 class PhotoInput(gr.Image):
@@ -17,9 +21,13 @@ class PhotoInput(gr.Image):
 
     is_template = True  # drawn by gr.Image's own page code
 
-    def preprocess(self, payload: Any) -> str | None:  # type: ignore[override]
+    def preprocess(self, payload: Any) -> str | None:
         if payload is None:
             return None
         if payload.url and payload.url.startswith("data:"):  # a camera's or a pasted picture
-            return decode_base64_to_file(payload.url, self.GRADIO_CACHE, "png")
-        return payload.path
+            try:
+                data = base64.b64decode(payload.url.partition(",")[2], validate=True)
+            except binascii.Error:
+                raise gr.Error("The pasted picture arrived damaged: paste it again.", print_exception=False) from None
+            return save_bytes_to_cache(data, "photo.png", self.GRADIO_CACHE)
+        return original(payload.path) if payload.path else None

@@ -18,6 +18,25 @@ def notice(sentence: object) -> str:
     return f'<p class="dd-status" role="status">{_sentence(sentence)}</p>'
 
 
+def thanks(sentence: object) -> str:
+    """What the visitor gave is safe."""
+    return f'<p class="dd-status dd-thanks" role="status">{_sentence(sentence)}</p>'
+
+
+def waiting(sentence: str) -> str:
+    """What is shown from the click until the server answers; after a while it says why that takes long."""
+    late = "Others are ahead: yours begins by itself when a place is free."
+    return (
+        f'<div class="dd-status" role="status"><div class="dd-bar dd-endless"><span></span></div>{escape(sentence)} '
+        f'<span class="dd-late">{late}</span></div>'
+    )
+
+
+def broken() -> str:
+    """For a failure that nobody foresaw; the log has the rest."""
+    return trouble("something went wrong on this server: try again, or with another photo")
+
+
 def progress(step: Progress) -> str:
     """A bar, and the time that is left once it can be told."""
     if step.seconds_left is None:

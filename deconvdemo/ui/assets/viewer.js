@@ -68,7 +68,8 @@ class Viewer {
     this.find("hint").textContent = MODE_HINTS[mode];
     const keys = document.createElement("span");
     keys.className = "only-wide";
-    keys.textContent = " Click the picture, then scroll to zoom; drag to move; hold B for the picture before.";
+    keys.textContent = " Click the picture, then scroll to zoom; drag to move";
+    keys.textContent += mode === "difference" ? "." : "; hold B for the picture before.";
     this.find("hint").append(keys);
     this.layout();
   }
@@ -246,4 +247,8 @@ class Viewer {
 }
 
 const viewer = new Viewer(element, props);
-watch("value", () => viewer.load());
+watch("value", () => {
+  viewer.load();
+  // below the fold, a result that has just arrived would go unseen
+  if (props.value) viewer.body.scrollIntoView({ block: "nearest", behavior: "smooth" });
+});

@@ -1,0 +1,59 @@
+"""What a tab's events work with: photos opened, controls estimated, masks laid on photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from deconvdemo.engine.restorer import Progress, Restoration, Restorer
+from deconvdemo.errors import PhotoError
+from deconvdemo.photo import Photo, open_mask
+from deconvdemo.tasks import Task
+from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.painter import mask_from_painter, painting
+from deconvdemo.ui.results import Kept
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One task, the restorer that does it, and the place where results and flags are kept."""
+
+    task: Task
+    restorer: Restorer
+    flagging: Flagging
+
+    def open(self, path: str | None) -> Photo:
+        """Raises PhotoError, in one sentence, for what is no photo."""
+        return Photo.open(_present(path), self.restorer.max_pixels)
+
+    def estimates(self, photo: Photo) -> dict[str, Any]:
+        """The automatic controls, estimated from this photo."""
+        settled = self.task.settled(photo.pixels, self.task.checked({}))
+        return {control.name: settled[control.name] for control in self.task.controls if control.automatic}
+
+    def painting(self, photo: Photo, mask: str | Path | None = None) -> dict[str, Any]:
+        """The painter's value: the photo, and on it the holes of a mask file."""
+        holes = None
+        if mask is not None:
+            holes = PIL.Image.fromarray(open_mask(mask, photo.height, photo.width, self.restorer.max_pixels))
+        return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
+
+    def steps(
+        self, path: str | None, painted: dict[str, Any] | None, controls: dict[str, Any]
+    ) -> Iterator[Progress | Restoration]:
+        """Progress before and after each tile, and the restoration last; work stops when this is closed."""
+        source, mask = _present(path), mask_from_painter(painted, self.flagging.max_pixels)
+        yield from self.restorer.steps(self.task.name, source, mask, **controls)
+
+    def keep(self, restoration: Restoration, path: str | None) -> Kept:
+        return self.flagging.results.keep(restoration, Path(_present(path)).name)
+
+
+def _present(path: str | None) -> str:
+    if path is None:
+        raise PhotoError("there is no photo yet: drop one, paste one, or try an example")
+    return path

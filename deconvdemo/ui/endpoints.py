@@ -76,7 +76,9 @@ def _flagging(flagging: Flagging) -> None:
     ) -> dict[str, str]:
         """Stores a flag of a result; durable when it returns. Repeating a `client_token` stores nothing more."""
         try:
-            saved = flagging.add(restoration_id, reasons, comment, consent, clean, region, client_token)
+            saved = flagging.add(
+                restoration_id or "", reasons, comment or "", consent, clean, region, client_token or ""
+            )
         except DeconvdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {"flag_id": saved.flag_id, "state": saved.state}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.records import Acknowledgement, Flag
+from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.photo import Photo, open_mask
 from deconvdemo.ui.results import Kept, Results, lossless
@@ -37,6 +37,8 @@ class Flagging:
         Without a `client_token` the flag's content is its token: the same flag sent twice is stored once.
         """
         kept = self.results.get(restoration_id)
+        if not isinstance(reasons, list | tuple) or not all(isinstance(reason, str) for reason in reasons):
+            raise FeedbackError(f"reasons are a list of names: choose among {', '.join(REASONS)}")
         mask = self.results.read(kept, kept.mask) if kept.mask else None
         clean_file = self._clean(kept, clean)
         region_file = self._region(kept, region)

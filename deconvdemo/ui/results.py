@@ -29,6 +29,7 @@ from deconvdemo.photo import Photo
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _WEBP_LONGEST_SIDE = 16383
+_LONGEST_STEM = 120  # bytes; file systems take 255 for the whole name
 URL = "results"  # relative, so that it holds behind a proxy's prefix, too
 
 
@@ -61,7 +62,7 @@ class Results:
     def keep(self, restoration: Restoration, name: str = "photo") -> Kept:
         """Writes a restoration's files; `name` is what the visitor called theirs. PhotoError if the disk is full."""
         observed, restored = restoration.observed, restoration.photo
-        stem = re.sub(r"[^\w.-]+", "-", Path(name).stem).strip("-.")[:80] or "photo"
+        stem = re.sub(r"[^\w.-]+", "-", Path(name).stem).encode()[:_LONGEST_STEM].decode(errors="ignore").strip("-.")
         kept = Kept(
             restoration.restoration_id,
             restoration.task,
@@ -72,7 +73,7 @@ class Results:
             observed=f"observed{lossless_suffix(observed)}",
             restored=f"restored{lossless_suffix(restored)}",
             mask=None if restoration.mask is None else "mask.png",
-            download=f"{stem}-{restoration.task}{restored.suffix}",
+            download=f"{stem or 'photo'}-{restoration.task}{restored.suffix}",
         )
         contents: dict[str, Callable[[], bytes]] = {
             kept.observed: lambda: lossless(observed),

@@ -1,0 +1,78 @@
+"""The real demo on a free port of this machine, with small untrained weights; a test may slow its tiles down."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from deconvdemo.engine.device import Compute
+from deconvdemo.engine.restorer import Restorer
+from deconvdemo.feedback.records import StoredFlag
+from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.settings import Settings
+from deconvdemo.ui.demo import launch
+from deconvdemo.weights import Weights
+
+MAX_PIXELS = 1_000_000
+
+
+class PausingRestorer(Restorer):
+    """Waits `pause` seconds after each step, and counts them."""
+
+    pause = 0.0
+    taken = 0
+
+    def steps(self, *given: Any, **controls: Any) -> Iterator[Any]:
+        for step in super().steps(*given, **controls):
+            self.taken += 1
+            yield step
+            time.sleep(self.pause)
+
+
+@dataclass(frozen=True)
+class App:
+    url: str
+    restorer: PausingRestorer
+    data_dir: Path
+
+    def flags(self) -> list[StoredFlag]:
+        return list(FeedbackStore(self.data_dir).flags())
+
+
+@contextmanager
+def running_app(weights: Path, data_dir: Path, **settings: Any) -> Iterator[App]:
+    restorer = PausingRestorer(Weights(weights), Compute("cpu", "fp32", "a test"), max_pixels=MAX_PIXELS)
+    chosen = Settings(port=free_port(), data_dir=data_dir, max_pixels=MAX_PIXELS, **settings)
+    app, url, _ = launch(chosen, restorer, block=False)
+    try:
+        yield App(url, restorer, data_dir)
+    finally:
+        app.get_blocks().close(verbose=False)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def png(pixels: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def bomb(side: int = 12_000) -> bytes:
+    """A small PNG file of far more pixels than the demo takes."""
+    file = io.BytesIO()
+    Image.new("1", (side, side)).save(file, "PNG")
+    return file.getvalue()

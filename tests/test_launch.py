@@ -1,0 +1,84 @@
+"""Building the demo and starting it: nothing by surprise, and one sentence when it cannot."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from demo_app import free_port
+
+from deconvdemo.errors import CheckpointError, ControlError
+from deconvdemo.settings import Settings
+from deconvdemo.ui.demo import _serving, build, launch
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):
+    demo = build(Settings(data_dir=tmp_path / "data"), restorer)
+    assert not list(tmp_path.iterdir())
+    assert not demo.blocks.is_running
+
+
+def test_a_taken_port_is_one_sentence(tmp_path, restorer):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ControlError) as refusal:
+            launch(Settings(port=port, data_dir=tmp_path), restorer, block=False)
+    assert f"cannot listen on 127.0.0.1:{port}" in str(refusal.value)
+    assert "--port" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_the_weights_say_cannot_become_part_of_the_page(restorer):
+    nasty = "<img src=x onerror=alert(1)>"
+    weights = SimpleNamespace(names=lambda: ["denoise", "inpaint"], status=lambda name: nasty)
+    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on))
+    assert "<img" not in shown
+    assert "weights for denoise, inpaint: &lt;img" in shown
+
+
+def test_weights_that_cannot_be_read_are_said_on_the_page(restorer):
+    def fail():
+        raise CheckpointError("index.json is <damaged>")
+
+    weights = SimpleNamespace(names=fail)
+    assert "index.json is &lt;damaged&gt;" in _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on))
+
+
+def test_host_and_port_are_heeded_and_an_option_wins_over_the_environment(tmp_path, tiny_weights):
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DECONVDEMO_DATA_DIR": str(tmp_path),
+        "DECONVDEMO_HOST": "127.0.0.2",
+        "DECONVDEMO_PORT": str(free_port()),
+    }
+    options = ["--port", str(port), "--weights", str(tiny_weights), "--device", "cpu"]
+    command = [sys.executable, "-m", "deconvdemo", "serve", *options]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
+        try:
+            assert "ok" in _answer(f"http://127.0.0.2:{port}/healthz", server)
+        finally:
+            server.terminate()
+
+
+def _answer(url: str, server: subprocess.Popen) -> str:
+    """The first answer, once the server has started."""
+    until = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as reply:
+                return reply.read().decode()
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the demo did not start")

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     parent: str = ""  # the weights it started from
+    phases: dict[str, int] = field(default_factory=dict)  # loss → steps trained with it
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _train_step(state: State, recipe: Recipe, corpus: Corpus, rate: float, devic
     for name, tensor in state.network.state_dict().items():
         state.averaged[name].lerp_(tensor, 1 - keep)
     state.step += 1
+    state.phases[recipe.loss] = state.phases.get(recipe.loss, 0) + 1
     return float(loss.item())
 
 
@@ -165,6 +167,7 @@ def _header(recipe: Recipe, state: State, data: list[str], measured: dict[str, f
         data=data,
         recipe={
             **recipe.described(),
+            "loss": ", ".join(f"{loss} {steps} steps" for loss, steps in state.phases.items()),
             "steps": state.step,
             "minutes": round(state.seconds / 60, 1),
             **({"started from": state.parent} if state.parent else {}),
@@ -204,6 +207,7 @@ def _save_state(state: State, file: Path, recipe: Recipe) -> None:
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     facts = {"name": recipe.name, "step": str(state.step), "seconds": str(state.seconds), "parent": state.parent}
+    facts["phases"] = json.dumps(state.phases)
     partial = file.with_name(file.name + ".tmp")
     try:
         save_file(tensors, partial, metadata=facts)
@@ -243,6 +247,7 @@ def _load_state(state: State, file: Path, recipe: Recipe) -> None:
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
     state.parent = facts.get("parent") or state.parent
+    state.phases = json.loads(facts.get("phases", "{}")) or {recipe.loss: state.step}
 
 
 def _take_over(state: State, checkpoint: Path, say: Callable[[str], None]) -> None:

@@ -69,13 +69,12 @@ class Recipe:
         return self.task if self.task != "upscale" else f"upscale-x{self.scale}"
 
     def described(self) -> dict:
-        """For the header: everything but the function."""
+        """For the header: what the run itself does not tell."""
         return {
             "patch": self.patch,
             "batch": self.batch,
             "rate": self.rate,
             "average": self.average,
-            "loss": self.loss,
             "seed": self.seed,
         }
 

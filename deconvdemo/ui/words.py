@@ -88,5 +88,6 @@ def _tiles(count: int) -> str:
 
 def _sentence(text: object) -> str:
     words = str(text).strip()
-    words = words[:1].upper() + words[1:]
+    if "." not in words.partition(" ")[0]:  # a file's name stays as it is
+        words = words[:1].upper() + words[1:]
     return escape(words if words.endswith((".", "!", "?", "…")) else f"{words}.")

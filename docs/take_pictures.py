@@ -18,22 +18,22 @@ PICTURES = Path(__file__).parent / "pictures"
 
 def denoise(page: Page) -> None:
     page.get_by_role("button", name="Portrait").click()
-    page.get_by_text("Estimated noise").wait_for(timeout=60_000)
+    page.get_by_text("Estimated noise").locator("visible=true").first.wait_for(timeout=60_000)
     page.get_by_role("button", name="Denoise", exact=True).click()
 
 
 def upscale(page: Page) -> None:
     page.get_by_role("tab", name="Super-resolution").click()
     page.get_by_role("button", name="Small cat").click()
-    page.get_by_text("226×150").first.wait_for(timeout=60_000)
-    page.get_by_label("×4").check()
+    page.get_by_text("226×150").locator("visible=true").first.wait_for(timeout=60_000)
+    page.get_by_text("×4", exact=True).locator("visible=true").click()
     page.get_by_role("button", name="Upscale", exact=True).click()
 
 
 def inpaint(page: Page) -> None:
     page.get_by_role("tab", name="Inpaint").click()
     page.get_by_role("button", name="Scratched coffee").click()
-    page.get_by_text("marked").first.wait_for(timeout=60_000)
+    page.get_by_text("% marked").locator("visible=true").first.wait_for(timeout=60_000)
     page.get_by_role("button", name="Fill in", exact=True).click()
 
 

@@ -104,8 +104,7 @@ def test_building_a_network_leaves_the_random_numbers_alone(saved):
 def test_the_same_weights_are_the_same_bytes_in_every_process(saved):
     # the order of a safetensors file's metadata differs between processes, unless we sort it
     program = (
-        "import sys; from test_checkpoints import *; "
-        "print(save_checkpoint(sys.argv[1], a_header(), the_tensors()))"
+        "import sys; from test_checkpoints import *; print(save_checkpoint(sys.argv[1], a_header(), the_tensors()))"
     )
     other = subprocess.run(
         [sys.executable, "-c", program, str(saved.with_name("other"))],

@@ -66,9 +66,7 @@ def background(bundled: str, repo: str, name: str = "denoise") -> tuple[Served, 
 
 def watch(bundled: str, repo: str, count: int) -> list[str]:
     """Looks at the repository again and again from now on; what came, once `count` did."""
-    Weights(bundled, repo=repo).fetch_in_background(
-        lambda ready: _seen.append(ready["denoise"].sha256), every=0.3
-    )
+    Weights(bundled, repo=repo).fetch_in_background(lambda ready: _seen.append(ready["denoise"].sha256), every=0.3)
     return watched(count)
 
 

@@ -187,9 +187,7 @@ def test_a_file_that_the_index_does_not_know_is_refused_by_both_names(client, hu
 
 def test_weights_that_are_no_checkpoint_are_refused(client, hub, repo):
     hub.publish(repo, {"denoise.safetensors": b"hello"})
-    assert "is not a safetensors file" in refusal(
-        client, hub_client.chosen, f"hf://{repo}/denoise.safetensors"
-    )
+    assert "is not a safetensors file" in refusal(client, hub_client.chosen, f"hf://{repo}/denoise.safetensors")
 
 
 # ---- unreachable ------------------------------------------------------------------------------------------
@@ -248,9 +246,7 @@ def test_bundled_weights_serve_at_once_without_a_hub(lonely_client, made, bundle
     at_once, afterwards, ready = lonely_client(hub_client.background, bundled, "lab/nets@v1")
     assert at_once.source == "bundled"
     assert at_once.sha256 == afterwards.sha256 == sha256_of(made["second"])
-    assert afterwards.status.startswith(
-        "bundled (hf://lab/nets@v1/index.json cannot be fetched (Hub unreachable: "
-    )
+    assert afterwards.status.startswith("bundled (hf://lab/nets@v1/index.json cannot be fetched (Hub unreachable: ")
     assert ready == {}
 
 

@@ -12,7 +12,7 @@ help:
 	@echo "make format           let ruff format the code"
 	@echo "make space            write README.md's front matter from space.yaml"
 	@echo "make train-denoise    train bundled weights anew; also train-inpaint and train-upscale"
-	@echo "                      (IMAGES='DIR DIR' names folders of photographs, MINUTES=60 the time)"
+	@echo "                      (IMAGES='DIR DIR' names the folders of photographs)"
 	@echo "make clean            remove what make made"
 
 run: .venv/.runtime
@@ -55,13 +55,15 @@ space: .venv/.runtime
 # ---- training: one command a network; docs/training.md has the runbook --------------------------------------
 
 IMAGES ?= data/photographs
-TRAIN = $(PY) -m deconvdemo train $(if $(MINUTES),--minutes $(MINUTES)) --images $(IMAGES)
+TRAIN = $(PY) -m deconvdemo train --images $(IMAGES)
 
 train-denoise: .venv/.runtime
 	$(TRAIN) --out weights/denoise.safetensors $(ARGS) denoise
 
 train-inpaint: .venv/.runtime
-	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) inpaint
+	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) --minutes 24 --start-from weights/denoise.safetensors inpaint
+	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) --minutes 39 --resume weights/inpaint.state.safetensors \
+	  --loss mse inpaint
 
 train-upscale: .venv/.runtime
 	$(TRAIN) --out weights/upscale-x2.safetensors $(ARGS) --scale 2 upscale

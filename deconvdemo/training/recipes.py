@@ -85,11 +85,11 @@ SR: dict = {"channels": 48, "blocks": 5}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("denoise", "DeconvUNet", UNET, noisy),
-        Recipe("inpaint", "DeconvUNet", UNET, holed),
+        Recipe("denoise", "DeconvUNet", UNET, noisy, minutes=84),
+        Recipe("inpaint", "DeconvUNet", UNET, holed, minutes=39),
         *(
-            Recipe("upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, 32, rate=1e-3, minutes=25)
-            for scale in (2, 3, 4)
+            Recipe("upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, 32, rate=1e-3, minutes=minutes)
+            for scale, minutes in ((2, 50), (3, 25), (4, 52))
         ),
     )
 }

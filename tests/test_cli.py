@@ -353,3 +353,11 @@ def test_the_feedback_of_a_new_folder_is_empty(run, tmp_path):
     status, _, err = run("feedback", "export", tmp_path / "dataset")
     assert (status, len(err)) == (1, 1)
     assert "nothing to export" in err[0]
+
+
+def test_weights_show_prints_the_header(run, tiny_weights):
+    status, out, _ = run("weights", "show", "upscale-x3", "--weights", tiny_weights)
+    shown = json.loads("\n".join(out))
+    assert status == 0
+    assert (shown["name"], shown["network"], shown["scale"]) == ("upscale-x3", "DeconvSR", 3)
+    assert run("weights", "show", "colourise", "--weights", tiny_weights)[0] == 1

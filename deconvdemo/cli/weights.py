@@ -20,6 +20,12 @@ def add_verbs(verbs) -> None:
     pulling.add_argument("spec", metavar="hf://OWNER/REPO[@REVISION][/FILE]", help="all of a repository, or one file")
     pulling.add_argument("--json", action="store_true", help="print JSON")
     pulling.set_defaults(run=_pull)
+    showing = actions.add_parser(
+        "show", help="what a weights file says of itself", description="Prints a header as JSON."
+    )
+    showing.add_argument("name", metavar="NAME", help="denoise, inpaint, upscale-x2, …")
+    showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
+    showing.set_defaults(run=_show)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
@@ -34,6 +40,15 @@ def _pull(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.weights import pull
 
     _print(pull(options.spec), options.json)
+    return 0
+
+
+def _show(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.weights import Weights
+
+    checkpoint = Weights(spec=options.weights).load(options.name)
+    facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
+    print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
     return 0
 
 

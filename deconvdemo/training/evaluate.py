@@ -16,8 +16,8 @@ from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, psnr_inside, ssim
 from deconvdemo.photo import Photo, open_mask
+from deconvdemo.training.corpus import SUFFIXES
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 SIGMAS = (15.0, 25.0, 50.0)
 
 

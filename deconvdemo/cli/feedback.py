@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from deconvdemo.settings import Settings
@@ -47,5 +48,8 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.feedback.export import export_dataset
 
     report = export_dataset(_store(settings), options.folder)
-    print(report)
-    return 0
+    print(f"{report.folder}: {report.rows} flags, {report.bytes / 1e6:.1f} MB, {report.shards} parquet files")
+    print(f"open it with datasets.load_dataset({str(report.folder)!r}, 'flags')")
+    for flag_id in report.damaged:
+        print(f"deconvdemo: flag {flag_id} was left out: its images are damaged", file=sys.stderr)
+    return 1 if report.damaged else 0

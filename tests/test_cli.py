@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from feedback_flags import flag_of
 from PIL import Image
 
 from deconvdemo.cli import main, parser
+from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -361,3 +363,20 @@ def test_weights_show_prints_the_header(run, tiny_weights):
     assert status == 0
     assert (shown["name"], shown["network"], shown["scale"]) == ("upscale-x3", "DeconvSR", 3)
     assert run("weights", "show", "colourise", "--weights", tiny_weights)[0] == 1
+
+
+def test_flags_are_counted_and_exported_and_a_damaged_one_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(tmp_path / "data"))
+    store = FeedbackStore(tmp_path / "data")
+    for number in range(3):
+        store.add(flag_of(number))
+    assert run("feedback", "stats")[1][0] == "total: 3"
+    status, out, err = run("feedback", "export", tmp_path / "whole")
+    assert (status, err) == (0, [])
+    assert "3 flags" in out[0]
+    blob = next(file for file in (tmp_path / "data" / "feedback" / "blobs").rglob("*.png"))
+    blob.write_bytes(b"spoilt")
+    status, out, err = run("feedback", "export", tmp_path / "rest")
+    assert status == 1
+    assert "2 flags" in out[0]
+    assert err[-1].startswith("deconvdemo: left out: flag ")

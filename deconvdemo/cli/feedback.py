@@ -50,6 +50,6 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     report = export_dataset(_store(settings), options.folder)
     print(f"{report.folder}: {report.rows} flags, {report.bytes / 1e6:.1f} MB, {report.shards} parquet files")
     print(f"open it with datasets.load_dataset({str(report.folder)!r}, 'flags')")
-    for flag_id in report.damaged:
-        print(f"deconvdemo: flag {flag_id} was left out: its images are damaged", file=sys.stderr)
+    for sentence in report.damaged:
+        print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.damaged else 0

@@ -117,7 +117,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.fit import Budget, fit
     from deconvdemo.training.recipes import RECIPES
 
-    name = options.task if options.task != "upscale" else f"upscale-x{options.scale}"
+    name = TASKS[options.task].weights({"scale": options.scale})
     changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "loss", "seed")}
     recipe = replace(RECIPES[name], **{key: value for key, value in changed.items() if value is not None})
     minutes = options.minutes if options.minutes is not None else recipe.minutes

@@ -15,7 +15,7 @@ from deconvdemo.classical import CLASSICAL
 from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, psnr_inside, ssim
-from deconvdemo.photo import Photo, open_mask
+from deconvdemo.photo import Photo, open_mask, to_depth
 from deconvdemo.training.corpus import SUFFIXES
 
 SIGMAS = (15.0, 25.0, 50.0)
@@ -60,9 +60,9 @@ def upscaling(folder: Path, scales: Sequence[int] = (2, 3, 4)) -> Iterator[Case]
         full = _tensor(_rgb(file))
         for scale in scales:
             shrink = BicubicDownscale(scale)
-            clean = _to_8_bit(_array(shrink.crop(full)))
+            clean = to_depth(_array(shrink.crop(full)), np.uint8)
             score = _judged(file, clean, scale, on_luma=True)
-            observed = _to_8_bit(_array(quantised(shrink(full))))
+            observed = to_depth(_array(quantised(shrink(full))), np.uint8)
             yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
 
 
@@ -125,7 +125,7 @@ def evaluate(method: str, restore: Callable[[Case], np.ndarray], found: Sequence
         restored = restore(case)
         seconds[case.setting] = seconds.get(case.setting, 0.0) + time.perf_counter() - started
         pixels[case.setting] = pixels.get(case.setting, 0) + restored.shape[0] * restored.shape[1]
-        rows.setdefault(case.setting, []).append(case.score(_to_8_bit(restored)))
+        rows.setdefault(case.setting, []).append(case.score(to_depth(restored, np.uint8)))
     return [
         Score(
             method,
@@ -150,7 +150,7 @@ def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:
     function = CLASSICAL[task][name]
 
     def restore(case: Case) -> np.ndarray:
-        observed = _to_8_bit(case.observed)
+        observed = to_depth(case.observed, np.uint8)
         if case.mask is not None:
             return function(observed, case.mask)
         if task == "denoise" and "sigma" not in case.controls:
@@ -184,12 +184,6 @@ def _tensor(image: np.ndarray) -> torch.Tensor:
 
 def _array(images: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(images[0].permute(1, 2, 0).numpy())
-
-
-def _to_8_bit(image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image
-    return np.clip(image * GREY_LEVELS, 0, GREY_LEVELS).round().astype(np.uint8)
 
 
 def _judged(file: Path, clean: np.ndarray, border: int = 0, on_luma: bool = False):

@@ -12,9 +12,9 @@ from torch import Tensor
 from deconvdemo.degradations import BicubicDownscale, GaussianNoise, Holes, quantised
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.networks.coarse_fill import coarse_fill
+from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.denoise import MAX_SIGMA
 from deconvdemo.training.masks import random_masks
-
-MAX_SIGMA = 75.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """The weights' name: the task, and the scale where the task has several."""
-        return self.task if self.task != "upscale" else f"upscale-x{self.scale}"
+        return TASKS[self.task].weights({"scale": self.scale})
 
     def described(self) -> dict:
         """For the header: what the run itself does not tell."""

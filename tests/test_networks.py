@@ -192,3 +192,11 @@ def test_the_bundled_weights_draw_no_checkerboard_on_a_flat_grey(name, level):
     cells = restored[:, :usable, :usable].unflatten(2, (-1, period)).unflatten(1, (-1, period))
     for channel, across in itertools.product(cells.mean(dim=(1, 3)), (0, 1)):
         assert (channel.mean(dim=across) - channel.mean()).abs().max() < 0.4
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_the_sub_pixel_deconvolution_is_a_transposed_convolution(stride):
+    layer = deconvolution(5, 3, kernel=3 * stride, stride=stride, bias=True)
+    torch.nn.init.normal_(layer.weight)
+    image = torch.randn(2, 5, 7, 9)
+    assert torch.allclose(layer(image), torch.nn.ConvTranspose2d.forward(layer, image), atol=1e-4)

@@ -1,13 +1,11 @@
-"""`evaluate` and `train`: how good the networks are, and making better ones."""
+"""`train`: making better networks."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
@@ -15,23 +13,6 @@ from deconvdemo.tasks.upscale import SCALES
 
 
 def add_verbs(verbs) -> None:
-    summary = "Measure a network, or a classical method, on a folder of images."
-    verb = verbs.add_parser("evaluate", help=summary, description=summary)
-    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
-    verb.add_argument(
-        "--images", type=Path, required=True, metavar="DIR",
-        help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise",
-    )  # fmt: skip
-    verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
-    verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
-    verb.add_argument(
-        "--method", action="append", metavar="network|classical:NAME",
-        help="what to measure; may be repeated (default: the network and the quick classical methods)",
-    )  # fmt: skip
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    add_engine_options(verb)
-    verb.set_defaults(run=_evaluate)
-
     summary = "Train a network on folders of photographs."
     verb = verbs.add_parser("train", help=summary, description=summary)
     verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
@@ -56,57 +37,6 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     verb.add_argument("--precision", default="auto", help="auto, fp32 or bf16")
     verb.set_defaults(run=_train)
-
-
-def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.training import evaluate
-
-    found = evaluate.cases(
-        options.task,
-        options.images,
-        _numbers("sigma", options.sigma, float),
-        _numbers("scale", options.scale, int),
-    )
-    scores = []
-    for method in options.method or ["network", *QUICK[options.task]]:
-        kind, _, name = method.partition(":")
-        if method == "network":
-            restore = evaluate.network_method(options.task, restorer(options, settings))
-        elif kind == "classical":
-            restore = evaluate.classical_method(options.task, name)
-        else:
-            raise ControlError(f"method {method!r} is not known: give network or classical:NAME")
-        scores += evaluate.evaluate(name or method, restore, found)
-    if options.json:
-        print(json.dumps([vars(score) for score in scores], indent=2))
-    else:
-        _print_table(scores)
-    return 0
-
-
-# biharmonic takes minutes and scikit-image: it is measured when it is asked for
-QUICK = {
-    "denoise": ["classical:nothing", "classical:nlm"],
-    "upscale": ["classical:bicubic", "classical:lanczos"],
-    "inpaint": ["classical:telea", "classical:navier-stokes"],
-}
-
-
-def _print_table(scores) -> None:
-    columns = list(scores[0].measured)
-    print(f"{'setting':<12}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}")
-    for score in sorted(scores, key=lambda score: [row.setting for row in scores].index(score.setting)):
-        values = "".join(
-            f"{score.measured[name]:>15.4f}" if "SSIM" in name else f"{score.measured[name]:>15.2f}" for name in columns
-        )
-        print(f"{score.setting:<12}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}")
-
-
-def _numbers(name: str, text: str, kind):
-    try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise ControlError(f"--{name} is {text!r}, but it takes numbers with commas between them") from None
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> int:

@@ -22,9 +22,10 @@ from deconvdemo.errors import TrainingError
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.recipes import Recipe, Sample
+from deconvdemo.training.recipes import Recipe
+from deconvdemo.training.samples import Sample
 
-WARM_UP = 200  # steps over which the learning rate rises: Adam's first estimates are rough
+WARM_UP = 100  # steps over which the learning rate rises: the optimizers' first estimates are rough
 CLIP = 1.0  # largest norm of a gradient
 
 
@@ -34,7 +35,7 @@ class State:
 
     network: nn.Module
     averaged: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
     parent: str = ""  # the weights it started from
@@ -94,8 +95,9 @@ def fit(
     with tqdm(total=total, initial=state.step, desc=f"training {recipe.name}", unit="step", mininterval=5) as bar:
         while budget.progress(state) < 1:
             started = time.monotonic()
-            rate = learning_rate(recipe.rate, state.step, budget.progress(state))
-            losses.append(_train_step(state, recipe, corpus, rate, device, bf16))
+            phase, progress = recipe.phase(budget.progress(state))
+            rate = learning_rate(recipe.rate * phase.rate, state.step, progress)
+            losses.append(_train_step(state, recipe, phase, corpus, rate, device, bf16))
             state.seconds += time.monotonic() - started
             bar.update()
             if time.monotonic() - written > checkpoint_every:
@@ -118,44 +120,54 @@ def learning_rate(peak: float, step: int, progress: float) -> float:
 def _fresh(recipe: Recipe, device: str) -> State:
     network = NETWORKS[recipe.network](**recipe.config).to(device, memory_format=torch.channels_last)
     averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    return State(network, averaged, torch.optim.Adam(network.parameters(), lr=recipe.rate))
+    return State(network, averaged, optimizers(network, recipe.optimizer))
 
 
-def _train_step(state: State, recipe: Recipe, corpus: Corpus, rate: float, device: str, bf16: bool) -> float:
+def _train_step(
+    state: State, recipe: Recipe, phase: Phase, corpus: Corpus, rate: float, device: str, bf16: bool
+) -> float:
     # a step's randomness depends on the seed and the step alone, so that a resumed run draws the same patches
     rng = np.random.default_rng([recipe.seed, state.step])
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     crops = corpus.crops(rng, recipe.batch, recipe.patch * recipe.scale)
     clean = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / GREY_LEVELS
     sample = recipe.make_sample(clean, recipe.scale, rng, generator)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
     with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
         restored = state.network(sample.inputs.contiguous(memory_format=torch.channels_last))
-    loss = _loss(restored.float(), sample, recipe.loss)
+    loss = _loss(restored.float(), sample, phase.loss)
     if not torch.isfinite(loss):
         raise TrainingError(
             f"the loss became {loss.item()} at step {state.step}: lower --rate and resume from the last state file"
         )
-    state.optimizer.zero_grad(set_to_none=True)
+    state.network.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), CLIP)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        optimizer.step()
     # a young average follows quickly, so that the random start is forgotten
     keep = min(recipe.average, (state.step + 1) / (state.step + 10))
     for name, tensor in state.network.state_dict().items():
         state.averaged[name].lerp_(tensor, 1 - keep)
     state.step += 1
-    state.phases[recipe.loss] = state.phases.get(recipe.loss, 0) + 1
+    state.phases[phase.loss] = state.phases.get(phase.loss, 0) + 1
     return float(loss.item())
 
 
 def _loss(restored: Tensor, sample: Sample, kind: str) -> Tensor:
-    distance = {"l1": functional.l1_loss, "mse": functional.mse_loss}[kind]
+    distance = {"l1": functional.l1_loss, "mse": functional.mse_loss, "charbonnier": _charbonnier}[kind]
     if sample.weight is None:
         return distance(restored, sample.target)
     weight = sample.weight.expand_as(restored)
     return distance(restored * weight, sample.target * weight, reduction="sum") / weight.sum()
+
+
+def _charbonnier(restored: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """L1 that is smooth around 0 (Charbonnier et al. 1994), within a quarter of a grey level."""
+    distance = torch.sqrt((restored - target) ** 2 + 1e-6)
+    return distance.sum() if reduction == "sum" else distance.mean()
 
 
 def _header(recipe: Recipe, state: State, data: list[str], measured: dict[str, float]) -> Header:
@@ -203,8 +215,9 @@ def averaged_network(state: State) -> nn.Module:
 def _save_state(state: State, file: Path, recipe: Recipe) -> None:
     tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in state.averaged.items()}
-    for number, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    for which, optimizer in enumerate(state.optimizers):
+        for number, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer{which}.{number}.{name}": value for name, value in moments.items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     facts = {"name": recipe.name, "step": str(state.step), "seconds": str(state.seconds), "parent": state.parent}
     facts["phases"] = json.dumps(state.phases)
@@ -240,14 +253,15 @@ def _load_state(state: State, file: Path, recipe: Recipe) -> None:
         raise TrainingError(f"{file} is a state of another network: train it with the same configuration") from error
     for name, tensor in part("averaged.").items():
         state.averaged[name].copy_(tensor)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in part("optimizer.").items():
-        number, _, what = name.partition(".")
-        moments.setdefault(int(number), {})[what] = value
-    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
+    for which, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(f"optimizer{which}.").items():
+            number, _, what = name.partition(".")
+            moments.setdefault(int(number), {})[what] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
     state.parent = facts.get("parent") or state.parent
-    state.phases = json.loads(facts.get("phases", "{}")) or {recipe.loss: state.step}
+    state.phases = json.loads(facts.get("phases", "{}"))
 
 
 def _take_over(state: State, checkpoint: Path, say: Callable[[str], None]) -> None:

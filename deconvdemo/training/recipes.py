@@ -1,4 +1,4 @@
-"""How each bundled network is trained: a table of recipes, and what its task makes of a clean patch."""
+"""How each bundled network is trained: a table of recipes."""
 
 from __future__ import annotations
 
@@ -9,70 +9,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconvdemo.degradations import BicubicDownscale, GaussianNoise, Holes, quantised
-from deconvdemo.metrics import GREY_LEVELS
-from deconvdemo.networks.coarse_fill import coarse_fill
 from deconvdemo.tasks import TASKS
-from deconvdemo.tasks.denoise import MAX_SIGMA
-from deconvdemo.training.masks import random_masks
+from deconvdemo.training.samples import Sample, downscaled, holed, noisy
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One training batch: what the network sees, what it should give, and where the loss counts (None: everywhere)."""
+class Phase:
+    """A part of a run: its loss, and a learning rate that starts anew and falls to zero (a warm restart)."""
 
-    inputs: Tensor
-    target: Tensor
-    weight: Tensor | None = None
-
-
-def noisy(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
-    """Noise of a sigma between 0 and 75 a patch, smaller ones more often, and sigma / 255 as a fourth channel."""
-    sigmas = MAX_SIGMA * rng.uniform(size=len(clean)) ** 1.3
-    sigma = torch.tensor(sigmas, dtype=clean.dtype, device=clean.device).view(-1, 1, 1, 1)
-    level = (sigma / GREY_LEVELS).expand_as(clean[:, :1])
-    return Sample(torch.cat([GaussianNoise(sigma)(clean, generator), level], dim=1), clean)
-
-
-def downscaled(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
-    """Bicubic downscaling, rounded to 8 bits as the files are that people upscale."""
-    return Sample(quantised(BicubicDownscale(scale)(clean)), clean)
-
-
-def holed(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
-    """Random holes, filled with a first guess, and the mask as a fourth channel; only the holes count."""
-    masks = torch.from_numpy(random_masks(rng, len(clean), clean.shape[-1]))
-    mask = masks[:, None].to(clean.device, clean.dtype)
-    return Sample(torch.cat([coarse_fill(Holes(mask)(clean), mask), mask], dim=1), clean, mask)
+    share: float  # of the run's length
+    loss: str = "l1"  # or "charbonnier" or "mse"
+    rate: float = 1.0  # times the recipe's learning rate
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train and how: Adam (or AdamW) with a cosine to zero, an exponential average of the weights served."""
+    """What to train and how: phases of a cosine each, and an exponential average of the weights, which is served."""
 
     task: str
     network: str
     config: dict
     make_sample: Callable[[Tensor, int, np.random.Generator, torch.Generator], Sample]
     scale: int = 1
+    variant: str = ""
     patch: int = 128  # of the network's input, in pixels
     batch: int = 16
-    rate: float = 5e-4
+    optimizer: str = "muon"  # or "adam"
+    rate: float = 1e-3
     minutes: float = 60.0
     average: float = 0.999
-    loss: str = "l1"
+    phases: tuple[Phase, ...] = (Phase(0.85), Phase(0.15, "mse", rate=0.3))
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """The weights' name: the task, and the scale where the task has several."""
-        return TASKS[self.task].weights({"scale": self.scale})
+        """The weights' name: the task, and the scale and the variant where the task has several."""
+        return Header(self.network, self.config, self.task, self.scale).name + (f"-{self.variant}" if self.variant else "")
+
+    def phase(self, progress: float) -> tuple[Phase, float]:
+        """Which phase a run is in at `progress` (0 to 1), and how far it is in that phase."""
+        begin = 0.0
+        for phase in self.phases[:-1]:
+            if progress < begin + phase.share:
+                return phase, (progress - begin) / phase.share
+            begin += phase.share
+        return self.phases[-1], (progress - begin) / max(1.0 - begin, 1e-9)
 
     def described(self) -> dict:
         """For the header: what the run itself does not tell."""
         return {
             "patch": self.patch,
             "batch": self.batch,
+            "optimizer": self.optimizer,
             "rate": self.rate,
             "average": self.average,
             "seed": self.seed,

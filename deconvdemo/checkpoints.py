@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -22,6 +23,7 @@ from safetensors import SafetensorError
 from deconvdemo.errors import CheckpointError
 
 FORMAT = 1  # of the header; raised when an older deconvdemo could not understand a newer file
+_ADDED_LATER = {"variant": ""}  # what a header of this format means where it was written before the key was there
 TASKS_WITH_WEIGHTS = ("denoise", "upscale", "inpaint")
 
 _NOT_WEIGHTS = (
@@ -42,6 +44,7 @@ class Header:
     config: dict[str, Any]  # that class's keyword arguments
     task: str  # one of TASKS_WITH_WEIGHTS
     scale: int = 1
+    variant: str = ""  # the task's standard network; else one lower-case word: "photo", "fast"
     data: list[str] = field(default_factory=list)  # training sources with their licences, one line each
     recipe: dict[str, Any] = field(default_factory=dict)  # steps, batch, patch, learning rate, seed, …
     measured: dict[str, float] = field(default_factory=dict)  # {"cbsd68 sigma 25 PSNR": 31.02, …}, in dB
@@ -51,8 +54,8 @@ class Header:
 
     @property
     def name(self) -> str:
-        """What these weights are called in an index: "denoise", "upscale-x2"."""
-        return self.task if self.scale == 1 else f"{self.task}-x{self.scale}"
+        """What these weights are called in an index: "denoise", "denoise-photo", "upscale-x2", "upscale-x4-fast"."""
+        return "-".join(filter(None, [self.task, f"x{self.scale}" if self.scale > 1 else "", self.variant]))
 
     def metadata(self) -> dict[str, str]:
         """Text as it is, everything else as JSON, under keys that begin with "deconvdemo."."""
@@ -74,7 +77,7 @@ class Header:
             )
         values: dict[str, Any] = {}
         for part in fields(cls):
-            text = metadata.get(f"deconvdemo.{part.name}")
+            text = metadata.get(f"deconvdemo.{part.name}", _ADDED_LATER.get(part.name))
             if text is None:
                 raise CheckpointError(f"{file} has a header without {part.name!r}: write it again")
             values[part.name] = _parsed(text, str(part.type), part.name, file)
@@ -241,7 +244,12 @@ def _canonical(data: bytes) -> bytes:
 
 
 def _check(header: Header, tensors: Mapping[str, torch.Tensor], file: str) -> None:
-    """Raises CheckpointError unless the tensors are those of the header's network and all finite."""
+    """Raises CheckpointError unless the header gives a name, and the tensors are its network's and all finite."""
+    if header.variant == "standard" or not re.fullmatch(r"[a-z]{0,20}", header.variant):
+        raise CheckpointError(
+            f"{file} says its variant is {header.variant[:40]!r}, but a variant is one lower-case word such as "
+            "'photo', and the standard network's is empty"
+        )
     with torch.device("meta"):  # shapes without memory: a header cannot make us allocate what the file does not hold
         expected = {name: tuple(tensor.shape) for name, tensor in _built(header, file).state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -122,6 +122,40 @@ def test_the_header_is_readable_by_any_safetensors_tool(saved):
     assert json.loads(metadata["deconvdemo.measured"]) == {"cbsd68 sigma 25 PSNR": 31.02}
 
 
+@pytest.mark.parametrize(
+    ("task", "scale", "variant", "name"),
+    [
+        ("denoise", 1, "", "denoise"),
+        ("denoise", 1, "photo", "denoise-photo"),
+        ("upscale", 2, "", "upscale-x2"),
+        ("upscale", 2, "photo", "upscale-x2-photo"),
+        ("upscale", 4, "fast", "upscale-x4-fast"),
+    ],
+)
+def test_weights_are_named_for_their_task_scale_and_variant(task, scale, variant, name):
+    assert a_header(task=task, scale=scale, variant=variant).name == name
+
+
+def test_a_variant_comes_back_and_a_file_from_before_there_were_any_is_the_standard_one(saved):
+    save_checkpoint(saved, a_header(variant="photo"), the_tensors())
+    assert load_checkpoint(saved).header == a_header(variant="photo")
+    metadata = a_header().metadata()
+    del metadata["deconvdemo.variant"]
+    safetensors.torch.save_file(the_tensors(), saved, metadata)
+    assert load_checkpoint(saved).header == a_header()
+
+
+@pytest.mark.parametrize("variant", ["Photo", "photo-2", "a b", "../x", "standard", "x" * 21, "\n"])
+def test_a_variant_that_is_no_word_is_neither_written_nor_read(saved, variant):
+    old = saved.read_bytes()
+    with pytest.raises(CheckpointError, match="one lower-case word") as error:
+        save_checkpoint(saved, a_header(variant=variant), the_tensors())
+    assert "\n" not in str(error.value)
+    assert saved.read_bytes() == old
+    rewritten(saved, variant=variant)
+    assert "one lower-case word" in refusal(saved)
+
+
 def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
     old = saved.read_bytes()
 

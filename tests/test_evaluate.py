@@ -11,7 +11,8 @@ from PIL import Image
 from deconvdemo.cli import main
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.metrics import psnr
-from deconvdemo.training.evaluate import cases, classical_method, evaluate, network_method
+from deconvdemo.training.evaluate import classical_method, evaluate, network_method
+from deconvdemo.training.protocols import cases
 
 
 @pytest.fixture

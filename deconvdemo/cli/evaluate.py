@@ -33,8 +33,9 @@ def add_verbs(verbs) -> None:
 
 def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training import evaluate
+    from deconvdemo.training.protocols import cases
 
-    found = evaluate.cases(
+    found = cases(
         options.task,
         options.images,
         _numbers("sigma", options.sigma, float),

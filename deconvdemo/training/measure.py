@@ -10,7 +10,8 @@ from torch import nn
 from deconvdemo.checkpoints import Checkpoint, Header
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.training.evaluate import cases, evaluate, network_method
+from deconvdemo.training.evaluate import evaluate, network_method
+from deconvdemo.training.protocols import cases
 from deconvdemo.training.recipes import Recipe
 
 
@@ -22,13 +23,18 @@ class OneNetwork:
         rounded = {name: tensor.to(torch.bfloat16).cpu() for name, tensor in tensors.items()}
         self.checkpoint = Checkpoint(header, rounded, sha256="", source="training")
 
+    def names(self) -> list[str]:
+        return [self.checkpoint.name]
+
+    asked_for = names
+
     def load(self, name: str) -> Checkpoint:
         return self.checkpoint
 
 
 def measured(network: nn.Module, recipe: Recipe, images: Path, compute_on: Compute) -> dict[str, float]:
     """ "FOLDER SETTING MEASURE" → mean over `images`, such as "set5 ×2 PSNR"."""
-    header = Header(recipe.network, recipe.config, recipe.task, recipe.scale)
+    header = Header(recipe.network, recipe.config, recipe.task, recipe.scale, recipe.variant)
     restorer = Restorer(OneNetwork(header, network.state_dict()), compute_on)  # type: ignore[arg-type]
     found = cases(recipe.task, images, (15.0, 25.0, 50.0), (recipe.scale,))
     scores = evaluate(recipe.name, network_method(recipe.task, restorer), found)

@@ -11,6 +11,8 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.upscale import SCALES
 
+LOSSES = ("l1", "charbonnier", "mse")
+
 
 def add_verbs(verbs) -> None:
     summary = "Train a network on folders of photographs."
@@ -32,7 +34,8 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--rate", type=float, help="learning rate (default: the recipe's)")
     verb.add_argument("--batch", type=int, help="patches a step (default: the recipe's)")
     verb.add_argument("--patch", type=int, help="side of a patch of the network's input (default: the recipe's)")
-    verb.add_argument("--loss", choices=("l1", "mse"), help="(default: the recipe's)")
+    verb.add_argument("--loss", choices=LOSSES, help="one loss from start to end (default: the recipe's phases)")
+    verb.add_argument("--optimizer", choices=("adam", "muon"), help="(default: the recipe's)")
     verb.add_argument("--seed", type=int, help="(default: 0)")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     verb.add_argument("--precision", default="auto", help="auto, fp32 or bf16")
@@ -45,11 +48,13 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.engine.device import choose
     from deconvdemo.training.corpus import Corpus
     from deconvdemo.training.fit import Budget, fit
-    from deconvdemo.training.recipes import RECIPES
+    from deconvdemo.training.recipes import RECIPES, Phase
 
     name = TASKS[options.task].weights({"scale": options.scale})
-    changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "loss", "seed")}
+    changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "optimizer", "seed")}
     recipe = replace(RECIPES[name], **{key: value for key, value in changed.items() if value is not None})
+    if options.loss:
+        recipe = replace(recipe, phases=(Phase(1.0, options.loss),))
     minutes = options.minutes if options.minutes is not None else recipe.minutes
     budget = Budget(steps=options.steps) if options.steps else Budget(minutes=minutes)
     compute = choose(options.device, options.precision)

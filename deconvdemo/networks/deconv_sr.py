@@ -38,6 +38,7 @@ class DeconvSR(nn.Module):
     stride = 1  # tiles may start anywhere on the small image
     side_channels = 0
     image_channels = 3
+    outer_layers = ("head", "upsample")  # those that meet the image
 
     def __init__(self, scale: int = 2, channels: int = 48, blocks: int = 5):
         super().__init__()

@@ -21,6 +21,7 @@ class DeconvUNet(nn.Module):
     """
 
     scale = 1
+    outer_layers = ("head", "tail")  # those that meet the image
 
     def __init__(self, image_channels: int = 3, side_channels: int = 1, widths=(32, 64, 128, 256), blocks: int = 2):
         super().__init__()

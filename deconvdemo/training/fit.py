@@ -22,7 +22,8 @@ from deconvdemo.errors import TrainingError
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.recipes import Recipe
+from deconvdemo.training.muon import optimizers
+from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.samples import Sample
 
 WARM_UP = 100  # steps over which the learning rate rises: the optimizers' first estimates are rough
@@ -176,6 +177,7 @@ def _header(recipe: Recipe, state: State, data: list[str], measured: dict[str, f
         config=recipe.config,
         task=recipe.task,
         scale=recipe.scale,
+        variant=recipe.variant,
         data=data,
         recipe={
             **recipe.described(),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconvdemo.tasks import TASKS
+from deconvdemo.checkpoints import Header
 from deconvdemo.training.samples import Sample, downscaled, holed, noisy
 
 
@@ -44,7 +44,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """The weights' name: the task, and the scale and the variant where the task has several."""
-        return Header(self.network, self.config, self.task, self.scale).name + (f"-{self.variant}" if self.variant else "")
+        return Header(self.network, self.config, self.task, self.scale, self.variant).name
 
     def phase(self, progress: float) -> tuple[Phase, float]:
         """Which phase a run is in at `progress` (0 to 1), and how far it is in that phase."""
@@ -76,7 +76,7 @@ RECIPES = {
         Recipe("denoise", "DeconvUNet", UNET, noisy, minutes=84),
         Recipe("inpaint", "DeconvUNet", UNET, holed, minutes=39),
         *(
-            Recipe("upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, 32, rate=1e-3, minutes=minutes)
+            Recipe("upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, patch=32, minutes=minutes)
             for scale, minutes in ((2, 50), (3, 25), (4, 52))
         ),
     )

@@ -1,0 +1,70 @@
+"""Muon: momentum whose update is made orthogonal, for the convolutions inside a network.
+
+A gradient of a convolution is dominated by few directions; with all of its singular values brought near 1, every
+direction learns (Jordan et al. 2024, "Muon"; scaled to Adam's usual step as by Liu et al. 2025, "Muon is scalable").
+The first and the last layer and the biases are for Adam. What it gives here is in docs/networks.md.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Newton–Schulz coefficients of Jordan et al.: five iterations bring singular values between about 0.7 and 1.2
+QUINTIC = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+STEP = 0.2  # of Adam's steps, the usual root mean square: a learning rate means the same for both
+
+
+class Muon(torch.optim.Optimizer):
+    """For weights of two dimensions or more; (out, in, kh, kw) counts as the matrix (out, in·kh·kw).
+
+    torch has one since 2.9, for matrices alone.
+    """
+
+    def __init__(self, parameters, lr: float, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:  # type: ignore[override]
+        assert closure is None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                running = state["momentum_buffer"]
+                running.lerp_(parameter.grad, 1 - group["momentum"])
+                ahead = parameter.grad.lerp(running, group["momentum"])  # Nesterov's look ahead
+                update = orthogonalised(ahead.reshape(len(ahead), -1))
+                step = STEP * max(update.shape) ** 0.5
+                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * step)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """U·Vᵀ, roughly, of matrix = U·S·Vᵀ, by Newton–Schulz iterations in bf16."""
+    a, b, c = QUINTIC
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = (matrix if wide else matrix.T).bfloat16()
+    x = x / x.norm().clamp(min=1e-12)
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x if wide else x.T).to(matrix.dtype)
+
+
+def optimizers(network: nn.Module, kind: str) -> list[torch.optim.Optimizer]:
+    """What trains `network`: Adam, or Muon for the layers inside and Adam for the rest.
+
+    A network says in `outer_layers` which of its layers meet the image. The learning rate is set at every step.
+    """
+    inner: list[nn.Parameter] = []
+    if kind == "muon":
+        outer = tuple(f"{layer}." for layer in network.outer_layers)  # type: ignore[union-attr]
+        inner = [p for name, p in network.named_parameters() if p.ndim > 1 and not name.startswith(outer)]
+    apart = set(map(id, inner))
+    rest = [p for p in network.parameters() if id(p) not in apart]
+    adam = torch.optim.Adam(rest, lr=0.0, betas=(0.9, 0.99))
+    return [adam, Muon(inner, lr=0.0)] if inner else [adam]

@@ -1,0 +1,44 @@
+"""Muon: every direction of a weight learns at the same rate; the layers that meet the image are Adam's."""
+
+import pytest
+import tiny
+import torch
+
+from deconvdemo.networks import NETWORKS
+from deconvdemo.training.muon import Muon, optimizers, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(16, 144), (64, 16), (8, 8)])
+def test_an_orthogonalised_matrix_has_singular_values_near_one(shape):
+    u, _, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(0)), full_matrices=False)
+    matrix = u * torch.logspace(-1, 1, u.shape[1]) @ v
+    values = torch.linalg.svdvals(orthogonalised(matrix))
+    assert values.min() > 0.4
+    assert values.max() < 1.3
+
+
+def test_the_size_of_the_gradient_does_not_matter():
+    steps = []
+    for size in (1.0, 1e-6):
+        weight = torch.nn.Parameter(torch.zeros(8, 4, 3, 3))
+        optimizer = Muon([weight], lr=0.1)
+        weight.grad = size * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+        optimizer.step()
+        steps.append(weight.detach().clone())
+    torch.testing.assert_close(steps[0], steps[1], rtol=0.2, atol=2e-3)
+    assert 0.1 * 0.1 < steps[0].square().mean().sqrt() < 0.1 * 0.4  # about STEP times the learning rate
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_weight_has_one_optimizer_and_the_outer_layers_have_adam(name):
+    network = NETWORKS[name](**tiny.SIZES[name])
+    adam, muon = optimizers(network, "muon")
+    owned = [
+        parameter for optimizer in (adam, muon) for group in optimizer.param_groups for parameter in group["params"]
+    ]
+    assert len(owned) == len(set(map(id, owned))) == len(list(network.parameters()))
+    inner = {id(parameter) for parameter in muon.param_groups[0]["params"]}
+    for parameter_name, parameter in network.named_parameters():
+        is_outer = parameter_name.split(".")[0] in network.outer_layers
+        assert (id(parameter) in inner) == (parameter.ndim > 1 and not is_outer)
+    assert len(optimizers(network, "adam")) == 1

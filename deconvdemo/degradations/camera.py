@@ -17,6 +17,7 @@ from deconvdemo.degradations.noise import PoissonGaussianNoise
 from deconvdemo.degradations.operators import GaussianBlur
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as JPEG's
+DARKEST = 1e-6  # and 1 minus it the brightest: where the tone curve's S ends
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class CameraNoise:
     read: float | Tensor
     red: float | Tensor = 2.0  # white-balance gains: raw red and blue are darker than green by these
     blue: float | Tensor = 1.7
-    contrast: float | Tensor = 1.0  # of the tone curve in its middle; 1 is sRGB alone, 1.5 a camera's usual S
-    luma_blur: float | Tensor = 0.0  # in-camera noise reduction: sigma in pixels by which the noise is smoothed,
-    chroma_blur: float | Tensor = 0.0  # its colour apart from its lightness
+    contrast: float | Tensor = 1.0  # of the tone curve: 1 and no lift is sRGB alone, 1.5 a camera's usual S
+    lift: float | Tensor = 0.0  # how far it raises mid-grey: a shoulder that compresses highlights, their noise too
+    saturation: float | Tensor = 1.0  # what the camera's colour matrix makes of the noise's colour
+    # in-camera noise reduction: sigma in pixels by which the noise is smoothed, its colour apart from its lightness,
+    chroma_blur: float | Tensor = 0.0
+    luma_blur: float | Tensor = 0.0
+    grain: float | Tensor = 0.0  # and the share of the fine grain that is left of the lightness's
 
     @classmethod
     def at_iso(cls, iso: float, **camera) -> CameraNoise:
@@ -47,14 +52,22 @@ class CameraNoise:
 
     def __call__(self, clean: Tensor, rng: torch.Generator) -> Tensor:
         """(N, 3, H, W) sRGB in [0, 1] → the same shape, clipped to [0, 1] as the camera does."""
-        linear = linear_from_srgb(_with_contrast(clean.clamp(0, 1), 1 / torch.as_tensor(self.contrast)))
+        linear = linear_from_srgb(self._before_tone(clean.clamp(0, 1)))
         gains = _stacked(self.red, 1.0, self.blue, linear)
         noise = demosaiced_noise(linear / gains, PoissonGaussianNoise(self.shot, self.read), rng)
         seen = srgb_from_linear((linear + gains * noise).clamp(0, 1))
-        noise = _with_contrast(seen, torch.as_tensor(self.contrast)) - clean
+        noise = self._with_tone(seen) - clean
         luma = (noise * noise.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        noise = GaussianBlur(self.luma_blur)(luma) + GaussianBlur(self.chroma_blur)(noise - luma)
-        return (clean + noise).clamp(0, 1)
+        colour = GaussianBlur(self.chroma_blur)(noise - luma) * self.saturation
+        smooth = GaussianBlur(self.luma_blur)(luma)
+        return (clean + smooth + self.grain * (luma - smooth) + colour).clamp(0, 1)
+
+    def _with_tone(self, images: Tensor) -> Tensor:
+        """An S from black to white: a straight line, easily inverted, where t is said as log(t / (1 − t))."""
+        return torch.sigmoid(torch.logit(images, eps=DARKEST) * self.contrast + self.lift)
+
+    def _before_tone(self, images: Tensor) -> Tensor:
+        return torch.sigmoid((torch.logit(images, eps=DARKEST) - self.lift) / self.contrast)
 
 
 def read_noise(shot: Tensor) -> Tensor:
@@ -120,11 +133,6 @@ def _malvar() -> Tensor:
             row, column = divmod(place, 2)
             filters[4 * channel + place, 0, row : row + 5, column : column + 5] = taps / 8
     return filters
-
-
-def _with_contrast(images: Tensor, contrast: Tensor) -> Tensor:
-    """An S through black, mid-grey and white: t^c / (t^c + (1 − t)^c), whose inverse is that of 1 / c."""
-    return torch.sigmoid(contrast.to(images) * torch.logit(images, eps=1e-6))
 
 
 def _stacked(red: float | Tensor, green: float, blue: float | Tensor, like: Tensor) -> Tensor:

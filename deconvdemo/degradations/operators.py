@@ -26,7 +26,7 @@ class GaussianBlur:
         """(N, C, H, W) → the same shape and range."""
         count, channels, height, width = clean.shape
         sigma = torch.as_tensor(self.sigma, dtype=clean.dtype, device=clean.device).reshape(-1).expand(count)
-        reach = math.ceil(4 * float(sigma.max()))
+        reach = math.ceil(3 * float(sigma.max())) + 1
         rows, columns = min(reach, height - 1), min(reach, width - 1)  # reflection cannot reach farther than the image
         images = functional.pad(clean.reshape(1, -1, height, width), (columns, columns, rows, rows), mode="reflect")
         for radius, shape in ((rows, (-1, 1, 2 * rows + 1, 1)), (columns, (-1, 1, 1, 2 * columns + 1))):

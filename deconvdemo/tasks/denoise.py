@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
+UNKNOWN_SIGMA = -25.0  # grey levels: what a network that judges the noise by itself is shown in place of a sigma
 
 
 class Denoise(Task):

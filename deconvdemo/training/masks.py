@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import string
+from functools import cache
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-LETTERS = list(string.ascii_letters + string.digits + "&?!%")
+LETTERS = np.array(list(string.ascii_letters + string.digits + "&?!%" + 12 * " "))
 
 
 def scratches(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -23,24 +25,29 @@ def scratches(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def writing(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Lines of letters across the image."""
-    mask = np.zeros((size, size), np.uint8)
-    font_scale = rng.uniform(0.35, 1.4)
-    line_height = int(34 * font_scale)
-    for y in range(int(rng.integers(5, line_height + 6)), size + line_height, line_height + int(rng.integers(2, 20))):
-        text = "".join(rng.choice(LETTERS, 24))
-        thickness = int(rng.integers(1, max(2, int(4 * font_scale)) + 1))
-        cv2.putText(mask, text, (int(rng.integers(-20, 5)), y), int(rng.integers(0, 5)), font_scale, 1, thickness)
-    return mask
+    """Lines of letters across the image, thin or bold."""
+    image = Image.new("L", (size, size))
+    draw = ImageDraw.Draw(image)
+    height = int(rng.integers(12, 43))  # of a line, in pixels
+    pitch, bold = height * rng.uniform(1.1, 2.6), int(rng.integers(1, 2 + height // 12))
+    for y in np.arange(rng.uniform(-height, pitch), size, pitch):
+        text = "".join(rng.choice(LETTERS, 4 + 5 * size // (2 * height)))
+        draw.text((rng.uniform(-height, 5), y), text, 255, _font(height))
+    return cv2.dilate((np.asarray(image) > 127).astype(np.uint8), np.ones((bold, bold), np.uint8))
+
+
+@cache
+def _font(height: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(height)
 
 
 def blocks(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A few rectangles, up to half the side."""
+    """A few rectangles, or one of up to a quarter of the area."""
     mask = np.zeros((size, size), np.uint8)
-    for _ in range(rng.integers(1, 6)):
-        height, width = rng.integers(size // 16, size // 2 + 1, 2)
-        if rng.uniform() < 0.6:
-            height, width = height // 2 + 2, width // 2 + 2
+    alone = rng.uniform() < 0.3
+    smallest, largest = (size // 4, size // 2) if alone else (size // 7, size * 3 // 8)
+    for _ in range(1 if alone else rng.integers(1, 5)):
+        height, width = rng.integers(smallest, largest + 1, 2)
         top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
         mask[top : top + height, left : left + width] = 1
     return mask
@@ -51,8 +58,7 @@ def brush(rng: np.random.Generator, size: int) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(1, 4)):
         points = np.cumsum(np.vstack([rng.uniform(0, size, 2), rng.normal(0, size / 7, (6, 2))]), axis=0)
-        thinnest = size // 24 + 2
-        thickness = int(rng.integers(thinnest, max(size // 7, thinnest + 1)))
+        thickness = int(rng.integers(size // 16 + 2, size // 4 + 2))
         cv2.polylines(mask, [points.astype(np.int32)], False, 1, thickness)
     return mask
 
@@ -62,7 +68,7 @@ def pixels(rng: np.random.Generator, size: int) -> np.ndarray:
     return (rng.uniform(size=(size, size)) < rng.uniform(0.2, 0.8)).astype(np.uint8)
 
 
-KINDS = {scratches: 0.25, writing: 0.25, blocks: 0.2, brush: 0.2, pixels: 0.1}
+KINDS = {scratches: 0.22, writing: 0.22, blocks: 0.25, brush: 0.23, pixels: 0.08}
 
 
 def random_masks(rng: np.random.Generator, count: int, size: int) -> np.ndarray:

@@ -17,27 +17,30 @@ class DeconvUNet(nn.Module):
     """(N, image + side channels, H, W) → (N, image channels, H, W), any H and W.
 
     `side_channels` ride along with the image: sigma as a constant map for denoising, the mask for inpainting.
-    `widths` are the channels of each level, `blocks` the residual blocks a level on the way down and on the way up.
+    `widths` are the channels of each level, `blocks` the residual blocks of each level, on the way down and again on the
+    way up (one number: of all levels).
     """
 
     scale = 1
     outer_layers = ("head", "tail")  # those that meet the image
 
-    def __init__(self, image_channels: int = 3, side_channels: int = 1, widths=(32, 64, 128, 256), blocks: int = 2):
+    def __init__(self, image_channels: int = 3, side_channels: int = 1, widths=(32, 64, 128, 256), blocks=2):
         super().__init__()
         self.image_channels, self.side_channels = image_channels, side_channels
-        self.widths, self.blocks = tuple(widths), blocks
+        self.widths = tuple(widths)
+        self.blocks = (blocks,) * len(self.widths) if isinstance(blocks, int) else tuple(blocks)
         steps = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        levels = list(zip(self.widths, self.blocks, strict=True))
 
-        def level(width: int) -> nn.Sequential:
+        def level(width: int, blocks: int) -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
 
         self.head = nn.Conv2d(image_channels + side_channels, self.widths[0], 3, padding=1, bias=False)
-        self.encoder = nn.ModuleList(level(width) for width in self.widths[:-1])
+        self.encoder = nn.ModuleList(level(*each) for each in levels[:-1])
         self.down = nn.ModuleList(Halving(a, b) for a, b in steps)
-        self.body = level(self.widths[-1])
+        self.body = level(*levels[-1])
         self.up = nn.ModuleList(deconvolution(b, a, kernel=2, stride=2) for a, b in reversed(steps))
-        self.decoder = nn.ModuleList(level(width) for width in reversed(self.widths[:-1]))
+        self.decoder = nn.ModuleList(level(*each) for each in reversed(levels[:-1]))
         self.tail = nn.Conv2d(self.widths[0], image_channels, 3, padding=1, bias=False)
         with torch.no_grad():  # as in ResidualBlock: start near "no correction"
             self.tail.weight.mul_(0.1)
@@ -50,11 +53,11 @@ class DeconvUNet(nn.Module):
     @property
     def radius(self) -> int:
         """How far, in pixels, an output pixel can see: tiles must overlap by at least this much."""
-        per_level = 2 * self.blocks  # two 3×3 convolutions a block, each reaching one pixel of its level
-        levels = [2 * per_level * 2**i for i in range(len(self.widths) - 1)]  # on the way down and on the way up
-        bottom = per_level * self.stride
-        # head and tail reach one pixel each; a 2×2 cell on any level shares up to stride - 1 pixels
-        return 2 + sum(levels) + bottom + self.stride - 1
+        # two 3×3 convolutions a block, each reaching one pixel of its level
+        once = [2 * blocks * 2**level for level, blocks in enumerate(self.blocks)]
+        # all levels but the lowest are passed twice; head and tail reach one pixel each; a 2×2 cell on any level shares
+        # up to stride - 1 pixels
+        return 2 + 2 * sum(once[:-1]) + once[-1] + self.stride - 1
 
     def forward(self, inputs: Tensor) -> Tensor:
         height, width = inputs.shape[-2:]

@@ -62,9 +62,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        # a tenth of the usual start: the block begins near the identity, and a deep stack trains from the first step
-        with torch.no_grad():
-            self.second.weight.mul_(0.1)
+        # the block begins as the identity: a deep stack trains from the first step (Zhang et al. 2019, "Fixup"), and a
+        # trained network that gets more blocks starts where it was
+        nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(functional.relu(self.first(x)))

@@ -158,6 +158,7 @@ class Row:
     """One line of `deconvdemo weights list` and `pull`."""
 
     name: str
+    variant: str = ""  # which of its task's networks; empty: the standard one
     file: str = ""  # where it is on this disk
     source: str = ""
     sha256: str = ""
@@ -177,6 +178,7 @@ def _row(found: Found) -> Row:
     checkpoint = found.load()
     return Row(
         checkpoint.name,
+        checkpoint.header.variant,
         str(found.path),
         found.source,
         checkpoint.sha256,
@@ -202,8 +204,12 @@ class Weights:
         self._why_bundled = f"{self.repo} is not fetched yet" if self.repo else ""
 
     def names(self) -> list[str]:
-        """The names that have weights: "denoise", "inpaint", "upscale-x2", …"""
+        """The names that have weights: "denoise", "denoise-photo", "upscale-x2", …"""
         return sorted({name for source in self._sources() for name in source.names()})
+
+    def asked_for(self) -> list[str]:
+        """The names that `--weights` has weights for."""
+        return self.chosen.names()
 
     def load(self, name: str) -> Checkpoint:
         """What serves `name` now. Raises CheckpointError if nothing does, or it is not what it should be."""

@@ -13,20 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:
-    """A folder of weights for every recipe, as `weights/` is: small untrained networks with plain corrections."""
+    """A folder of weights for every variant of every task, as `weights/` is: small untrained networks."""
     import tiny
 
-    from deconvdemo.checkpoints import Header, save_checkpoint
-    from deconvdemo.training.recipes import RECIPES
-    from deconvdemo.weights_index import add_to_index
+    from deconvdemo.tasks import TASKS
 
     folder = tmp_path_factory.mktemp("tiny_weights")
-    for name, recipe in RECIPES.items():
-        config = {**recipe.config, **tiny.SIZES.get(recipe.network, {})}
-        tensors = tiny.network(recipe.network, **config).state_dict()
-        file = folder / f"{name}.safetensors"
-        save_checkpoint(file, Header(recipe.network, config, recipe.task, recipe.scale), tensors)
-        add_to_index(file)
+    for task in TASKS.values():
+        for choices in task.combinations():
+            tiny.weights_file(folder, task, choices)
     return folder
 
 

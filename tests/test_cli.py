@@ -12,6 +12,7 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
+from deconvdemo.checkpoints import load_checkpoint
 from deconvdemo.cli import main, parser
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.tasks import TASKS
@@ -119,6 +120,8 @@ def test_a_wrong_call_is_status_2_and_one_line(run, words):
         (["denoise", "photo.png", "-o", "out.png", "--strength", "2"], 2, "strength is 2"),
         (["upscale", "photo.png", "-o", "out.png", "--scale", "5"], 2, "scale is 5, but it must be 2, 3 or 4"),
         (["denoise", "photo.png", "-o", "out.png", "--tile", "7"], 2, "tile is '7'"),
+        (["denoise", "photo.png", "-o", "out.png", "--variant", "old"], 2, "it must be standard, photo or fast"),
+        (["inpaint", "photo.png", "-o", "out.png", "--mask", "black.png", "--variant", "photo"], 2, "standard or fast"),
         (["denoise", "photo.png", "-o", "out.xyz"], 2, "out.xyz has no suffix that can be written"),
         (["denoise", "photo.png", "-o", "photo.png"], 2, "photo.png is the photo itself: name another -o"),
         (["denoise", ".", "-o", "out.png"], 2, "give a folder"),
@@ -188,6 +191,34 @@ def test_a_photo_is_denoised_as_python_does_it(run, photo, restorer):
     assert f"{photo} → {target}: 30×24, sigma 12.5, strength 0.5" in out[0]
     expected = restorer.restore("denoise", photo, sigma=12.5, strength=0.5).photo.pixels
     assert np.array_equal(pixels(target), expected)
+
+
+def test_the_variant_says_which_network_restores(run, photo, restorer):
+    target = photo.with_name("out.png")
+    status, out, err = run("denoise", photo, "-o", target, "--variant", "photo")
+    assert (status, err) == (0, [])
+    assert "30×24, sigma auto, strength 1, variant photo, " in out[0]
+    assert " denoise-photo " in out[0]
+    assert np.array_equal(pixels(target), restorer.restore("denoise", photo, variant="photo").photo.pixels)
+    out = run("upscale", photo, "-o", target, "--variant", "fast", "--scale", "3")[1]
+    assert " upscale-x3-fast " in out[0]
+
+
+def test_a_missing_variant_is_named_once_for_a_whole_folder(run, photo, tiny_weights, tmp_path):
+    (tmp_path / "weights").mkdir()
+    tiny.weights_file(tmp_path / "weights", TASKS["denoise"], {"variant": "fast"})
+    photo.with_name("second.png").write_bytes(photo.read_bytes())
+    weights = tmp_path / "weights" / "denoise-fast.safetensors"
+    status, out, err = run(
+        "denoise", tmp_path, "-o", tmp_path / "out", "--weights", weights, "--variant", "old", weights=False
+    )
+    assert (status, out, len(err)) == (2, [], 1)
+    assert "variant is 'old', but it must be standard" in err[0]
+    assert not (tmp_path / "out").exists()
+    # what --weights names is what restores, whichever variant it is
+    status, out, _ = run("denoise", photo, "-o", tmp_path / "out.png", "--weights", weights, weights=False)
+    assert status == 0
+    assert f"denoise-fast {load_checkpoint(weights).sha256[:8]} ({weights})" in out[0]
 
 
 def test_a_photo_is_upscaled_into_another_format(run, photo):
@@ -341,8 +372,10 @@ def test_the_weights_are_listed(run, tiny_weights, tmp_path):
     tiny_files = {path.stem for path in tiny_weights.glob("*.safetensors")}
     assert tiny_files <= rows.keys()
     assert all(len(rows[name]["sha256"]) == 64 for name in tiny_files)
+    assert [rows[name]["variant"] for name in ("denoise", "denoise-photo", "upscale-x4-fast")] == ["", "photo", "fast"]
     status, out, _ = run("weights", "list", "--weights", tiny_weights)
     assert any(line.startswith("denoise: ") for line in out)
+    assert any(line.startswith("denoise-photo (--variant photo): ") for line in out)
 
 
 def test_the_feedback_of_a_new_folder_is_empty(run, tmp_path):
@@ -362,6 +395,9 @@ def test_weights_show_prints_the_header(run, tiny_weights):
     shown = json.loads("\n".join(out))
     assert status == 0
     assert (shown["name"], shown["network"], shown["scale"]) == ("upscale-x3", "DeconvSR", 3)
+    assert shown["variant"] == ""
+    shown = json.loads("\n".join(run("weights", "show", "denoise-photo", "--weights", tiny_weights)[1]))
+    assert (shown["name"], shown["task"], shown["variant"]) == ("denoise-photo", "denoise", "photo")
     assert run("weights", "show", "colourise", "--weights", tiny_weights)[0] == 1
 
 

@@ -74,6 +74,14 @@ def test_the_parameters_have_the_names_and_defaults_of_the_command_line(client, 
         assert parameter["parameter_default"] == control.default
 
 
+def test_calls_from_before_there_were_variants_mean_the_standard_network(client, sent):
+    """Positional parameters keep their places: the variant is the last."""
+    report = client.predict(*arguments("denoise", sent), 12.5, 0.5, api_name="/denoise")[1]
+    assert (report["sigma"], report["strength"], report["variant"]) == (12.5, 0.5, "standard")
+    report = client.predict(*arguments("inpaint", sent), 2, 3, 0.25, api_name="/inpaint")[1]
+    assert (report["grow"], report["feather"], report["strength"], report["variant"]) == (2, 3, 0.25, "standard")
+
+
 @pytest.mark.parametrize(
     ("task", "controls"),
     [
@@ -82,6 +90,9 @@ def test_the_parameters_have_the_names_and_defaults_of_the_command_line(client, 
         ("upscale", {"scale": 3}),
         ("upscale", {"scale": 4, "strength": 0}),
         ("inpaint", {"grow": 2, "feather": 3, "strength": 0.25}),
+        ("denoise", {"variant": "photo", "sigma": None}),
+        ("denoise", {"variant": "photo", "sigma": 12.5}),
+        ("upscale", {"variant": "photo", "scale": 3}),
     ],
 )
 def test_parameters_are_heeded_by_name(app, client, sent, task, controls):
@@ -106,6 +117,8 @@ BAD_CONTROLS = [
     ("denoise", {"strength": 1.5}, "strength is 1.5, but it must be a number from 0 to 1"),
     ("upscale", {"scale": 5}, "scale is 5, but it must be 2, 3 or 4"),
     ("inpaint", {"grow": -3}, "grow is -3, but it must be"),
+    ("denoise", {"variant": "anime"}, "variant is 'anime', but it must be standard, photo or fast"),
+    ("inpaint", {"variant": "photo"}, "variant is 'photo', but it must be standard or fast"),
 ]
 
 

@@ -16,14 +16,32 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import SMALLEST_TILE, Progress, Restoration, Restorer
 from deconvdemo.errors import CheckpointError, ControlError, DeviceError, PhotoError
 from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
 from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, bundled_folder
+from deconvdemo.weights_index import INDEX, bundled_folder, read_index
 
 FP32 = Compute("cpu", "fp32", "a test")
-# what each task is asked for; sigma is given, so that nothing depends on an estimate
-CASES = [("denoise", {"sigma": 20}), ("inpaint", {}), *(("upscale", {"scale": scale}) for scale in (2, 3, 4))]
-every_task = pytest.mark.parametrize(("task", "controls"), CASES, ids=[f"{t}{c.get('scale', '')}" for t, c in CASES])
+# what each task is asked for; a sigma is given where it would be estimated, so that nothing depends on an estimate
+CASES = [
+    ("denoise", {"sigma": 20}),
+    ("denoise", {"variant": "photo"}),
+    ("inpaint", {}),
+    *(("upscale", {"scale": scale}) for scale in (2, 3, 4)),
+    ("upscale", {"scale": 2, "variant": "photo"}),
+]
 SAME_SIZE = [case for case in CASES if "scale" not in case[1]]
+VARIANTS = [(task.name, choices) for task in TASKS.values() for choices in task.combinations()]
+INDEXED = bundled_folder() / INDEX
+BUNDLED = [case for case in VARIANTS if INDEXED.exists() and TASKS[case[0]].weights(case[1]) in read_index(INDEXED)]
+
+
+def over(cases: list[tuple[str, dict]]):
+    """Parametrises over tasks and what they are asked for."""
+    ids = ["-".join(map(str, [task, *(value for name, value in c.items() if name != "sigma")])) for task, c in cases]
+    return pytest.mark.parametrize(("task", "controls"), cases, ids=ids)
+
+
+every_task = over(CASES)
 
 
 def test_every_task_is_tested_here():
@@ -60,7 +78,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
-@pytest.mark.parametrize(("task", "controls"), SAME_SIZE)
+@over(SAME_SIZE)
 def test_strength_zero_changes_nothing(restorer, task, controls, channels, dtype):
     observed = tiny.picture(33, 41, channels, dtype)
     restoration = restorer.restore(task, observed, mask_for(task, observed), strength=0, **controls)
@@ -170,16 +188,129 @@ def test_tiled_equals_whole(tiny_weights, task, controls, precision, size, tile)
     assert np.array_equal(tiled.photo.pixels, whole.photo.pixels)
 
 
-@pytest.mark.skipif(not (bundled_folder() / INDEX).exists(), reason="no weights are bundled yet")
+# small enough to be quick, large enough for several tiles with the margin that each network needs
+BUNDLED_SIZES = {"denoise": (203, 241), "inpaint": (150, 211), "upscale": (103, 103)}
+
+
+@pytest.mark.skipif(not BUNDLED, reason="no weights are bundled yet")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize(("task", "controls", "size"), [("denoise", {"sigma": 25}, (203, 241)), ("upscale", {}, 103)])
-def test_tiled_equals_whole_with_the_bundled_weights(task, controls, size, precision):
-    observed = tiny.picture(*np.broadcast_to(size, 2))
+@over(BUNDLED)
+def test_tiled_equals_whole_with_the_bundled_weights(task, controls, precision):
+    observed = tiny.picture(*BUNDLED_SIZES[task])
     results = [
         restored(Restorer.load(device="cpu", precision=precision, tile=tile), task, observed, **controls)
         for tile in (4096, 104)
     ]
     assert np.array_equal(*results)
+
+
+# ---- several networks for a task ---------------------------------------------------------------------------
+
+
+@over(VARIANTS)
+def test_the_variant_says_which_network_restores(restorer, task, controls):
+    observed = tiny.picture(24, 31)
+    restoration = restorer.restore(task, observed, mask_for(task, observed), **controls)
+    name = TASKS[task].weights(controls)
+    assert restoration.checkpoint["name"] == restorer.weights.load(name).header.name == name
+    assert {key: restoration.report()[key] for key in controls} == controls
+    assert f"variant {controls['variant']}" in restoration.summary()
+    others = [case for case in VARIANTS if case[0] == task and case[1] != controls]
+    assert not any(
+        np.array_equal(restored(restorer, task, observed, **other), restoration.photo.pixels) for _, other in others
+    )
+
+
+@pytest.mark.skipif(not BUNDLED, reason="no weights are bundled yet")
+@over(BUNDLED)
+def test_every_bundled_variant_changes_nothing_at_strength_zero_and_something_at_one(task, controls):
+    bundled = Restorer.load(device="cpu", precision="fp32")
+    observed = tiny.picture(40, 48)
+    scale = controls.get("scale", 1)
+    plain = (
+        resize(tiny.tensor(observed), scale).clamp(0, 1)[0].permute(1, 2, 0).numpy() if scale > 1 else observed / 255
+    )
+    nothing = restored(bundled, task, observed, strength=0, **controls)
+    assert np.abs(nothing - 255 * plain).max() <= 0.5 + 1e-3
+    assert np.abs(restored(bundled, task, observed, **controls) - 255 * plain).max() > 1
+
+
+def test_the_photo_network_judges_the_noise_by_itself_unless_it_is_told(tiny_weights):
+    seen = []
+    serving = built(tiny_weights)
+    serving.swap({"denoise-photo": Given(Fixed(before=lambda images: seen.append(images[0, 3].unique().tolist())))})
+    observed = tiny.picture(20, 24)
+    by_itself = [serving.restore("denoise", observed, variant="photo", **given) for given in ({}, {"sigma": "auto"})]
+    for restoration in by_itself:
+        assert restoration.report()["sigma"] is None
+        assert "sigma auto, strength 1, variant photo" in restoration.summary()
+    told = serving.restore("denoise", observed, variant="photo", sigma=20)
+    assert told.report()["sigma"] == 20
+    levels = [pytest.approx([level / 255]) for level in (UNKNOWN_SIGMA, UNKNOWN_SIGMA, 20)]
+    assert seen == levels
+    assert restored(built(tiny_weights), "denoise", observed, variant="photo").any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_who_says_that_there_is_no_noise_gets_the_photo_as_it_is(restorer, dtype):
+    observed = tiny.picture(24, 31, dtype=dtype)
+    assert np.array_equal(restored(restorer, "denoise", observed, variant="photo", sigma=0), observed)
+    assert not np.array_equal(restored(restorer, "denoise", observed, variant="photo", sigma=0.5), observed)
+
+
+def with_weights(folder, *names: str) -> Restorer:
+    """A Restorer with weights of these names alone, and nothing behind them."""
+    for task, choices in VARIANTS:
+        if TASKS[task].weights(choices) in names:
+            tiny.weights_file(folder, TASKS[task], choices)
+    return Restorer(Weights(folder), FP32)
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "controls", "says"),
+    [
+        (["denoise"], "denoise", {"variant": "photo"}, "variant is 'photo', but it must be standard"),
+        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "it must be standard or fast"),
+        (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be standard"),
+        (["denoise"], "denoise", {"variant": None}, "variant is missing: give standard"),
+        (["denoise"], "denoise", {"variant": 2}, "variant is 2, but"),
+        (["denoise"], "denoise", {"variant": ["photo"]}, r"variant is \['photo'\], but"),
+        (
+            ["upscale-x2", "upscale-x3", "upscale-x2-photo"],
+            "upscale",
+            {"scale": 3, "variant": "photo"},
+            "no weights for upscale-x3-photo: choose what upscale-x2, upscale-x3, upscale-x2-photo can do",
+        ),
+        (["upscale-x2"], "upscale", {"scale": 4}, "no weights for upscale-x4: choose what upscale-x2 can do"),
+    ],
+)
+def test_a_variant_without_weights_is_refused_with_those_there_are(tmp_path, names, task, controls, says):
+    with pytest.raises(ControlError, match=says) as refused:
+        with_weights(tmp_path, *names).restore(task, tiny.picture(8, 8), **controls)
+    assert "\n" not in str(refused.value)
+
+
+def test_only_what_has_weights_is_offered(tmp_path):
+    restorer = with_weights(tmp_path, "denoise", "denoise-photo", "upscale-x2-photo")
+    assert list(restorer.task("denoise").variant.options) == ["standard", "photo"]
+    assert restorer.task("denoise").variant.default == "standard"
+    assert list(restorer.task("upscale").variant.options) == ["photo"]
+    assert restorer.restore("upscale", tiny.picture(8, 8)).checkpoint["name"] == "upscale-x2-photo"
+    assert list(restorer.task("inpaint").variant.options) == ["standard"]
+    with pytest.raises(CheckpointError, match="no weights for 'inpaint', only for denoise, denoise-photo, upscale"):
+        restorer.restore("inpaint", tiny.picture(8, 8), a_mask(8, 8))
+    assert list(TASKS["denoise"].variant.options) == ["standard", "photo", "fast"]
+
+
+def test_weights_that_the_user_names_are_the_ones_that_restore(tiny_weights, tmp_path):
+    """Not the bundled standard ones, when what was named is another variant."""
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes((tiny_weights / "denoise-photo.safetensors").read_bytes())
+    restorer = Restorer(Weights(tiny_weights, str(mine)), FP32)
+    observed = tiny.picture(20, 24)
+    assert restorer.restore("denoise", observed).checkpoint["source"] == str(mine)
+    assert restorer.restore("denoise", observed, variant="standard").checkpoint["name"] == "denoise"
+    assert restorer.restore("upscale", observed).checkpoint["name"] == "upscale-x2"
 
 
 # ---- law 4: any size ---------------------------------------------------------------------------------------
@@ -247,7 +378,7 @@ def test_depth_and_greyness_are_kept(restorer, task, controls, dtype, channels):
 def test_the_restoration_tells_how_it_was_made(restorer, tmp_path):
     observed = tiny.picture(30, 40)
     restoration = restorer.restore("upscale", observed, scale=3, strength=0.5)
-    assert restoration.controls == {"scale": 3, "strength": 0.5}
+    assert restoration.controls == {"scale": 3, "strength": 0.5, "variant": "standard"}
     assert np.array_equal(restoration.observed.pixels, observed)
     report = restoration.report()
     assert report["checkpoint"]["name"] == "upscale-x3"
@@ -276,7 +407,7 @@ def test_an_estimated_sigma_is_told(restorer):
     ("task", "controls", "says"),
     [
         ("sharpen", {}, "there is no task 'sharpen': choose one of denoise"),
-        ("denoise", {"scale": 2}, "no control 'scale': it takes sigma, strength"),
+        ("denoise", {"scale": 2}, "no control 'scale': it takes sigma, strength, variant"),
         ("denoise", {"sigma": -1}, "sigma is -1, but it must be a number from 0 to 75, or auto"),
         ("denoise", {"sigma": 75.5}, "from 0 to 75"),
         ("denoise", {"sigma": "abc"}, "sigma is 'abc'"),
@@ -302,7 +433,7 @@ def test_wrong_controls_are_refused_in_one_sentence(restorer, task, controls, sa
 
 def test_controls_may_come_as_text(restorer):
     by_text = restorer.restore("upscale", tiny.picture(8, 8), scale="3", strength="0.5")
-    assert by_text.controls == {"scale": 3, "strength": 0.5}
+    assert by_text.controls == {"scale": 3, "strength": 0.5, "variant": "standard"}
     assert restorer.restore("denoise", tiny.picture(8, 8), sigma="auto").controls["sigma"] >= 0
 
 

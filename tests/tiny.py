@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from deconvdemo.checkpoints import Header, save_checkpoint
 from deconvdemo.networks import NETWORKS
+from deconvdemo.tasks import STANDARD, Task
+from deconvdemo.training.recipes import RECIPES
+from deconvdemo.weights_index import add_to_index
 
 # a network that is not listed here is tested at its default size
 SIZES: dict[str, dict] = {
@@ -25,11 +32,28 @@ def network(name: str, seed: int = 0, **config) -> nn.Module:
         torch.manual_seed(seed)
         built = NETWORKS[name](**{**SIZES.get(name, {}), **config})
     which, factor = _CORRECTION.get(name, ("", 1.0))
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor_name, tensor in built.named_parameters():
+            if tensor.ndim > 1 and not tensor.any():  # a block that starts as the identity would hide its own faults
+                tensor.normal_(0, 0.1 * tensor[0].numel() ** -0.5, generator=generator)
             if tensor_name == which:
                 tensor.mul_(factor)
     return built.eval().requires_grad_(False)
+
+
+def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
+    """Puts weights for a scale and variant of a task into the folder, in its index.json, too; gives their name."""
+    standard = {**choices, "variant": STANDARD}
+    # a variant without a recipe of its own is as large as the standard one
+    recipe = RECIPES.get(task.weights(choices)) or RECIPES[task.weights(standard)]
+    config = {**recipe.config, **SIZES.get(recipe.network, {})}
+    variant = "" if choices["variant"] == STANDARD else choices["variant"]
+    file = folder / f"{task.weights(choices)}.safetensors"
+    # variants differ: a result tells which of them made it
+    tensors = network(recipe.network, seed=len(variant), **config).state_dict()
+    save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
+    return add_to_index(file)
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS, Control, Task
+from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Task
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restorer import Restoration
@@ -28,31 +28,34 @@ def add_verbs(verbs) -> None:
         if task.needs_mask:
             verb.add_argument("--mask", type=Path, required=True, help="image of the photo's size, white = fill in")
         for control in task.controls:
-            verb.add_argument(
-                f"--{control.name}", default=control.default, metavar=_metavar(control), help=_help(control)
-            )
+            verb.add_argument(f"--{control.name}", metavar=_metavar(control), help=_help(control))
         add_engine_options(verb)
         verb.set_defaults(run=lambda options, settings, task=task: _run(task, options, settings))
 
 
 def _metavar(control: Control) -> str:
+    if not isinstance(control, Number):
+        return "NAME"
     if control.choices:
         return "|".join(map(str, control.choices))
     return f"auto|{control.name.upper()}" if control.automatic else control.name.upper()
 
 
 def _help(control: Control) -> str:
-    default = "estimated" if control.default is None else f"{control.default:g}"
+    if not isinstance(control, Number):  # which there are, the weights tell: reading them would make help slow
+        return f"{control.meaning} `deconvdemo weights list` tells which there are (default: {STANDARD})"
+    default = "auto" if control.default is None else f"{control.default:g}"
     return f"{control.meaning} {control.expected()[0].upper()}{control.expected()[1:]} (default: {default})"
 
 
 def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
-    controls = task.checked({control.name: getattr(options, control.name) for control in task.controls})
     inputs = options.input if isinstance(options.input, list) else [options.input]
     pairs = _pairs(inputs, options.output)
     if task.needs_mask and len(pairs) > 1:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
     engine = restorer(options, settings)
+    given = {control.name: getattr(options, control.name) for control in task.controls}
+    controls = engine.task(task.name).checked({name: value for name, value in given.items() if value is not None})
     failures = 0
     for source, target in pairs:
         try:

@@ -23,7 +23,7 @@ def add_verbs(verbs) -> None:
     showing = actions.add_parser(
         "show", help="what a weights file says of itself", description="Prints a header as JSON."
     )
-    showing.add_argument("name", metavar="NAME", help="denoise, inpaint, upscale-x2, …")
+    showing.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
     showing.set_defaults(run=_show)
 
@@ -61,7 +61,8 @@ def _print(rows, as_json: bool) -> None:
             print(f"{row.name}: {row.problem}")
             continue
         note = f" ({row.note})" if row.note else ""
-        print(f"{row.name}: {row.source}{note}, sha256 {row.sha256[:12]}, {row.size / 1e6:.1f} MB")
+        variant = f" (--variant {row.variant})" if row.variant else ""
+        print(f"{row.name}{variant}: {row.source}{note}, sha256 {row.sha256[:12]}, {row.size / 1e6:.1f} MB")
         print(f"  {row.file}")
         for what, value in row.measured.items():
             print(f"  {what}: {value:.2f}")

@@ -24,7 +24,7 @@ from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import compute
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.photo import Photo, open_mask
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import TASKS, Task, in_words
 from deconvdemo.weights import Weights
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
@@ -68,7 +68,7 @@ class Restoration:
 
     def summary(self) -> str:
         """How it was made, as one line for a person."""
-        settled = "".join(f"{name} {value:g}, " for name, value in self.controls.items())
+        settled = "".join(f"{setting}, " for setting in in_words(self.controls))
         tiles = "1 tile" if self.tiles == 1 else f"{self.tiles} tiles"
         return (
             f"{self.photo.width}×{self.photo.height}, {settled}{self.seconds:.1f} s, {tiles}, "
@@ -134,10 +134,17 @@ class Restorer:
         with self._loading:
             self._serving = {**self._serving, **built}
 
+    def task(self, name: str) -> Task:
+        """The task of this name with the variants that there are weights for. ControlError for an unknown name."""
+        if name not in TASKS:
+            raise ControlError(f"there is no task {name!r}: choose one of {', '.join(TASKS)}")
+        return TASKS[name].offering(self.weights.names(), self.weights.asked_for())
+
     def restore(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Restoration:
         """Restores a photo: a path, bytes, a Pillow image, or a uint8, uint16 or float array (H, W, C).
 
-        `controls` are the task's (`TASKS[task].controls`): sigma in 8-bit grey levels, scale, strength in [0, 1], …
+        `controls` are the task's (`TASKS[task].controls`): sigma in 8-bit grey levels, scale, strength in [0, 1],
+        variant ("standard", or another one of the task's networks), …
         Raises PhotoError and ControlError before any work starts, and DeviceError where this machine cannot do it.
 
         >>> Restorer.load().restore("upscale", "cat.png", scale=2).save("cat-large.png")  # doctest: +SKIP
@@ -191,9 +198,7 @@ class Restorer:
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""
-        if name not in TASKS:
-            raise ControlError(f"there is no task {name!r}: choose one of {', '.join(TASKS)}")
-        task = TASKS[name]
+        task = self.task(name)
         controls = task.checked(given)
         photo = Photo.open(source, self.max_pixels)
         scale = task.scale(controls)

@@ -55,7 +55,7 @@ class Work:
         observed = _tensor(self.photo.pixels[window])
         weight = None if self.weight is None else _tensor(self.weight[window][..., None])
         restored = self.task.plain(observed, self.controls)[core]
-        strength = self.controls["strength"] * (1 if weight is None else weight[core])
+        strength = self.task.strength(self.controls) * (1 if weight is None else weight[core])
         if np.any(np.asarray(strength)):
             restored = restored + strength * (self._estimate(observed, weight)[core] - restored)
         self.result[tile.placed(self.scale)] = _pixels(restored, self.result.dtype)

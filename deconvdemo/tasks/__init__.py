@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from deconvdemo.tasks.control import Choice, Control, Number, Variant, in_words
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
-from deconvdemo.tasks.task import Control, Task
+from deconvdemo.tasks.task import STANDARD, Task
 from deconvdemo.tasks.upscale import Upscale
 
 TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
 
-__all__ = ["TASKS", "Control", "Task"]
+__all__ = ["STANDARD", "TASKS", "Choice", "Control", "Number", "Task", "Variant", "in_words"]

@@ -1,4 +1,4 @@
-"""Denoising: y = x + n, the network knows the noise's sigma and estimates the noise."""
+"""Denoising: y = x + n, the network knows the noise's sigma (or judges it by itself) and estimates the noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.noise import estimate_sigma
-from deconvdemo.tasks.task import STRENGTH, Control, Task
+from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.task import STRENGTH, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +25,11 @@ class Denoise(Task):
     title = "Denoise"
     promise = "Removes grain and sensor noise while keeping what the photo shows."
     controls = (
-        Control(
+        Number(
             "sigma",
             "Noise level (sigma)",
-            "Standard deviation of the noise in grey levels of 0–255: 5 is faint, 25 is strong grain, 50 hides "
-            "details. Too high smooths the photo, too low leaves noise.",
+            "How far noise moves a pixel (root mean square), in grey levels of 0–255: 5 is faint, 25 is strong grain, "
+            "50 hides details. Too high smooths the photo, too low leaves noise.",
             default=None,
             minimum=0,
             maximum=MAX_SIGMA,
@@ -36,16 +37,32 @@ class Denoise(Task):
             automatic=True,
         ),
         STRENGTH,
+        variants(
+            standard=Variant("Even noise", "Grain of one strength everywhere: film scans, renderings, test images."),
+            # trained with the level of all that disturbs a photo in half of its patches, with none in the others
+            photo=Variant(
+                "Camera photos",
+                "Noise of real cameras and traces of JPEG: most pictures from phones and the web.",
+                judges=("sigma",),
+            ),
+            fast=Variant("Speed", "A smaller network for even noise: quicker, less thorough."),
+        ),
     )
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any]) -> dict[str, Any]:
-        if controls["sigma"] is not None:
+        if controls["sigma"] is not None or "sigma" in self.judged(controls):
             return controls
         sigma = min(estimate_sigma(pixels), MAX_SIGMA)
         return {**controls, "sigma": round(sigma, 1)}
 
+    def strength(self, controls: Mapping[str, Any]) -> float:
+        # a network that has learned to judge for itself is not held back by 0: who says it gets the photo as it is
+        nothing_to_do = controls["sigma"] == 0 and "sigma" in self.judged(controls)
+        return 0.0 if nothing_to_do else super().strength(controls)
+
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         import torch
 
-        level = torch.full_like(observed[:, :1], controls["sigma"] / GREY_LEVELS)
+        sigma = UNKNOWN_SIGMA if controls["sigma"] is None else controls["sigma"]
+        level = torch.full_like(observed[:, :1], sigma / GREY_LEVELS)
         return torch.cat([observed, level], dim=1)

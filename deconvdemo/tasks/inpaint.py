@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.tasks.task import STRENGTH, Control, Task
+from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.task import STRENGTH, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,7 @@ class Inpaint(Task):
     needs_mask = True
     reach, grid = 72, 4  # coarse_fill's REACH and CELL, which cannot be imported without torch (a test compares them)
     controls = (
-        Control(
+        Number(
             "grow",
             "Grow the mask",
             "Pixels by which the painted area is widened: catches the soft edge of a scratch or of writing.",
@@ -30,7 +31,7 @@ class Inpaint(Task):
             maximum=50,
             step=1,
         ),
-        Control(
+        Number(
             "feather",
             "Feather",
             "Width in pixels of the soft seam outside the painted area: 0 leaves every unpainted pixel untouched.",
@@ -39,6 +40,10 @@ class Inpaint(Task):
             step=1,
         ),
         STRENGTH,
+        variants(
+            standard=Variant("Quality", "The most plausible filling that a network here finds."),
+            fast=Variant("Speed", "A smaller network: quicker, for thin scratches and writing."),
+        ),
     )
 
     def hole_weight(self, mask: np.ndarray | None, controls: Mapping[str, Any]) -> np.ndarray:

@@ -6,66 +6,32 @@ strength 1 the network's estimate, between them the correction is scaled (law 1)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+import copy
+import itertools
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from deconvdemo.errors import ControlError, PhotoError
+from deconvdemo.tasks.control import Choice, Control, Number, Variant
 
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
 
+STANDARD = "standard"  # the variant that every task has; its weights are named for the task alone
 
-@dataclass(frozen=True)
-class Control:
-    """A number the user sets: its range, its meaning in words, and whether leaving it out means "estimate it"."""
-
-    name: str
-    label: str
-    meaning: str
-    default: float | None
-    minimum: float = 0.0
-    maximum: float = 1.0
-    step: float = 0.01
-    choices: tuple[int, ...] = ()
-    automatic: bool = False  # None (or "auto" on the command line) is estimated from the photo
-
-    def checked(self, value: Any) -> float | int | None:
-        """`value` as a number of this control, or ControlError with what was expected."""
-        if value is None or (self.automatic and value == "auto"):
-            if self.automatic:
-                return None
-            raise ControlError(f"{self.name} is missing: give {self.expected()}")
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ControlError(f"{self.name} is {value!r:.40}, but it must be {self.expected()}") from None
-        allowed = number in self.choices if self.choices else self.minimum <= number <= self.maximum
-        if isinstance(value, bool) or not allowed or (self.is_whole and not number.is_integer()):
-            raise ControlError(f"{self.name} is {value!s:.40}, but it must be {self.expected()}")
-        return int(number) if self.is_whole else number
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it counts something, so that only whole numbers make sense."""
-        return bool(self.choices) or self.step >= 1
-
-    def expected(self) -> str:
-        """The values it takes, in words."""
-        if self.choices:
-            return " or ".join(filter(None, [", ".join(map(str, self.choices[:-1])), str(self.choices[-1])]))
-        span = f"a {'whole ' if self.is_whole else ''}number from {self.minimum:g} to {self.maximum:g}"
-        return f"{span}, or auto" if self.automatic else span
-
-
-STRENGTH = Control(
+STRENGTH = Number(
     "strength",
     "Strength",
     "How much of the network's correction is applied: 0 leaves the photo as it is, 1 applies all of it.",
     default=1.0,
 )
+
+
+def variants(**options: Variant) -> Choice:
+    """The control by which the user chooses among a task's networks."""
+    return Choice("variant", "Network made for", "Which of the task's networks restores.", STANDARD, options)
 
 
 class Task:
@@ -75,11 +41,34 @@ class Task:
     verb: ClassVar[str]  # on the button
     title: ClassVar[str]
     promise: ClassVar[str]  # one sentence under the title
-    controls: ClassVar[tuple[Control, ...]] = (STRENGTH,)
+    controls: tuple[Control, ...]  # the last is what `variants` gives
     needs_mask: ClassVar[bool] = False
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
     grid: ClassVar[int] = 1
+    # the choices for which there are weights, such as {"scale": 2, "variant": "photo"}; empty: nobody has looked yet
+    served: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def variant(self) -> Choice:
+        """The last control: which of the task's networks restores."""
+        choice = self.controls[-1]
+        assert isinstance(choice, Choice)
+        return choice
+
+    def offering(self, names: Collection[str], asked_for: Collection[str] = ()) -> Self:
+        """This task with only the variants that there are weights for: `names` is what `Weights.names()` gives.
+
+        The standard variant stays the default, unless the user named weights of other variants alone (`asked_for`).
+        Without any weights only the standard one is left, for whoever asks to be told that it has none.
+        """
+        offered = copy.copy(self)
+        offered.served = tuple(choices for choices in self.combinations() if self.weights(choices) in names)
+        found = [choices["variant"] for choices in offered.served]
+        preferred = [choices["variant"] for choices in offered.served if self.weights(choices) in asked_for]
+        default = next(iter(sorted(preferred or found, key=lambda word: word != STANDARD)), STANDARD)
+        offered.controls = (*self.controls[:-1], self.variant.only(found or [STANDARD], default))
+        return offered
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All controls with `given` values in place of defaults. Raises ControlError for unknown or wrong ones."""
@@ -87,19 +76,32 @@ class Task:
         unknown = [name for name in given if name not in known]
         if unknown:
             raise ControlError(f"{self.name} has no control {unknown[0]!r}: it takes {', '.join(known)}")
-        return {name: control.checked(given.get(name, control.default)) for name, control in known.items()}
+        controls = {name: control.checked(given.get(name, control.default)) for name, control in known.items()}
+        there_are = [self.weights(choices) for choices in self.served]
+        if there_are and self.weights(controls) not in there_are:
+            raise ControlError(
+                f"there are no weights for {self.weights(controls)}: choose what {', '.join(there_are)} can do"
+            )
+        return controls
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         """The name, in weights/index.json, of the weights that these controls need."""
-        return self.name
+        return self._named(self.name, controls)
 
     def scale(self, controls: Mapping[str, Any]) -> int:
         """How many times longer each side of the result is."""
         return 1
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any]) -> dict[str, Any]:
-        """`controls` with every automatic one estimated from `pixels`, (H, W, C) of any of Photo's dtypes."""
+        """`controls` with every automatic one estimated from `pixels`, (H, W, C) of any of Photo's dtypes.
+
+        What the chosen variant judges by itself stays None.
+        """
         return controls
+
+    def strength(self, controls: Mapping[str, Any]) -> float:
+        """How much of the network's correction is applied, 0 to 1; at 0 the network is not asked."""
+        return controls["strength"]
 
     def hole_weight(self, mask: np.ndarray | None, controls: Mapping[str, Any]) -> np.ndarray | None:
         """(H, W) float32 in [0, 1]: how much of the estimate is shown where; None: everywhere all of it.
@@ -117,3 +119,17 @@ class Task:
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """The image at strength 0."""
         return observed
+
+    def judged(self, controls: Mapping[str, Any]) -> tuple[str, ...]:
+        """The automatic controls that the chosen variant finds out by itself."""
+        return self.variant.options[controls["variant"]].judges
+
+    def _named(self, name: str, controls: Mapping[str, Any]) -> str:
+        variant = controls.get("variant") or STANDARD
+        return name if variant == STANDARD else f"{name}-{variant}"
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Every choice of words and of a few numbers: what `weights` may depend on."""
+        choosing: dict[str, Any] = {self.variant.name: self.variant.options}
+        choosing |= {c.name: c.choices for c in self.controls if isinstance(c, Number) and c.choices}
+        return [dict(zip(choosing, values, strict=True)) for values in itertools.product(*choosing.values())]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deconvdemo.tasks.task import STRENGTH, Control, Task
+from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.task import STRENGTH, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,12 +20,19 @@ class Upscale(Task):
     title = "Super-resolution"
     promise = "Enlarges a photo two, three or four times with sharper edges than resizing gives."
     controls = (
-        Control("scale", "Scale", "How many times longer each side becomes.", default=2, choices=SCALES),
+        Number("scale", "Scale", "How many times longer each side becomes.", default=2, choices=SCALES),
         STRENGTH,
+        variants(
+            standard=Variant("Clean pictures", "Pictures without traces of compression: PNG, renderings, fine JPEG."),
+            photo=Variant(
+                "JPEG photos", "Compressed photos: the blocks and ringing of JPEG are not enlarged with them."
+            ),
+            fast=Variant("Speed", "A smaller network for clean pictures: quicker, less sharp."),
+        ),
     )
 
     def weights(self, controls: Mapping[str, Any]) -> str:
-        return f"{self.name}-x{controls['scale']}"
+        return self._named(f"{self.name}-x{controls['scale']}", controls)
 
     def scale(self, controls: Mapping[str, Any]) -> int:
         return controls["scale"]

@@ -1,4 +1,4 @@
-"""A task's controls as sliders and choices."""
+"""A task's controls as sliders and choices, and what events take from them and give to them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,129 @@ from typing import Any
 
 import gradio as gr
 
-from deconvdemo.tasks import Control
+from deconvdemo.tasks import Number, Task
+from deconvdemo.ui.asset import in_the_browser
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def control_component(control: Control) -> gr.components.Component:
-    if control.choices:
-        choices = [(f"×{choice}" if control.name == "scale" else str(choice), choice) for choice in control.choices]
-        return gr.Radio(choices, value=control.default, label=control.label, info=control.meaning)
-    return gr.Slider(
-        control.minimum,
-        control.maximum,
-        value=control.default if control.default is not None else control.minimum,
-        step=control.step,
-        label=control.label,
-        info=control.meaning + (" Estimated when a photo is opened." if control.automatic else ""),
-        buttons=[],  # resetting an estimate to the slider's first value would switch the task off
-    )
+class ControlPanel:
+    """Adds the controls of `task` to the current `gr.Blocks`: which network, then its numbers.
+
+    A number that some network judges by itself has a checkbox, seen with that network alone: "automatic" until the
+    visitor moves the slider, and again for the next photo.
+    """
+
+    def __init__(self, task: Task):
+        self.task = task
+        self.names = [control.name for control in task.controls if isinstance(control, Number)]
+        judged = {name for option in task.variant.options.values() for name in option.judges}
+        self.variant = gr.Radio(
+            [(option.label, word) for word, option in task.variant.options.items()],
+            value=task.variant.default,
+            label=task.variant.label,
+            info=self._meaning(task.variant.default),
+            visible=len(task.variant.options) > 1,
+            elem_classes="dd-variant",
+        )
+        self._numbers: list[Any] = []
+        self._automatic: dict[str, gr.Checkbox] = {}
+        for control in task.controls:
+            if isinstance(control, Number):
+                self._numbers.append(self._number(control))
+                if control.name in judged:
+                    self._automatic[control.name] = self._automatically(control)
+        self._connect()
+
+    @property
+    def components(self) -> list[Any]:
+        """What events take as inputs for `given`, and as outputs for `opened`."""
+        return [self.variant, *self._numbers, *self._automatic.values()]
+
+    def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """The components' values as the task's controls; what the network is to judge by itself is None."""
+        controls = dict(zip([self.task.variant.name, *self.names], values, strict=False))
+        automatic = dict(zip(self._automatic, values[len(controls) :], strict=True))
+        for name in self.judged(controls["variant"]):
+            controls[name] = None if automatic[name] else controls[name]
+        return controls
+
+    def judged(self, variant: str) -> tuple[str, ...]:
+        """What this network judges by itself; nothing for a word that is none of the choices."""
+        option = self.task.variant.options.get(variant)
+        return option.judges if option else ()
+
+    def opened(self, estimates: dict[str, Any]) -> list[Any]:
+        """For a new photo: its estimates; what is judged is automatic again; other settings stay as they were."""
+        numbers = [gr.update(value=estimates[name]) if name in estimates else gr.skip() for name in self.names]
+        return [gr.skip(), *numbers, *[True] * len(self._automatic)]
+
+    def chosen(self, variant: str, *values: Any) -> list[Any]:
+        """What the page shows for this network: what it is made for, and the numbers that it takes."""
+        numbers = [
+            self._shown(control, variant, value)
+            for control, value in zip(filter(_is_number, self.task.controls), values, strict=False)
+        ]
+        checkboxes = [gr.update(visible=name in self.judged(variant)) for name in self._automatic]
+        return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes]
+
+    def _connect(self) -> None:
+        self.variant.input(self.chosen, self.components, self.components, queue=False, **QUIET)
+        for name, checkbox in self._automatic.items():
+            slider = self._numbers[self.names.index(name)]
+            slider.input(None, None, [checkbox], js=in_the_browser(False), **QUIET)
+
+    def _shown(self, control: Any, variant: str, value: Any) -> Any:
+        if not control.choices:
+            return gr.update(info=self._info(control, variant))
+        offered = self._offered(control, variant)
+        # what was chosen for the other network may not be there for this one
+        nearest = min(offered, key=lambda choice: abs(choice - value))
+        return gr.update(choices=_labelled(control, offered), value=nearest)
+
+    def _number(self, control: Number) -> Any:
+        variant = self.task.variant.default
+        if control.choices:
+            offered = self._offered(control, variant)
+            nearest = min(offered, key=lambda choice: abs(choice - control.default))
+            return gr.Radio(_labelled(control, offered), value=nearest, label=control.label, info=control.meaning)
+        return gr.Slider(
+            control.minimum,
+            control.maximum,
+            value=control.default if control.default is not None else control.minimum,
+            step=control.step,
+            label=control.label,
+            info=self._info(control, variant),
+            buttons=[],  # resetting an estimate to the slider's first value would switch the task off
+            elem_classes="dd-automated" if control.automatic else None,
+        )
+
+    def _automatically(self, control: Number) -> gr.Checkbox:
+        return gr.Checkbox(
+            True,
+            label="Automatic",
+            info="The network judges it from the photo. Moving the slider sets it by hand.",
+            visible=control.name in self.judged(self.task.variant.default),
+            elem_classes="dd-automatic",
+        )
+
+    def _offered(self, control: Number, variant: str) -> list[int]:
+        """The choices of this number for which the variant has weights; all of them where there are no weights."""
+        served = [c[control.name] for c in self.task.served if c["variant"] == variant]
+        return [choice for choice in control.choices if choice in served or not served]
+
+    def _meaning(self, variant: str) -> str:
+        option = self.task.variant.options.get(variant)
+        return option.meaning if option else ""
+
+    def _info(self, control: Number, variant: str) -> str:
+        estimated = control.automatic and control.name not in self.judged(variant)
+        return control.meaning + (" Estimated when a photo is opened." if estimated else "")
 
 
-def control_values(controls: tuple[Control, ...], estimates: dict[str, Any]) -> list[Any]:
-    """Updates: an estimated control takes its estimate; the visitor's other settings stay from photo to photo."""
-    return [gr.update(value=estimates[c.name]) if c.name in estimates else gr.skip() for c in controls]
+def _is_number(control: Any) -> bool:
+    return isinstance(control, Number)
+
+
+def _labelled(control: Number, choices: list[int]) -> list[tuple[str, int]]:
+    return [(f"×{choice}" if control.name == "scale" else str(choice), choice) for choice in choices]

@@ -21,7 +21,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import TASKS, Task
 from deconvdemo.ui.endpoints import endpoints
 from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flagging import Flagging
@@ -60,12 +60,13 @@ def build(settings: Settings, restorer: Restorer) -> Demo:
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
         gr.HTML(INTRODUCTION, padding=False)
-        for task in TASKS.values():
+        tasks = [_offered(task, restorer) for task in TASKS.values()]
+        for task in tasks:
             with gr.Tab(task.title, id=task.name):
                 restore_tab(Desk(task, restorer, flagging))
         serving = gr.HTML(padding=False)
         blocks.load(lambda: _serving(restorer), None, [serving], queue=False, **QUIET)
-        endpoints(restorer, flagging)
+        endpoints(tasks, restorer, flagging)
     blocks.queue(max_size=64)
     return Demo(blocks, [results.route(), _health(restorer, store)], results.folder)
 
@@ -99,6 +100,14 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
             f"cannot listen on {settings.host}:{settings.port}, which is taken or not this machine's: "
             "choose another --port or --host"
         ) from error
+
+
+def _offered(task: Task, restorer: Restorer) -> Task:
+    """`task` with the variants that have weights; with the standard one if that cannot be told: the foot says why."""
+    try:
+        return restorer.task(task.name)
+    except DeconvdemoError:
+        return task.offering(())
 
 
 def _serving(restorer: Restorer) -> str:

@@ -31,9 +31,14 @@ class Desk:
         return Photo.open(_present(path), self.restorer.max_pixels)
 
     def estimates(self, photo: Photo) -> dict[str, Any]:
-        """The automatic controls, estimated from this photo."""
-        settled = self.task.settled(photo.pixels, self.task.checked({}))
-        return {control.name: settled[control.name] for control in self.task.controls if control.automatic}
+        """The automatic controls, estimated from this photo for the networks that do not judge them by themselves."""
+        for variant, option in self.task.variant.options.items():
+            defaults = {control.name: control.default for control in self.task.controls}
+            left_open = [name for name, default in defaults.items() if default is None and name not in option.judges]
+            if left_open:
+                settled = self.task.settled(photo.pixels, {**defaults, "variant": variant})
+                return {name: settled[name] for name in left_open}
+        return {}
 
     def painting(self, photo: Photo, mask: str | Path | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask file."""

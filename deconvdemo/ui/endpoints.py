@@ -6,6 +6,7 @@ Hidden components, not `gr.api`: they type files for every client and keep paths
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ import gradio as gr
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import REASONS
-from deconvdemo.tasks import TASKS, Control, Task
+from deconvdemo.tasks import Choice, Control, Task
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.restore_tab import AT_ONCE
 
 
-def endpoints(restorer: Restorer, flagging: Flagging) -> None:
-    """Adds the endpoints to the current `gr.Blocks`."""
-    for task in TASKS.values():
+def endpoints(tasks: Iterable[Task], restorer: Restorer, flagging: Flagging) -> None:
+    """Adds the endpoints to the current `gr.Blocks`: one for each of these tasks, with the variants they offer."""
+    for task in tasks:
         _restoring(task, restorer, flagging)
     _flagging(flagging)
 
@@ -45,7 +46,7 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
     parameters = [_parameter(name, inspect.Parameter.empty) for name in files]
     parameters += [_parameter(control.name, control.default) for control in task.controls]
     restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    inputs = [_file(name) for name in files] + [_number(control) for control in task.controls]
+    inputs = [_file(name) for name in files] + [_setting(control) for control in task.controls]
     outputs = [gr.File(label="restored", visible=False), gr.JSON(label="report", visible=False)]
     gr.Button(visible=False).click(
         restore, inputs, outputs, api_name=task.name, api_description=task.promise, show_progress="hidden", **AT_ONCE
@@ -60,8 +61,10 @@ def _file(name: str) -> PhotoInput:
     return PhotoInput(label=name, type="filepath", image_mode=None, visible=False)
 
 
-def _number(control: Control) -> gr.Number:
-    return gr.Number(value=control.default, label=f"{control.name}: {control.expected()}", visible=False)
+def _setting(control: Control) -> gr.components.Component:
+    # a text, not a list to choose from: Gradio would refuse another word before our sentence can say which there are
+    component = gr.Textbox if isinstance(control, Choice) else gr.Number
+    return component(value=control.default, label=f"{control.name}: {control.expected()}", visible=False)
 
 
 def _flagging(flagging: Flagging) -> None:

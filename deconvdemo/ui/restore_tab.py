@@ -16,7 +16,7 @@ from deconvdemo.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.ui import words
 from deconvdemo.ui.asset import in_the_browser
-from deconvdemo.ui.controls import control_component, control_values
+from deconvdemo.ui.controls import QUIET, ControlPanel
 from deconvdemo.ui.desk import Desk
 from deconvdemo.ui.examples import EXAMPLES, Example
 from deconvdemo.ui.flag_panel import flag_panel
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 # one id for all restoring events: so many photos are in memory at once, while their tiles are computed one by one
 AT_ONCE: dict[str, Any] = {"concurrency_id": "restore", "concurrency_limit": 4}
 OPENING_AT_ONCE: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": 4}
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 # updates of the two buttons, of which one is seen at a time
 OPENING = [gr.update(visible=True, interactive=False), gr.update(visible=False)]
@@ -47,7 +46,7 @@ def restore_tab(desk: Desk) -> None:
         with gr.Column(scale=4, min_width=320, elem_classes="dd-given"):
             photo = _photo_input()
             examples = _example_buttons(task)
-            controls = {control.name: control_component(control) for control in task.controls}
+            controls = ControlPanel(task)
             mask_file = _mask_upload() if task.needs_mask else None
             ticket = gr.Textbox(visible=False)
             run = gr.Button(task.verb, variant="primary", size="lg", elem_classes="dd-run")
@@ -59,12 +58,11 @@ def restore_tab(desk: Desk) -> None:
             report = gr.HTML(padding=False, elem_classes="dd-report-slot")
             panel = flag_panel(desk.flagging)
     turns = Turns()
-    sliders = list(controls.values())
     masks: list[Any] = [canvas, mask_file] if mask_file else []
     progress = [status, run, stop]
     shown = [picture, report, *panel.shows]
 
-    def opened(path: str | None, ticket: str, mask: Path | None = None) -> list[Any]:
+    def opened(path: str | None, ticket: str, variant: str, mask: Path | None = None) -> list[Any]:
         """For a new photo, or none: its mask to paint on, the estimated controls, and nothing of the old one."""
         turns.call_off(ticket)
         value, says, canvas_value, estimates = None, "", None, {}
@@ -73,22 +71,23 @@ def restore_tab(desk: Desk) -> None:
                 opened_photo = desk.open(path)
                 value, estimates = preview(path, opened_photo), desk.estimates(opened_photo)
                 canvas_value = desk.painting(opened_photo, mask) if masks else None
-                says = _opening_words(opened_photo, estimates)
+                judged = controls.judged(variant)
+                says = _opening_words(opened_photo, {k: v for k, v in estimates.items() if k not in judged})
         except DeconvdemoError as error:
             value, says = None, words.trouble(error)
         except Exception:  # the buttons must come back, whatever happened
             log.exception("a photo could not be opened")
             value, says = None, words.broken()
-        settings = control_values(task.controls, estimates)
         cleared = [None, "", *panel.cleared()]
-        return [value, says, *IDLE, *[canvas_value, None][: len(masks)], *settings, *cleared]
+        return [value, says, *IDLE, *[canvas_value, None][: len(masks)], *controls.opened(estimates), *cleared]
 
     def restore(path: str | None, ticket: str, *values: Any) -> Iterator[list[Any]]:
         """Progress after each tile, then the result; a refusal or failure is a sentence and the app lives on."""
         nothing = [gr.skip() for _ in shown]
         with turns.turn(ticket) as called_off:
             try:
-                steps = desk.steps(path, values[-1] if masks else None, dict(zip(controls, values, strict=False)))
+                painted, settings = (values[0], values[1:]) if masks else (None, values)
+                steps = desk.steps(path, painted, controls.given(settings))
                 for step in chain([Progress(0, 0)], steps):
                     if called_off():
                         # Gradio repeats the last values when a generator ends, after what Stop has said
@@ -113,18 +112,20 @@ def restore_tab(desk: Desk) -> None:
 
     starting = in_the_browser(words.waiting("Starting…"), *BUSY, new_ticket=True)
     run.click(None, None, [*progress, ticket], js=starting, **QUIET)
-    inputs = [photo, ticket, *sliders, *masks[:1]]
+    inputs = [photo, ticket, *masks[:1], *controls.components]
     run.click(restore, inputs, [*progress, *shown], trigger_mode="multiple", **AT_ONCE, **QUIET)
     stop.click(stopped, [ticket], progress, concurrency_limit=None, **QUIET)
 
-    fresh: dict[str, Any] = {"outputs": [photo, *progress, *masks, *sliders, *shown], **OPENING_AT_ONCE, **QUIET}
+    fresh: dict[str, Any] = {"outputs": [photo, *progress, *masks, *controls.components, *shown]}
+    fresh |= {**OPENING_AT_ONCE, **QUIET}
     opening = in_the_browser(words.waiting("Opening the photo…"), *OPENING)
     for begins in (photo.input, *(button.click for button, _ in examples)):
         begins(None, None, progress, js=opening, **QUIET)
-    photo.input(opened, [photo, ticket], **fresh)
-    photo.clear(lambda ticket: opened(None, ticket), [ticket], **fresh)
+    given = [ticket, controls.variant]
+    photo.input(opened, [photo, *given], **fresh)
+    photo.clear(lambda ticket, variant: opened(None, ticket, variant), given, **fresh)
     for button, example in examples:
-        button.click(lambda ticket, e=example: opened(str(e.photo), ticket, e.mask), [ticket], **fresh)
+        button.click(lambda ticket, variant, e=example: opened(str(e.photo), ticket, variant, e.mask), given, **fresh)
     if mask_file:
         mask_file.upload(_laid_on(desk), [photo, mask_file], [*masks[:1], status], **QUIET)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from deconvdemo.engine.restorer import Progress, Restoration
+from deconvdemo.tasks import in_words
 from deconvdemo.ui.results import Kept
 
 
@@ -62,11 +63,10 @@ def report(restoration: Restoration, kept: Kept) -> str:
     size = f"{observed.width}×{observed.height}"
     if (photo.width, photo.height) != (observed.width, observed.height):
         size += f" → {photo.width}×{photo.height}"
-    settled = [f"{name} {value:g}" for name, value in restoration.controls.items()]
     weights = f"{restoration.checkpoint['name']} {restoration.checkpoint['sha256'][:8]}"
     facts = [
         size,
-        *settled,
+        *in_words(restoration.controls),
         f"{restoration.seconds:.1f} s",
         _tiles(restoration.tiles),
         f"{restoration.device} {restoration.precision}",

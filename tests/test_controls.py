@@ -1,0 +1,94 @@
+"""The controls on the page: what is shown for each network, and what an event makes of them."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+from tiny import picture
+
+from deconvdemo.photo import Photo
+from deconvdemo.tasks import TASKS
+from deconvdemo.ui.controls import ControlPanel
+from deconvdemo.ui.desk import Desk
+
+EVERY = [task.weights(choices) for task in TASKS.values() for choices in task.combinations()]
+
+
+def panel(task: str, *names: str) -> ControlPanel:
+    with gr.Blocks():
+        return ControlPanel(TASKS[task].offering(names or EVERY))
+
+
+def starts(shown: ControlPanel) -> tuple:
+    """The values with which the page begins."""
+    return tuple(component.value for component in shown.components)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_untouched_controls_are_the_tasks_defaults(task):
+    shown = panel(task)
+    given = shown.given(starts(shown))
+    if task == "denoise":
+        assert given.pop("sigma") == 0  # until a photo is opened, whose estimate takes its place
+    assert TASKS[task].checked(given) == TASKS[task].checked({})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_with_one_network_there_is_nothing_to_choose(task):
+    standard = [name for name in EVERY if not name.endswith(("photo", "fast"))]
+    assert not panel(task, *standard).variant.visible
+    assert panel(task).variant.visible
+
+
+@pytest.mark.parametrize(
+    ("variant", "automatic", "sigma"),
+    [("standard", True, 12), ("standard", False, 12), ("photo", True, None), ("photo", False, 12)],
+)
+def test_only_what_the_network_judges_is_left_to_it(variant, automatic, sigma):
+    shown = panel("denoise", "denoise", "denoise-photo")
+    assert shown.given((variant, 12, 1, automatic)) == {"variant": variant, "sigma": sigma, "strength": 1}
+
+
+def test_a_new_photo_brings_its_estimate_and_is_automatic_again():
+    shown = panel("denoise", "denoise", "denoise-photo")
+    variant, sigma, strength, automatic = shown.opened({"sigma": 12.5})
+    assert sigma["value"] == 12.5
+    assert automatic is True
+    assert "value" not in {**variant, **strength}
+    assert len(shown.opened({})) == len(shown.components)
+
+
+def test_the_page_follows_the_network():
+    shown = panel("denoise", "denoise", "denoise-photo")
+    assert "Estimated when a photo is opened." in shown.components[1].info
+    assert not shown.components[-1].visible
+    variant, sigma, _, automatic = shown.chosen("photo", *starts(shown)[1:])
+    assert variant["info"] == TASKS["denoise"].variant.options["photo"].meaning
+    assert "Estimated" not in sigma["info"]
+    assert automatic["visible"]
+    *_, automatic = shown.chosen("standard", *starts(shown)[1:])
+    assert not automatic["visible"]
+
+
+def test_a_network_offers_the_scales_that_it_was_trained_for():
+    shown = panel("upscale", "upscale-x2", "upscale-x3", "upscale-x4", "upscale-x2-photo", "upscale-x3-photo")
+    scales = lambda update: [value for _, value in update["choices"]]
+    for chosen, nearest in ((2, 2), (3, 3), (4, 3)):
+        _, scale, _ = shown.chosen("photo", chosen, 1.0)
+        assert (scales(scale), scale["value"]) == ([2, 3], nearest)
+    _, scale, _ = shown.chosen("standard", 3, 1.0)
+    assert (scales(scale), scale["value"]) == ([2, 3, 4], 3)
+    only_four = panel("upscale", "upscale-x4")
+    assert (only_four.components[1].choices, only_four.components[1].value) == ([("×4", 4)], 4)
+
+
+@pytest.mark.parametrize("names", [["denoise"], ["denoise", "denoise-photo"], ["denoise-photo", "denoise-fast"]])
+def test_a_photo_is_estimated_for_the_networks_that_need_it(names):
+    desk = Desk(TASKS["denoise"].offering(names), None, None)
+    assert desk.estimates(Photo.open(picture(40, 40)))["sigma"] > 0
+
+
+def test_nothing_is_estimated_for_networks_that_judge_by_themselves():
+    photo = Photo.open(picture(40, 40))
+    assert Desk(TASKS["denoise"].offering(["denoise-photo"]), None, None).estimates(photo) == {}
+    assert Desk(TASKS["upscale"], None, None).estimates(photo) == {}

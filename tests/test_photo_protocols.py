@@ -1,0 +1,62 @@
+"""Photos by protocol: what is judged is known, the same at every run, and worse the higher the ISO and the loss."""
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from deconvdemo.errors import ControlError, TrainingError
+from deconvdemo.metrics import psnr
+from deconvdemo.training.evaluate import classical_method, evaluate
+from deconvdemo.training.photo_protocols import ISOS, QUALITIES, photo_cases
+from deconvdemo.training.protocols import cases
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, size in enumerate([(49, 62), (60, 45)]):
+        Image.fromarray(np.roll(tiny.picture(*size), 10 * number, axis=1)).save(tmp_path / f"image{number}.png")
+    return tmp_path
+
+
+def test_cameras_are_the_same_at_every_run_and_noisier_at_a_higher_iso(folder):
+    once, again = (list(photo_cases("denoise", folder)) for _ in range(2))
+    assert [case.setting for case in once] == [f"camera ISO {iso}" for iso in ISOS] * 2
+    for case, same in zip(once, again, strict=True):
+        assert np.array_equal(case.observed, same.observed)
+        assert case.observed.dtype == np.uint8
+        assert case.controls == {}  # nobody knows a photo's sigma
+    scores = evaluate("nothing", classical_method("denoise", "nothing"), once)
+    figures = [score.measured["PSNR"] for score in scores]
+    assert figures == sorted(figures, reverse=True)
+    assert 20 < figures[-1] < figures[0] < 45
+    clean = np.asarray(Image.open(folder / "image0.png"))
+    assert once[0].score(once[0].observed)["PSNR"] == psnr(once[0].observed, clean)
+
+
+def test_real_pairs_are_taken_as_they_are(tmp_path):
+    clean = tiny.picture(40, 40)
+    Image.fromarray(clean).save(tmp_path / "lamp_clean.png")
+    Image.fromarray(clean // 2).save(tmp_path / "lamp_noisy.png")
+    [case] = photo_cases("denoise", tmp_path)
+    assert case.setting == "real noise"
+    assert np.array_equal(case.observed, clean // 2)
+
+
+def test_small_jpegs_are_judged_as_small_images_are(folder):
+    plain = cases("upscale", folder, scales=(2, 3))
+    found = list(photo_cases("upscale", folder, (2, 3)))
+    assert [case.setting for case in found[: 2 * len(QUALITIES)]] == [
+        f"×{scale} jpeg {quality}" for scale in (2, 3) for quality in QUALITIES
+    ]
+    enlarge = classical_method("upscale", "bicubic")
+    figure = {score.setting: score.measured["PSNR"] for score in evaluate("bicubic", enlarge, [*plain, *found])}
+    for scale in (2, 3):
+        assert figure[f"×{scale}"] > figure[f"×{scale} jpeg 75"] > figure[f"×{scale} jpeg 40"]
+
+
+def test_what_has_no_photo_protocol_is_refused(tmp_path, folder):
+    with pytest.raises(ControlError, match="no photo protocol for 'inpaint': evaluate denoise or upscale"):
+        list(photo_cases("inpaint", folder))
+    with pytest.raises(TrainingError, match="is not a folder"):
+        list(photo_cases("denoise", tmp_path / "missing"))

@@ -23,7 +23,10 @@ def cubic(x: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the `round(length * scale)` results: the pixels it reads and their weights, both (results, taps)."""
+    """For each of the `round(length * scale)` results: the pixels it reads, also beyond the border, and their weights.
+
+    Both (results, taps).
+    """
     stretch = min(scale, 1.0)
     radius = 2 / stretch
     results = max(1, round(length * scale))
@@ -33,17 +36,45 @@ def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     weight = stretch * cubic(stretch * (centre[:, None] - index))
     weight /= weight.sum(axis=1, keepdims=True)
     used = np.any(weight != 0, axis=0)
-    # mirror at the border, the edge pixel included, as MATLAB does; the second modulo serves images of a few pixels
-    mirrored = np.concatenate([np.arange(length), np.arange(length)[::-1]])
-    return mirrored[np.mod(index[:, used].astype(np.int64), 2 * length)], weight[:, used]
+    return index[:, used].astype(np.int64), weight[:, used]
+
+
+def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
+    """Beyond the border the image is mirrored, the edge pixel included, as MATLAB does; also one of a few pixels."""
+    there_and_back = np.concatenate([np.arange(length), np.arange(length)[::-1]])
+    return there_and_back[np.mod(index, 2 * length)]
 
 
 def _resize_axis(images: Tensor, scale: float, axis: int) -> Tensor:
-    index, weight = _taps(images.shape[axis], scale)
+    length = images.shape[axis]
+    index, weight = _taps(length, scale)
+    before, after = max(0, -int(index.min())), max(0, int(index.max()) - length + 1)
+    results = index.shape[0]
+    if max(before, after) > length or max(results, length) % min(results, length):
+        return _gathered(images, _mirrored(index, length), weight, axis)
+    edges = [images.narrow(axis, 0, before).flip(axis), images, images.narrow(axis, length - after, after).flip(axis)]
+    padded = torch.cat(edges, axis)
+    # by a whole number, the results of each phase read the same taps, a whole number of pixels apart: no gathering
+    phases, every = max(1, results // length), max(1, length // results)
+    count = results // phases
+    shape = (*images.shape[:axis], count, phases, *images.shape[axis + 1 :])
+    out = images.new_empty(shape)
+    for phase in range(phases):
+        # tap by tap: the order of additions is the same for a tile as for the whole image, so both round alike
+        total = torch.zeros(())
+        for first, share in zip(index[phase] + before, weight[phase], strict=True):
+            reads = [slice(None)] * axis + [slice(int(first), int(first) + every * (count - 1) + 1, every)]
+            term = padded[tuple(reads)] * float(share)
+            total = total.add_(term) if total.dim() else term
+        out.select(axis + 1, phase).copy_(total)
+    return out.flatten(axis, axis + 1)
+
+
+def _gathered(images: Tensor, index: np.ndarray, weight: np.ndarray, axis: int) -> Tensor:
+    """Any scale and any length."""
     shape = [1] * images.dim()
     shape[axis] = -1
     out: Tensor | None = None
-    # tap by tap: the order of additions is the same for a tile as for the whole image, so both round alike
     for tap in range(index.shape[1]):
         where = torch.from_numpy(index[:, tap]).to(images.device)
         share = torch.from_numpy(weight[:, tap]).to(images.device, images.dtype).view(shape)
@@ -58,4 +89,5 @@ def resize(images: Tensor, scale: float) -> Tensor:
 
     `scale` 2 doubles each side, 1/2 halves it (antialiased).
     """
+    images = images.contiguous()  # rows of pixels: what is added up lies side by side
     return _resize_axis(_resize_axis(images, scale, 2), scale, 3)

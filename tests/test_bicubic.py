@@ -6,7 +6,7 @@ import tiny
 import torch
 from PIL import Image
 
-from deconvdemo.bicubic import resize
+from deconvdemo.bicubic import _gathered, _mirrored, _taps, resize
 
 # Keys' kernel at 1/4, 3/4, 5/4 and 7/4 of a pixel
 NEAR, NEXT, FAR, FARTHEST = 0.8671875, 0.2265625, -0.0703125, -0.0234375
@@ -94,3 +94,14 @@ def test_values_beyond_the_range_are_kept():
     assert resized.min() < 0
     assert resized.max() > 1
     assert resized.dtype == torch.float64
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("shape", [(12, 24), (36, 60), (1, 1), (2, 5), (25, 31)])
+def test_reading_slices_equals_gathering_pixels(scale, shape):
+    images = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gathered = images
+    for axis in (2, 3):
+        index, weight = _taps(gathered.shape[axis], scale)
+        gathered = _gathered(gathered, _mirrored(index, gathered.shape[axis]), weight, axis)
+    assert torch.allclose(resize(images, scale), gathered, atol=1e-12)

@@ -351,6 +351,7 @@ def test_a_network_is_trained_resumed_measured_and_used(run, tmp_path, photo, mo
         (["--images", "missing", "--out", "x.safetensors"], 1, "missing is not a folder"),
         (["--images", "empty", "--out", "x.safetensors"], 1, "no images in empty"),
         (["--images", "photos", "--out", "x.pt"], 2, "weights are .safetensors files"),
+        (["--images", "photos", "--out", "x.safetensors", "--variant", "old"], 2, "no recipe for denoise-old: choose"),
         (["--images", "photos", "--out", "x.safetensors"], 1, "smaller than the 128×128 patches"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
 
 LOSSES = ("l1", "charbonnier", "mse")
@@ -23,6 +23,7 @@ def add_verbs(verbs) -> None:
     )
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
     verb.add_argument("--scale", type=int, choices=SCALES, default=2, help="upscale: which scale (default: 2)")
+    verb.add_argument("--variant", default=STANDARD, metavar="NAME", help=f"which recipe (default: {STANDARD})")
     verb.add_argument(
         "--minutes", type=float, help="how long to train, earlier runs counted in (default: the recipe's)"
     )
@@ -48,11 +49,10 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.engine.device import choose
     from deconvdemo.training.corpus import Corpus
     from deconvdemo.training.fit import Budget, fit
-    from deconvdemo.training.recipes import RECIPES, Phase
+    from deconvdemo.training.recipes import Phase
 
-    name = TASKS[options.task].weights({"scale": options.scale})
     changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "optimizer", "seed")}
-    recipe = replace(RECIPES[name], **{key: value for key, value in changed.items() if value is not None})
+    recipe = replace(_recipe(options), **{key: value for key, value in changed.items() if value is not None})
     if options.loss:
         recipe = replace(recipe, phases=(Phase(1.0, options.loss),))
     minutes = options.minutes if options.minutes is not None else recipe.minutes
@@ -82,6 +82,18 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
 
         say(f"{index}: {add_to_index(options.out)} is served by {options.out.name}")
     return 0
+
+
+def _recipe(options: argparse.Namespace):
+    """The recipe that was asked for. Raises ControlError, with those there are for the task, if there is none."""
+    from deconvdemo.training.recipes import RECIPES
+
+    task = TASKS[options.task]
+    name = task.weights({"scale": options.scale, "variant": options.variant})
+    if name not in RECIPES:
+        there_are = sorted({recipe.name for recipe in RECIPES.values() if recipe.task == task.name})
+        raise ControlError(f"there is no recipe for {name}: choose among {', '.join(there_are)}")
+    return RECIPES[name]
 
 
 def _measure(options: argparse.Namespace, recipe, compute):

@@ -146,15 +146,25 @@ def save_checkpoint(
     are not finite or do not fit the network, so that a file which would be refused is never written.
     """
     path = Path(path)
-    stored = {}
-    for name, tensor in tensors.items():
-        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        # clone: safetensors refuses tensors that share memory
-        stored[name] = tensor.detach().to("cpu", kind, copy=True).contiguous().clone()
+    stored = as_stored(tensors, dtype)
     _check(header, stored, str(path))
     data = _canonical(safetensors.torch.save(stored, header.metadata()))
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def as_stored(
+    tensors: Mapping[str, torch.Tensor], dtype: torch.dtype | None = torch.bfloat16
+) -> dict[str, torch.Tensor]:
+    """What a file of these tensors gives back, on the CPU: floating-point ones rounded to `dtype` (None: untouched)."""
+    kinds = {
+        name: dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        for name, tensor in tensors.items()
+    }
+    # clone: safetensors refuses tensors that share memory
+    return {
+        name: tensor.detach().to("cpu", kinds[name], copy=True).contiguous().clone() for name, tensor in tensors.items()
+    }
 
 
 def load_checkpoint(
@@ -168,7 +178,8 @@ def load_checkpoint(
     # a path in the Hub's cache tells a person nothing
     file, data = source if source and "://" in source else str(path), _read(Path(path))
     for magic, explanation in _NOT_WEIGHTS:
-        if data.startswith(magic):
+        # a safetensors file begins with the length of its JSON, whose lowest byte may look like a pickle's first
+        if data.startswith(magic) and data[8:9] != b"{":
             raise CheckpointError(f"{file} {explanation}")
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():

@@ -228,6 +228,16 @@ def test_a_file_of_another_kind(tmp_path, content, word):
     assert word in refusal(path)
 
 
+def test_no_length_of_a_header_is_taken_for_something_else(saved):
+    """The file's first bytes are that length: some of them are those a pickle begins with."""
+    first = set()
+    for length in range(0, 256, 8):
+        save_checkpoint(saved, a_header(created="x" * length), the_tensors())
+        first.add(saved.read_bytes()[0])
+        assert load_checkpoint(saved).header.created == "x" * length
+    assert 0x80 in first
+
+
 def test_a_pickled_state_dict_is_never_opened(tmp_path):
     class Bomb:
         def __reduce__(self):

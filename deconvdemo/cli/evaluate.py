@@ -4,34 +4,70 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 from pathlib import Path
+from typing import Any
 
 from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.errors import ControlError
+from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 
 
 def add_verbs(verbs) -> None:
-    summary = "Measure a network, or a classical method, on a folder of images."
+    summary = "Measure a network, or a classical method, on a folder of images; or all networks on all sets."
     verb = verbs.add_parser("evaluate", help=summary, description=summary)
-    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
+    verb.add_argument("task", choices=list(TASKS), nargs="?", metavar="TASK", help=f"{', '.join(TASKS)}; or --all")
     verb.add_argument(
-        "--images", type=Path, required=True, metavar="DIR",
-        help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise",
+        "--images", type=Path, metavar="DIR",
+        help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise. "
+        "With --all: a folder of such folders, named set5, cbsd68, inpaint, polyu, …",
     )  # fmt: skip
     verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
     verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
     verb.add_argument(
         "--method", action="append", metavar="network|classical:NAME",
-        help="what to measure; may be repeated (default: the network and the quick classical methods)",
+        help="what to measure; may be repeated (default: the network and the quick classical methods; with --all, all)",
     )  # fmt: skip
     verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="write into this file what would be printed")
+    group = verb.add_argument_group("all networks")
+    group.add_argument(
+        "--all", action="store_true",
+        help="what every network costs and, on every set in --images, reaches (takes minutes; without --images, costs)",
+    )  # fmt: skip
+    group.add_argument(
+        "--timings", action=argparse.BooleanOptionalAction, default=True,
+        help="whether to time the networks, which needs an otherwise idle machine",
+    )  # fmt: skip
+    group.add_argument(
+        "--update-headers", action="store_true", help="write the figures into the weights files, where they differ"
+    )
     add_engine_options(verb)
-    verb.set_defaults(run=_evaluate)
+    verb.set_defaults(run=_run)
 
 
-def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    if bool(options.task) == options.all:
+        raise ControlError(f"name one task ({', '.join(TASKS)}), or say --all")
+    if options.task and not options.images:
+        raise ControlError("--images is missing: name a folder of clean images")
+    if options.out and not options.out.parent.is_dir():
+        raise ControlError(f"--out is {options.out}, but there is no folder {options.out.parent}: make it first")
+    text = (_all if options.all else _one)(options, settings)
+    if not options.out:
+        print(text)
+        return 0
+    try:
+        options.out.write_text(text + "\n")
+    except OSError as error:
+        raise TrainingError(f"{options.out} cannot be written ({error.strerror})") from error
+    return 0
+
+
+def _one(options: argparse.Namespace, settings: Settings) -> str:
+    """One task on one folder."""
     from deconvdemo.training import evaluate
     from deconvdemo.training.protocols import cases
 
@@ -43,37 +79,85 @@ def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
     )
     scores = []
     for method in options.method or ["network", *QUICK[options.task]]:
-        kind, _, name = method.partition(":")
-        if method == "network":
+        name = _method(method)
+        if name == NETWORK:
             restore = evaluate.network_method(options.task, restorer(options, settings))
-        elif kind == "classical":
-            restore = evaluate.classical_method(options.task, name)
         else:
-            raise ControlError(f"method {method!r} is not known: give network or classical:NAME")
-        scores += evaluate.evaluate(name or method, restore, found)
-    if options.json:
-        print(json.dumps([vars(score) for score in scores], indent=2))
-    else:
-        _print_table(scores)
-    return 0
+            restore = evaluate.classical_method(options.task, name)
+        scores += evaluate.evaluate(name, restore, found)
+    return _json([vars(score) for score in scores]) if options.json else _table(scores)
 
 
-# biharmonic takes minutes and scikit-image: it is measured when it is asked for
+def _all(options: argparse.Namespace, settings: Settings) -> str:
+    """Every network and every classical method, on every set."""
+    from deconvdemo.training.report import Plan, compare_headers, report
+    from deconvdemo.training.tables import tables
+
+    if options.update_headers and (options.device or options.precision):
+        raise ControlError(
+            "a header says what evaluate prints by itself: --update-headers goes without --precision or --device"
+        )
+    engine = restorer(options, settings)
+    plan = Plan(
+        options.images,
+        _numbers("sigma", options.sigma, float),
+        _numbers("scale", options.scale, int),
+        None if options.method is None else [_method(method) for method in options.method],
+        options.timings,
+        options.tile,
+    )
+    say = lambda text: print(f"deconvdemo: {text}", file=sys.stderr)
+    found = report(engine.weights, engine.compute_on, plan, say)
+    compare_headers(engine.weights, found, options.update_headers, say)
+    return _json(found) if options.json else tables(found)
+
+
+# biharmonic and wavelet need scikit-image: they are measured when they are asked for
 QUICK = {
     "denoise": ["classical:nothing", "classical:nlm"],
     "upscale": ["classical:bicubic", "classical:lanczos"],
     "inpaint": ["classical:telea", "classical:navier-stokes"],
 }
+NETWORK = "network"
 
 
-def _print_table(scores) -> None:
+def _method(text: str) -> str:
+    """ "network", or the name after "classical:"."""
+    kind, _, name = text.partition(":")
+    if text == NETWORK:
+        return NETWORK
+    if kind == "classical":
+        return name
+    raise ControlError(f"method {text!r} is not known: give network or classical:NAME")
+
+
+def _json(value: Any) -> str:
+    """JSON has no infinity: a perfect result's PSNR is null."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(scores) -> str:
+    from deconvdemo.training.evaluate import printed
+
     columns = list(scores[0].measured)
-    print(f"{'setting':<12}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}")
-    for score in sorted(scores, key=lambda score: [row.setting for row in scores].index(score.setting)):
-        values = "".join(
-            f"{score.measured[name]:>15.4f}" if "SSIM" in name else f"{score.measured[name]:>15.2f}" for name in columns
+    settings = list(dict.fromkeys(score.setting for score in scores))
+    lines = [
+        f"{'setting':<12}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}"
+    ]
+    for score in sorted(scores, key=lambda score: settings.index(score.setting)):
+        values = "".join(f"{printed(name, score.measured[name]):>15}" for name in columns)
+        lines.append(
+            f"{score.setting:<12}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}"
         )
-        print(f"{score.setting:<12}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}")
+    return "\n".join(lines)
 
 
 def _numbers(name: str, text: str, kind):

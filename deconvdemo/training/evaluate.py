@@ -16,12 +16,12 @@ from deconvdemo.training.protocols import Case
 
 @dataclass(frozen=True)
 class Score:
-    """The mean over a folder, for one setting of one method."""
+    """The mean over a folder, for one setting of one method, to four decimals: the digits that a header keeps, too."""
 
     method: str
     setting: str
     images: int
-    measured: dict[str, float]
+    measured: dict[str, float]  # PSNR in dB, infinite for a perfect result; SSIM
     seconds_per_megapixel: float  # of the result, one after another, as measured in this run
 
 
@@ -43,8 +43,8 @@ def evaluate(method: str, restore: Callable[[Case], np.ndarray], found: Iterable
             method,
             setting,
             len(scores),
-            {name: float(np.mean([score[name] for score in scores])) for name in scores[0]},
-            seconds[setting] / pixels[setting] * 1e6,
+            {name: round(float(np.mean([score[name] for score in scores])), 4) for name in scores[0]},
+            round(seconds[setting] / pixels[setting] * 1e6, 4),
         )
         for setting, scores in rows.items()
     ]
@@ -72,3 +72,8 @@ def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:
         return function(observed, *case.controls.values())
 
     return restore
+
+
+def printed(measure: str, value: float) -> str:
+    """A figure as it is printed: PSNR to hundredths of a dB, SSIM to four decimals."""
+    return f"{value:.4f}" if "SSIM" in measure else f"{value:.2f}"

@@ -1,45 +1,67 @@
-"""Measuring a network while it trains, by the protocol that `evaluate` prints."""
+"""Measuring one network as `evaluate` does, with a file or without: what its header says is what `evaluate` prints."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from deconvdemo.checkpoints import Checkpoint, Header
-from deconvdemo.engine.device import Compute
+from deconvdemo.checkpoints import Checkpoint, Header, as_stored
+from deconvdemo.engine.device import Compute, choose
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.training.evaluate import evaluate, network_method
-from deconvdemo.training.protocols import cases
+from deconvdemo.training.evaluate import Score, evaluate, network_method
+from deconvdemo.training.protocols import SIGMAS, each_case
 from deconvdemo.training.recipes import Recipe
 
 
 class OneNetwork:
-    """In place of `Weights`: a network that has no file yet."""
+    """In place of `Weights`: one checkpoint alone, whichever of its task's variants it is, with a file or without."""
 
-    def __init__(self, header: Header, tensors: dict[str, torch.Tensor]):
-        # rounded as the file will be, so that what is logged is what will be served
-        rounded = {name: tensor.to(torch.bfloat16).cpu() for name, tensor in tensors.items()}
-        self.checkpoint = Checkpoint(header, rounded, sha256="", source="training")
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
 
     def names(self) -> list[str]:
         return [self.checkpoint.name]
 
-    asked_for = names
+    def asked_for(self) -> list[str]:
+        return [self.checkpoint.name]
 
     def load(self, name: str) -> Checkpoint:
         return self.checkpoint
 
 
 def measured(network: nn.Module, recipe: Recipe, images: Path, compute_on: Compute) -> dict[str, float]:
-    """ "FOLDER SETTING MEASURE" → mean over `images`, such as "set5 ×2 PSNR"."""
-    header = Header(recipe.network, recipe.config, recipe.task, recipe.scale, recipe.variant)
-    restorer = Restorer(OneNetwork(header, network.state_dict()), compute_on)  # type: ignore[arg-type]
-    found = cases(recipe.task, images, (15.0, 25.0, 50.0), (recipe.scale,))
-    scores = evaluate(recipe.name, network_method(recipe.task, restorer), found)
+    """ "FOLDER SETTING MEASURE" → mean over `images`, such as "set5 ×2 PSNR", of a network that trains.
+
+    It is rounded as its file will be, and runs in the precision that serves on this device, whichever trains it.
+    """
+    header = Header(recipe.network, recipe.config, recipe.task, recipe.scale, variant=recipe.variant)
+    checkpoint = Checkpoint(header, as_stored(network.state_dict()), sha256="", source="training")
+    scores = network_scores(checkpoint, images, choose(compute_on.device))
+    return figures((images.name, score.setting, score.measured) for score in scores)
+
+
+def network_scores(
+    checkpoint: Checkpoint,
+    images: Path,
+    compute_on: Compute,
+    sigmas: Sequence[float] = SIGMAS,
+    tile: str | int = "auto",
+) -> list[Score]:
+    """What `checkpoint` reaches on a folder of images, by its task's protocol."""
+    header = checkpoint.header
+    restorer = Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
+    found = each_case(header.task, images, sigmas, (header.scale,))
+    return evaluate(checkpoint.name, network_method(header.task, restorer), found)
+
+
+def figures(rows: Iterable[tuple[str, str, Mapping[str, float]]]) -> dict[str, float]:
+    """(set, setting, measured) as a header keeps them: without infinite PSNR (of a perfect result), unknown to JSON."""
     return {
-        f"{images.name} {score.setting} {what}": round(value, 4)
-        for score in scores
-        for what, value in score.measured.items()
+        f"{images} {setting} {what}": value
+        for images, setting, measured in rows
+        for what, value in measured.items()
+        if math.isfinite(value)
     }

@@ -1,0 +1,241 @@
+"""`evaluate --all`: costs and figures of everything there is, and headers that say the same."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.cli import main
+from deconvdemo.engine import device
+from deconvdemo.engine.device import Compute
+from deconvdemo.errors import TrainingError
+from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.fit import Budget, fit
+from deconvdemo.training.measure import measured
+from deconvdemo.training.protocols import sets_in
+from deconvdemo.training.recipes import RECIPES
+from deconvdemo.training.report import Plan, compare_headers, report
+from deconvdemo.weights import Weights
+from deconvdemo.weights_index import add_to_index, read_index
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """The development sets, of two small pictures each; polyu is missing."""
+    root = tmp_path_factory.mktemp("sets")
+    for name in ("CBSD68", "set5", "inpaint"):
+        (root / name).mkdir()
+        for number in range(2):
+            picture = Image.fromarray(np.roll(tiny.picture(48, 60), 10 * number, axis=1))
+            picture.save(root / name / f"{number}.png")
+    mask = np.zeros((48, 60), np.uint8)
+    mask[10:20, 15:30] = 255
+    for number in range(2):
+        Image.fromarray(mask).save(root / "inpaint" / f"{number}_mask.png")
+    (root / "my holidays").mkdir()
+    return root
+
+
+@pytest.fixture
+def weights(tmp_path, tiny_weights):
+    """Copies of the tiny weights, to write into."""
+    return shutil.copytree(tiny_weights, tmp_path / "weights")
+
+
+def all_of(capsys, *options):
+    """The report as JSON, and the lines of stderr."""
+    assert main(["evaluate", "--all", "--json", *map(str, options)]) == 0
+    out, err = capsys.readouterr()
+    return json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON")), err.splitlines()
+
+
+def test_every_network_and_method_is_measured_on_its_sets(sets, weights, capsys):
+    found, said = all_of(capsys, "--images", sets, "--weights", weights, "--no-timings", "--sigma", "25")
+    assert f"deconvdemo: {sets} has no images in polyu: left out" in said
+    names = [network["name"] for network in found["networks"]]
+    assert names == sorted(read_index(weights / "index.json"))
+    settings = {
+        name: [(row["set"], row["setting"]) for row in network["scores"]]
+        for name, network in zip(names, found["networks"], strict=True)
+    }
+    assert settings["denoise"] == [("CBSD68", "sigma 25")]
+    assert settings["upscale-x3"] == [("set5", "×3")]
+    assert settings["inpaint"] == [("inpaint", "holes")]
+    for network in found["networks"]:
+        file = weights / f"{network['name']}.safetensors"
+        checkpoint = load_checkpoint(file)
+        assert network["sha256"] == checkpoint.sha256
+        assert network["bytes"] == file.stat().st_size
+        assert network["parameters"] == sum(tensor.numel() for tensor in load_file(file).values())
+        assert network["multiply_adds_per_megapixel"] > 0
+        assert network["milliseconds_per_megapixel"] is None
+        assert all(row["images"] == 2 and "seconds_per_megapixel" not in row for row in network["scores"])
+    methods = {(method["task"], method["name"]) for method in found["classical"]}
+    assert {("denoise", "nlm"), ("upscale", "bicubic"), ("inpaint", "biharmonic")} <= methods
+
+
+def test_the_figures_are_those_of_one_task_alone(sets, weights, capsys):
+    found, _ = all_of(capsys, "--images", sets, "--weights", weights, "--no-timings", "--scale", "2,4")
+    command = ["evaluate", "upscale", "--images", str(sets / "set5"), "--weights", str(weights), "--json"]
+    assert main([*command, "--scale", "2,4"]) == 0
+    alone = {(row["method"], row["setting"]): row["measured"] for row in json.loads(capsys.readouterr().out)}
+    together = {
+        (name, row["setting"]): row["measured"]
+        for name, method in [
+            *(("network", network) for network in found["networks"] if not network["variant"]),
+            *((method["name"], method) for method in found["classical"]),
+        ]
+        for row in method["scores"]
+        if row["set"] == "set5"
+    }
+    assert together == alone
+
+
+def test_costs_need_no_images_and_one_method_can_be_chosen(sets, weights, capsys, monkeypatch):
+    from deconvdemo.training import cost
+
+    monkeypatch.setattr(cost, "result_size", lambda scale: (48, 48))
+    found, _ = all_of(capsys, "--weights", weights)
+    assert found["classical"] == []
+    for network in found["networks"]:
+        assert set(network["milliseconds_per_megapixel"]) == {"fp32", "bf16"}
+        assert network["timed_at"] == "48×48, the best of 5"
+        assert network["scores"] == []
+    found, _ = all_of(capsys, "--images", sets, "--weights", weights, "--no-timings", "--method", "classical:telea")
+    assert [method["name"] for method in found["classical"]] == ["telea"]
+    assert not any(network["scores"] for network in found["networks"])
+
+
+def test_the_table_says_what_the_json_says(sets, weights, capsys):
+    options = ["--images", sets, "--weights", weights, "--no-timings"]
+    found, _ = all_of(capsys, *options)
+    assert main(["evaluate", "--all", *map(str, options)]) == 0
+    table = capsys.readouterr().out
+    for method in found["networks"] + found["classical"]:
+        for row in method["scores"]:
+            assert f"{row['measured']['PSNR']:.2f} / {row['measured']['SSIM']:.4f}" in table
+    for network in found["networks"]:
+        assert f"| {network['name']} ({network['network']})" in table
+
+
+# ---- a header says what evaluate prints -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "serves"),
+    [("denoise", "", "bf16"), ("denoise", "photo", "fp32"), ("inpaint", "", "fp32"), ("upscale-x3", "fast", "bf16")],
+)
+def test_the_header_of_a_trained_file_is_what_evaluate_prints(
+    name, variant, serves, sets, tmp_path, capsys, monkeypatch
+):
+    """Trained in the precision that does not serve, and evaluated on two threads: equal to the last digit."""
+    monkeypatch.setattr(device, "cpu_has_bf16_units", lambda: serves == "bf16")
+    trains = Compute("cpu", "fp32" if serves == "bf16" else "bf16", "a test")
+    recipe = RECIPES[name]
+    recipe = replace(
+        recipe, variant=variant, config={**recipe.config, **tiny.SIZES[recipe.network]}, patch=16, batch=2, rate=0.02
+    )
+    images = sets / {"denoise": "CBSD68", "upscale": "set5", "inpaint": "inpaint"}[recipe.task]
+    corpus = Corpus.open([images], tmp_path / "corpus", say=lambda text: None)
+    out = tmp_path / "made.safetensors"
+    measure = lambda network: measured(network, recipe, images, trains)
+    quiet = lambda text: None
+    fit(recipe, corpus, out, Budget(steps=4), data=[], bf16=serves == "fp32", measure=measure, say=quiet)
+    add_to_index(out)
+    header = load_checkpoint(out).header
+    assert header.variant == variant
+    command = ["evaluate", recipe.task, "--images", str(images), "--weights", str(out), "--method", "network"]
+    command += ["--scale", str(recipe.scale)] if recipe.task == "upscale" else []
+    torch.set_num_threads(2)
+    try:
+        assert main([*command, "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert main(command) == 0
+        table = capsys.readouterr().out
+    finally:
+        torch.set_num_threads(1)
+    evaluated = {
+        f"{images.name} {row['setting']} {what}": value for row in rows for what, value in row["measured"].items()
+    }
+    assert header.measured == evaluated
+    for name, value in header.measured.items():
+        assert f"{value:.4f}" in table if "SSIM" in name else f"{value:.2f}" in table
+    everything = report(Weights(tmp_path), device.choose("cpu"), Plan(sets, methods=["network"], timings=False), quiet)
+    assert [row["measured"] for row in everything["networks"][0]["scores"]] == [row["measured"] for row in rows]
+    compare_headers(Weights(tmp_path), everything, False, pytest.fail)
+
+
+def test_headers_that_say_something_else_are_named_and_written(sets, weights, capsys):
+    options = ["--images", sets, "--weights", weights, "--no-timings", "--method", "network"]
+    before = {file.name: load_file(file) for file in weights.glob("*.safetensors")}
+    _, said = all_of(capsys, *options)
+    assert any("denoise: CBSD68 sigma 15 PSNR unknown → " in line and "--update-headers" in line for line in said)
+    found, _ = all_of(capsys, *options, "--update-headers")
+    for network in found["networks"]:
+        checkpoint = load_checkpoint(weights / f"{network['name']}.safetensors")
+        assert checkpoint.header.measured
+        assert network["sha256"] == checkpoint.sha256 == read_index(weights / "index.json")[network["name"]].sha256
+    for name, tensors in before.items():
+        after = load_file(weights / name)
+        assert all(torch.equal(tensors[key], after[key]) for key in tensors)
+    _, said = all_of(capsys, *options)
+    assert not any("→" in line for line in said)
+
+
+# ---- what cannot be done ----------------------------------------------------------------------------------
+
+
+def test_sets_are_known_by_their_folders_names(tmp_path):
+    for name in ("Set14", "Urban100", "McMaster", "set5", "holidays"):
+        (tmp_path / name).mkdir()
+        if name != "set5":
+            Image.fromarray(tiny.picture(16, 16)).save(tmp_path / name / "a.png")
+    said = []
+    found = sets_in(tmp_path, said.append)
+    names = {task: [path.name for path in paths] for task, paths in found.items()}
+    assert names == {"denoise": ["McMaster", "Urban100"], "upscale": ["Set14", "Urban100"]}
+    assert said == [f"{tmp_path} has no images in cbsd68, polyu, set5, inpaint: left out"]
+
+
+def test_a_folder_without_any_known_set_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="has none of the folders cbsd68, kodak24"):
+        sets_in(tmp_path, pytest.fail)
+    with pytest.raises(TrainingError, match="is not a folder"):
+        sets_in(tmp_path / "missing", pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--update-headers", "--precision", "fp32"], "goes without --precision or --device"),
+        (["--method", "median"], "method 'median' is not known"),
+        (["--sigma", "15,many"], "--sigma is '15,many'"),
+        (["denoise"], "name one task"),
+    ],
+)
+def test_wrong_calls_end_in_one_sentence(options, says, capsys):
+    assert main(["evaluate", "--all", *options]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_method_whose_package_is_missing_is_said_and_left_out(sets, weights, capsys, monkeypatch):
+    from deconvdemo import classical
+    from deconvdemo.errors import ControlError
+
+    def missing(*observed):
+        raise ControlError("wavelet needs PyWavelets: `pip install PyWavelets` to have it")
+
+    monkeypatch.setitem(classical.CLASSICAL["denoise"], "wavelet", missing)
+    options = ["--images", sets, "--weights", weights, "--no-timings", "--method", "classical:wavelet"]
+    found, said = all_of(capsys, *options)
+    assert found["classical"] == []
+    assert any("wavelet needs PyWavelets" in line and line.endswith("left out") for line in said)

@@ -50,7 +50,9 @@ def _resize_axis(images: Tensor, scale: float, axis: int) -> Tensor:
     index, weight = _taps(length, scale)
     before, after = max(0, -int(index.min())), max(0, int(index.max()) - length + 1)
     results = index.shape[0]
-    if max(before, after) > length or max(results, length) % min(results, length):
+    times = max(scale, 1 / scale)
+    whole = abs(times - round(times)) < 1e-9 and max(results, length) == round(times) * min(results, length)
+    if not whole or max(before, after) > length:
         return _gathered(images, _mirrored(index, length), weight, axis)
     edges = [images.narrow(axis, 0, before).flip(axis), images, images.narrow(axis, length - after, after).flip(axis)]
     padded = torch.cat(edges, axis)

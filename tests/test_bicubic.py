@@ -96,8 +96,8 @@ def test_values_beyond_the_range_are_kept():
     assert resized.dtype == torch.float64
 
 
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("shape", [(12, 24), (36, 60), (1, 1), (2, 5), (25, 31)])
+@pytest.mark.parametrize("scale", [*SCALES, 1, 1.01, 1.97, 0.51, 0.7])
+@pytest.mark.parametrize("shape", [(12, 24), (36, 60), (1, 1), (2, 5), (25, 31), (48, 49)])
 def test_reading_slices_equals_gathering_pixels(scale, shape):
     images = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     gathered = images

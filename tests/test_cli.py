@@ -352,7 +352,7 @@ def test_a_network_is_trained_resumed_measured_and_used(run, tmp_path, photo, mo
         (["--images", "empty", "--out", "x.safetensors"], 1, "no images in empty"),
         (["--images", "photos", "--out", "x.pt"], 2, "weights are .safetensors files"),
         (["--images", "photos", "--out", "x.safetensors", "--variant", "old"], 2, "no recipe for denoise-old: choose"),
-        (["--images", "photos", "--out", "x.safetensors"], 1, "smaller than the 128×128 patches"),
+        (["--images", "photos", "--out", "x.safetensors"], 1, "smaller than the 96×96 patches"),
     ],
 )
 def test_training_that_cannot_start_says_so(run, tmp_path, monkeypatch, words, status, says):

@@ -24,10 +24,10 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
     verb.add_argument("--scale", type=int, choices=SCALES, default=2, help="upscale: which scale (default: 2)")
     verb.add_argument("--variant", default=STANDARD, metavar="NAME", help=f"which recipe (default: {STANDARD})")
+    verb.add_argument("--minutes", type=float, help="how long to train, instead of steps; earlier runs are counted in")
     verb.add_argument(
-        "--minutes", type=float, help="how long to train, earlier runs counted in (default: the recipe's)"
+        "--steps", type=int, help="how many steps, earlier runs counted in (default: the recipe's)"
     )
-    verb.add_argument("--steps", type=int, help="how many steps to train, instead of minutes")
     verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
     verb.add_argument("--start-from", type=Path, metavar="FILE", help="begin with the weights of this checkpoint")
     verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on at every checkpoint")
@@ -55,8 +55,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     recipe = replace(_recipe(options), **{key: value for key, value in changed.items() if value is not None})
     if options.loss:
         recipe = replace(recipe, phases=(Phase(1.0, options.loss),))
-    minutes = options.minutes if options.minutes is not None else recipe.minutes
-    budget = Budget(steps=options.steps) if options.steps else Budget(minutes=minutes)
+    budget = Budget(minutes=options.minutes) if options.minutes else Budget(steps=options.steps or recipe.steps)
     compute = choose(options.device, options.precision)
     if options.out.suffix != ".safetensors":
         raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")

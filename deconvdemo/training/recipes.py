@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deconvdemo.checkpoints import Header
-from deconvdemo.training.samples import Sample, downscaled, holed, noisy
+from deconvdemo.training.samples import Sample, downscaled, downscaled_jpeg, holed, noisy, photographed
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class Recipe:
     batch: int = 16
     optimizer: str = "muon"  # or "adam"
     rate: float = 1e-3
-    minutes: float = 60.0
+    steps: int = 10000
     average: float = 0.999
     phases: tuple[Phase, ...] = (Phase(0.85), Phase(0.15, "mse", rate=0.3))
     seed: int = 0
+    starts_from: str = ""  # the weights, by name, whose tensors it takes over
 
     @property
     def name(self) -> str:
@@ -67,17 +68,33 @@ class Recipe:
         }
 
 
-UNET: dict = {"widths": [32, 64, 128, 256], "blocks": 2}
+UNET: dict = {"widths": [32, 64, 128, 256], "blocks": [4, 4, 2, 2]}
+SMALL_UNET: dict = {"widths": [16, 32, 64, 128], "blocks": 2}
 SR: dict = {"channels": 48, "blocks": 5}
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("denoise", "DeconvUNet", UNET, noisy, minutes=84),
-        Recipe("inpaint", "DeconvUNet", UNET, holed, minutes=39),
+        Recipe("denoise", "DeconvUNet", UNET, noisy, patch=96, batch=8, rate=7e-4, steps=13000),
+        Recipe("denoise", "DeconvUNet", SMALL_UNET, noisy, variant="fast", patch=96, batch=8, steps=13000),
+        Recipe(
+            "denoise", "DeconvUNet", UNET, photographed, variant="photo", patch=96, batch=8, rate=7e-4,
+            starts_from="denoise",
+        ),
+        Recipe("inpaint", "DeconvUNet", UNET, holed, batch=8, rate=7e-4, starts_from="denoise"),
         *(
-            Recipe("upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, patch=32, minutes=minutes)
-            for scale, minutes in ((2, 50), (3, 25), (4, 52))
+            Recipe(
+                "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, patch=32, steps=steps,
+                starts_from=starts_from,
+            )
+            for scale, steps, starts_from in ((2, 12000, ""), (3, 8000, "upscale-x2"), (4, 10000, "upscale-x2"))
+        ),
+        *(
+            Recipe(
+                "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled_jpeg, scale, "photo", patch=32, steps=6000,
+                starts_from=f"upscale-x{scale}",
+            )
+            for scale in (2, 3, 4)
         ),
     )
-}
+}  # fmt: skip

@@ -1,13 +1,19 @@
 """Photos by protocol: what is judged is known, the same at every run, and worse the higher the ISO and the loss."""
 
+import json
+
 import numpy as np
 import pytest
 import tiny
 from PIL import Image
 
+from deconvdemo.checkpoints import Checkpoint, Header
+from deconvdemo.cli import main
+from deconvdemo.engine.device import Compute
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.metrics import psnr
 from deconvdemo.training.evaluate import classical_method, evaluate
+from deconvdemo.training.measure import network_scores
 from deconvdemo.training.photo_protocols import ISOS, QUALITIES, photo_cases
 from deconvdemo.training.protocols import cases
 
@@ -60,3 +66,26 @@ def test_what_has_no_photo_protocol_is_refused(tmp_path, folder):
         list(photo_cases("inpaint", folder))
     with pytest.raises(TrainingError, match="is not a folder"):
         list(photo_cases("denoise", tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings"), [("", ["sigma 25"]), ("photo", [f"camera ISO {iso}" for iso in ISOS])]
+)
+def test_a_network_is_measured_on_what_its_variant_is_for(folder, variant, settings):
+    header = Header("DeconvUNet", tiny.SIZES["DeconvUNet"], "denoise", variant=variant)
+    checkpoint = Checkpoint(header, tiny.network("DeconvUNet").state_dict(), sha256="", source="a test")
+    scores = network_scores(checkpoint, folder, Compute("cpu", "fp32", "a test"), sigmas=(25.0,))
+    assert [score.setting for score in scores] == settings
+
+
+def test_the_command_measures_photos(folder, tiny_weights, capsys):
+    command = ["evaluate", "upscale", "--photo", "--images", str(folder), "--scale", "2"]
+    assert main([*command, "--json", "--weights", str(tiny_weights)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["setting"] for row in rows} == {"×2 jpeg 75", "×2 jpeg 40"}
+    assert {row["method"] for row in rows} == {"network", "bicubic", "lanczos"}
+    for wrong in (["evaluate", "inpaint", "--photo", "--images", str(folder)], ["evaluate", "--all", "--photo"]):
+        assert main(wrong) == 2
+        error = capsys.readouterr().err
+        assert "photo" in error
+        assert error.count("\n") == 1

@@ -153,6 +153,7 @@ def test_the_header_of_a_trained_file_is_what_evaluate_prints(
     assert header.variant == variant
     command = ["evaluate", recipe.task, "--images", str(images), "--weights", str(out), "--method", "network"]
     command += ["--scale", str(recipe.scale)] if recipe.task == "upscale" else []
+    command += ["--photo"] if variant == "photo" else []
     torch.set_num_threads(2)
     try:
         assert main([*command, "--json"]) == 0

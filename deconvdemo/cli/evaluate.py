@@ -27,6 +27,11 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
     verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
     verb.add_argument(
+        "--photo", action="store_true",
+        help="denoise, upscale: degrade the images as people's photos are, by a camera's noise and JPEG, as the photo "
+        "networks are measured",
+    )  # fmt: skip
+    verb.add_argument(
         "--method", action="append", metavar="network|classical:NAME",
         help="what to measure; may be repeated (default: the network and the quick classical methods; with --all, all)",
     )  # fmt: skip
@@ -51,6 +56,8 @@ def add_verbs(verbs) -> None:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     if bool(options.task) == options.all:
         raise ControlError(f"name one task ({', '.join(TASKS)}), or say --all")
+    if options.photo and options.all:
+        raise ControlError("--photo goes with one task: --all measures each network by its own protocol")
     if options.task and not options.images:
         raise ControlError("--images is missing: name a folder of clean images")
     if options.out and not options.out.parent.is_dir():
@@ -69,14 +76,14 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 def _one(options: argparse.Namespace, settings: Settings) -> str:
     """One task on one folder."""
     from deconvdemo.training import evaluate
+    from deconvdemo.training.photo_protocols import photo_cases
     from deconvdemo.training.protocols import cases
 
-    found = cases(
-        options.task,
-        options.images,
-        _numbers("sigma", options.sigma, float),
-        _numbers("scale", options.scale, int),
-    )
+    scales = _numbers("scale", options.scale, int)
+    if options.photo:
+        found = list(photo_cases(options.task, options.images, scales))
+    else:
+        found = cases(options.task, options.images, _numbers("sigma", options.sigma, float), scales)
     scores = []
     for method in options.method or ["network", *QUICK[options.task]]:
         name = _method(method)
@@ -150,12 +157,12 @@ def _table(scores) -> str:
     columns = list(scores[0].measured)
     settings = list(dict.fromkeys(score.setting for score in scores))
     lines = [
-        f"{'setting':<12}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}"
+        f"{'setting':<17}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}"
     ]
     for score in sorted(scores, key=lambda score: settings.index(score.setting)):
         values = "".join(f"{printed(name, score.measured[name]):>15}" for name in columns)
         lines.append(
-            f"{score.setting:<12}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}"
+            f"{score.setting:<17}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}"
         )
     return "\n".join(lines)
 

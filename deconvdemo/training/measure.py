@@ -12,7 +12,8 @@ from deconvdemo.checkpoints import Checkpoint, Header, as_stored
 from deconvdemo.engine.device import Compute, choose
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.training.evaluate import Score, evaluate, network_method
-from deconvdemo.training.protocols import SIGMAS, each_case
+from deconvdemo.training.photo_protocols import variant_cases
+from deconvdemo.training.protocols import SIGMAS
 from deconvdemo.training.recipes import Recipe
 
 
@@ -50,10 +51,10 @@ def network_scores(
     sigmas: Sequence[float] = SIGMAS,
     tile: str | int = "auto",
 ) -> list[Score]:
-    """What `checkpoint` reaches on a folder of images, by its task's protocol."""
+    """What `checkpoint` reaches on a folder of images, by its task's and variant's protocol."""
     header = checkpoint.header
     restorer = Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
-    found = each_case(header.task, images, sigmas, (header.scale,))
+    found = variant_cases(header.variant, header.task, images, sigmas, (header.scale,))
     return evaluate(checkpoint.name, network_method(header.task, restorer), found)
 
 

@@ -34,6 +34,15 @@ def photo_cases(task: str, folder: Path, scales: Sequence[int] = SCALES) -> Iter
         yield from PHOTO[task](case, number)
 
 
+def variant_cases(
+    variant: str, task: str, folder: Path, sigmas: Sequence[float], scales: Sequence[int]
+) -> Iterator[Case]:
+    """What a network of this variant is measured on: photos for the photo variant, else what `each_case` gives."""
+    if variant == "photo" and task in PHOTO:
+        return photo_cases(task, folder, scales)
+    return each_case(task, folder, sigmas, scales)
+
+
 def _camera(case: Case, number: int) -> Iterator[Case]:
     if "sigma" not in case.controls:  # a real pair
         yield case

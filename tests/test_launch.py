@@ -11,12 +11,16 @@ import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from demo_app import free_port
 
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.settings import Settings
+from deconvdemo.tasks import TASKS
 from deconvdemo.ui.demo import _serving, build, launch
+from deconvdemo.weights import Weights
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +29,15 @@ def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):
     demo = build(Settings(data_dir=tmp_path / "data"), restorer)
     assert not list(tmp_path.iterdir())
     assert not demo.blocks.is_running
+
+
+def test_weights_that_cannot_be_read_leave_a_page_that_says_so(tmp_path, restorer):
+    (tmp_path / "index.json").write_text("damaged")
+    damaged = Restorer(Weights(tmp_path), restorer.compute_on)
+    pages = build(Settings(data_dir=tmp_path / "data"), damaged)
+    radios = [block for block in pages.blocks.blocks.values() if isinstance(block, gr.Radio)]
+    assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(TASKS)
+    assert "is not an index of weights" in _serving(damaged)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path, restorer):

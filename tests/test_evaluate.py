@@ -191,9 +191,21 @@ def test_what_would_be_printed_is_written_into_a_file(folder, tmp_path, capsys):
     assert f"{tmp_path} cannot be written" in capsys.readouterr().err
 
 
+def test_each_variant_is_measured_by_the_protocol_of_its_task(folder, tiny_weights, capsys):
+    figures = {}
+    for variant in ("standard", "photo", "fast"):
+        command = ["evaluate", "denoise", "--images", str(folder), "--sigma", "25", "--weights", str(tiny_weights)]
+        assert main([*command, "--method", "network", "--variant", variant, "--json"]) == 0
+        figures[variant] = json.loads(capsys.readouterr().out)[0]["measured"]["PSNR"]
+    assert len(set(figures.values())) == 3
+    assert main([*command, "--method", "network", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["measured"]["PSNR"] == figures["standard"]
+
+
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
+        (["--variant", "anime"], 2, "variant is 'anime', but it must be standard"),
         (["--method", "magic"], 2, "method 'magic' is not known: give network or classical:NAME"),
         (["--method", "classical:median"], 2, "no classical method 'median'"),
         (["--sigma", "15,many"], 2, "--sigma is '15,many', but it takes numbers"),

@@ -12,7 +12,7 @@ from typing import Any
 from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import STANDARD, TASKS
 
 
 def add_verbs(verbs) -> None:
@@ -26,6 +26,10 @@ def add_verbs(verbs) -> None:
     )  # fmt: skip
     verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
     verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
+    verb.add_argument(
+        "--variant", metavar="NAME",
+        help=f"which of the task's networks; `deconvdemo weights list` tells which there are (default: {STANDARD})",
+    )  # fmt: skip
     verb.add_argument(
         "--photo", action="store_true",
         help="denoise, upscale: degrade the images as people's photos are, by a camera's noise and JPEG, as the photo "
@@ -58,6 +62,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError(f"name one task ({', '.join(TASKS)}), or say --all")
     if options.photo and options.all:
         raise ControlError("--photo goes with one task: --all measures each network by its own protocol")
+    if options.variant and options.all:
+        raise ControlError("--variant goes with one task: --all measures every network")
     if options.task and not options.images:
         raise ControlError("--images is missing: name a folder of clean images")
     if options.out and not options.out.parent.is_dir():
@@ -79,16 +85,18 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
     from deconvdemo.training.photo_protocols import photo_cases
     from deconvdemo.training.protocols import cases
 
+    methods = [_method(method) for method in options.method or ["network", *QUICK[options.task]]]
+    engine = restorer(options, settings)
+    chosen = {} if options.variant is None else {"variant": engine.task(options.task).variant.checked(options.variant)}
     scales = _numbers("scale", options.scale, int)
     if options.photo:
         found = list(photo_cases(options.task, options.images, scales))
     else:
         found = cases(options.task, options.images, _numbers("sigma", options.sigma, float), scales)
     scores = []
-    for method in options.method or ["network", *QUICK[options.task]]:
-        name = _method(method)
+    for name in methods:
         if name == NETWORK:
-            restore = evaluate.network_method(options.task, restorer(options, settings))
+            restore = evaluate.network_method(options.task, engine, **chosen)
         else:
             restore = evaluate.classical_method(options.task, name)
         scores += evaluate.evaluate(name, restore, found)

@@ -50,9 +50,9 @@ def evaluate(method: str, restore: Callable[[Case], np.ndarray], found: Iterable
     ]
 
 
-def network_method(task: str, restorer) -> Callable[[Case], np.ndarray]:
-    """A Restorer's results for `task`."""
-    return lambda case: restorer.restore(task, case.observed, case.mask, **case.controls).photo.pixels
+def network_method(task: str, restorer, **chosen: str) -> Callable[[Case], np.ndarray]:
+    """A Restorer's results for `task`; `chosen` are controls that no protocol sets, such as the variant."""
+    return lambda case: restorer.restore(task, case.observed, case.mask, **case.controls, **chosen).photo.pixels
 
 
 def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:

@@ -269,8 +269,8 @@ def with_weights(folder, *names: str) -> Restorer:
 @pytest.mark.parametrize(
     ("names", "task", "controls", "says"),
     [
-        (["denoise"], "denoise", {"variant": "photo"}, "variant is 'photo', but it must be standard"),
-        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "it must be standard or fast"),
+        (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose standard"),
+        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "variant 'photo': choose standard or fast"),
         (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be standard"),
         (["denoise"], "denoise", {"variant": None}, "variant is missing: give standard"),
         (["denoise"], "denoise", {"variant": 2}, "variant is 2, but"),

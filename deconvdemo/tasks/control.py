@@ -77,10 +77,13 @@ class Choice(Control):
     """One of a few words."""
 
     options: Mapping[str, Variant] = field(default_factory=dict)
+    without_weights: tuple[str, ...] = ()  # words that would be options if there were weights for them
 
     def checked(self, value: Any) -> str:
         if value is None:
             raise ControlError(f"{self.name} is missing: give {self.expected()}")
+        if value in self.without_weights:
+            raise ControlError(f"there are no weights for {self.name} {value!r}: choose {self.expected()}")
         if not isinstance(value, str) or value not in self.options:
             raise ControlError(f"{self.name} is {value!r:.40}, but it must be {self.expected()}")
         return value
@@ -91,7 +94,8 @@ class Choice(Control):
     def only(self, words: Collection[str], default: str) -> Choice:
         """The same choice among fewer words."""
         options = {word: option for word, option in self.options.items() if word in words}
-        return replace(self, options=options, default=default)
+        left_out = tuple(word for word in self.options if word not in words)
+        return replace(self, options=options, default=default, without_weights=left_out)
 
 
 def in_words(controls: Mapping[str, Any]) -> list[str]:

@@ -62,11 +62,11 @@ def test_the_page_follows_the_network():
     shown = panel("denoise", "denoise", "denoise-photo")
     assert "Estimated when a photo is opened." in shown.components[1].info
     assert not shown.components[-1].visible
-    variant, sigma, _, automatic = shown.chosen("photo", *starts(shown)[1:])
+    variant, sigma, _, automatic = shown.chosen("photo")
     assert variant["info"] == TASKS["denoise"].variant.options["photo"].meaning
     assert "Estimated" not in sigma["info"]
     assert automatic["visible"]
-    *_, automatic = shown.chosen("standard", *starts(shown)[1:])
+    *_, automatic = shown.chosen("standard")
     assert not automatic["visible"]
 
 
@@ -74,9 +74,9 @@ def test_a_network_offers_the_scales_that_it_was_trained_for():
     shown = panel("upscale", "upscale-x2", "upscale-x3", "upscale-x4", "upscale-x2-photo", "upscale-x3-photo")
     scales = lambda update: [value for _, value in update["choices"]]
     for chosen, nearest in ((2, 2), (3, 3), (4, 3)):
-        _, scale, _ = shown.chosen("photo", chosen, 1.0)
+        _, scale, _ = shown.chosen("photo", chosen)
         assert (scales(scale), scale["value"]) == ([2, 3], nearest)
-    _, scale, _ = shown.chosen("standard", 3, 1.0)
+    _, scale, _ = shown.chosen("standard", 3)
     assert (scales(scale), scale["value"]) == ([2, 3, 4], 3)
     only_four = panel("upscale", "upscale-x4")
     assert (only_four.components[1].choices, only_four.components[1].value) == ([("×4", 4)], 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,12 @@ def in_the_browser(*values: Any, new_ticket: bool = False) -> str:
     """
     ticket = ', Date.now() + "-" + Math.random()' if new_ticket else ""
     return f"() => [...{json.dumps(values)}{ticket}]"
+
+
+def looked_up(table: Mapping[tuple[Any, ...], list[Any]]) -> str:
+    """For an event's `js`: its outputs' values by those of its inputs, without waiting for a server that is busy."""
+    return f"(...given) => ({json.dumps({_key(given): values for given, values in table.items()})})[given.join(' ')]"
+
+
+def _key(given: tuple[Any, ...]) -> str:
+    return " ".join(map(str, given))  # as the page's own `join` writes words and whole numbers

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from deconvdemo.tasks import Number, Task
-from deconvdemo.ui.asset import in_the_browser
+from deconvdemo.ui.asset import in_the_browser, looked_up
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class _Offered(gr.Radio):
+    """Choices that change with the network, in the browser alone.
+
+    `gr.Radio` would refuse, in words of its own, what was not there when the page was built; the task checks it.
+    """
+
+    is_template = True  # drawn by gr.Radio's own page code
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
 
 
 class ControlPanel:
@@ -21,7 +35,7 @@ class ControlPanel:
 
     def __init__(self, task: Task):
         self.task = task
-        self.names = [control.name for control in task.controls if isinstance(control, Number)]
+        self.controls = [control for control in task.controls if isinstance(control, Number)]
         judged = {name for option in task.variant.options.values() for name in option.judges}
         self.variant = gr.Radio(
             [(option.label, word) for word, option in task.variant.options.items()],
@@ -33,11 +47,10 @@ class ControlPanel:
         )
         self._numbers: list[Any] = []
         self._automatic: dict[str, gr.Checkbox] = {}
-        for control in task.controls:
-            if isinstance(control, Number):
-                self._numbers.append(self._number(control))
-                if control.name in judged:
-                    self._automatic[control.name] = self._automatically(control)
+        for control in self.controls:
+            self._numbers.append(self._number(control))
+            if control.name in judged:
+                self._automatic[control.name] = self._automatically(control)
         self._connect()
 
     @property
@@ -47,7 +60,7 @@ class ControlPanel:
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The components' values as the task's controls; what the network is to judge by itself is None."""
-        controls = dict(zip([self.task.variant.name, *self.names], values, strict=False))
+        controls = dict(zip(["variant", *(control.name for control in self.controls)], values, strict=False))
         automatic = dict(zip(self._automatic, values[len(controls) :], strict=True))
         for name in self.judged(controls["variant"]):
             controls[name] = None if automatic[name] else controls[name]
@@ -60,38 +73,44 @@ class ControlPanel:
 
     def opened(self, estimates: dict[str, Any]) -> list[Any]:
         """For a new photo: its estimates; what is judged is automatic again; other settings stay as they were."""
-        numbers = [gr.update(value=estimates[name]) if name in estimates else gr.skip() for name in self.names]
+        numbers = [gr.update(value=estimates[c.name]) if c.name in estimates else gr.skip() for c in self.controls]
         return [gr.skip(), *numbers, *[True] * len(self._automatic)]
 
-    def chosen(self, variant: str, *values: Any) -> list[Any]:
-        """What the page shows for this network: what it is made for, and the numbers that it takes."""
-        numbers = [
-            self._shown(control, variant, value)
-            for control, value in zip(filter(_is_number, self.task.controls), values, strict=False)
-        ]
+    def chosen(self, variant: str, *choices: int) -> list[Any]:
+        """What the page shows for this network: what it is made for, and the numbers that it takes.
+
+        `choices` are the values of the numbers that have some, in their order.
+        """
+        values = iter(choices)
+        numbers = [self._shown(control, variant, values) for control in self.controls]
         checkboxes = [gr.update(visible=name in self.judged(variant)) for name in self._automatic]
         return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes]
 
     def _connect(self) -> None:
-        self.variant.input(self.chosen, self.components, self.components, queue=False, **QUIET)
+        choosing = [control for control in self.controls if control.choices]
+        every: Any = itertools.product(self.task.variant.options, *(control.choices for control in choosing))
+        updates = looked_up({given: self.chosen(*given) for given in every})
+        inputs = [self.variant, *(self._component(control.name) for control in choosing)]
+        self.variant.input(None, inputs, self.components, js=updates, **QUIET)
         for name, checkbox in self._automatic.items():
-            slider = self._numbers[self.names.index(name)]
-            slider.input(None, None, [checkbox], js=in_the_browser(False), **QUIET)
+            self._component(name).input(None, None, [checkbox], js=in_the_browser(False), **QUIET)
 
-    def _shown(self, control: Any, variant: str, value: Any) -> Any:
+    def _component(self, name: str) -> Any:
+        return self._numbers[[control.name for control in self.controls].index(name)]
+
+    def _shown(self, control: Number, variant: str, values: Iterator[int]) -> Any:
         if not control.choices:
             return gr.update(info=self._info(control, variant))
         offered = self._offered(control, variant)
         # what was chosen for the other network may not be there for this one
-        nearest = min(offered, key=lambda choice: abs(choice - value))
-        return gr.update(choices=_labelled(control, offered), value=nearest)
+        return gr.update(choices=_labelled(control, offered), value=_nearest(offered, next(values)))
 
     def _number(self, control: Number) -> Any:
         variant = self.task.variant.default
         if control.choices:
             offered = self._offered(control, variant)
-            nearest = min(offered, key=lambda choice: abs(choice - control.default))
-            return gr.Radio(_labelled(control, offered), value=nearest, label=control.label, info=control.meaning)
+            nearest = _nearest(offered, control.default)
+            return _Offered(_labelled(control, offered), value=nearest, label=control.label, info=control.meaning)
         return gr.Slider(
             control.minimum,
             control.maximum,
@@ -126,8 +145,8 @@ class ControlPanel:
         return control.meaning + (" Estimated when a photo is opened." if estimated else "")
 
 
-def _is_number(control: Any) -> bool:
-    return isinstance(control, Number)
+def _nearest(offered: list[int], value: int) -> int:
+    return min(offered, key=lambda choice: abs(choice - value))
 
 
 def _labelled(control: Number, choices: list[int]) -> list[tuple[str, int]]:

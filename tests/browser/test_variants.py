@@ -13,7 +13,7 @@ from test_look import TARGETS, fits, is_a_thin_slider, reads
 
 from deconvdemo.tasks import TASKS
 
-SERVED = ["denoise", "denoise-photo", "upscale-x2", "upscale-x3", "upscale-x4", "upscale-x3-photo", "inpaint"]
+SERVED = ["denoise", "denoise-photo", "upscale-x2", "upscale-x3", "upscale-x3-photo", "upscale-x4-fast", "inpaint"]
 
 
 @pytest.fixture(scope="module")
@@ -95,19 +95,23 @@ def test_the_other_network_gets_the_estimate_of_the_photo_that_is_open(open_page
     expect(report(page)).to_contain_text("variant standard · ")
 
 
-def test_a_scale_that_a_network_was_not_trained_for_is_not_offered(open_page, app):
+def test_a_network_offers_the_scales_that_it_was_trained_for(open_page, app):
     page = visit(open_page, app, "upscale")
     scales = seen(page, "fieldset").filter(has_text="How many times longer")
-    expect(scales.get_by_role("radio")).to_have_count(3)
-    scales.get_by_label("×4").check()
+    expect(scales.get_by_role("radio")).to_have_count(2)
+    expect(scales.get_by_label("×2")).to_be_checked()
     choose(page, "JPEG photos")
     expect(scales.get_by_role("radio")).to_have_count(1)
     expect(scales.get_by_label("×3")).to_be_checked()
     opened(page, "small.png", png(tiny.picture(20, 24)))
     restored(page, "upscale")
     expect(report(page)).to_contain_text("24×20 → 72×60 · scale 3 · strength 1 · variant photo")
+    choose(page, "Speed")
+    expect(scales.get_by_label("×4")).to_be_checked()
+    restored(page, "upscale")
+    expect(report(page)).to_contain_text("24×20 → 96×80 · scale 4 · strength 1 · variant fast")
     choose(page, "Clean pictures")
-    expect(scales.get_by_role("radio")).to_have_count(3)
+    expect(scales.get_by_role("radio")).to_have_count(2)
     expect(scales.get_by_label("×3")).to_be_checked()
 
 
@@ -124,6 +128,7 @@ def test_the_choice_can_be_read_and_hit(open_page, app, width, dark):
     expect(automatic(page)).to_be_visible()
     shown = page.evaluate("e => getComputedStyle(e.parentElement, '::after').content", level(page).element_handle())
     assert shown == '"auto"'
+    page.wait_for_timeout(400)  # colours fade
     fits(page)
     reads(page)
     small = [target for target in page.evaluate(TARGETS) if min(target[1:]) < 40 and not is_a_thin_slider(target)]

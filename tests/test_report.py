@@ -77,6 +77,17 @@ def test_every_network_and_method_is_measured_on_its_sets(sets, weights, capsys)
         assert network["multiply_adds_per_megapixel"] > 0
         assert network["milliseconds_per_megapixel"] is None
         assert all(row["images"] == 2 and "seconds_per_megapixel" not in row for row in network["scores"])
+    # where there is a photo network, the others stand beside it
+    beside = {
+        name: [row["setting"] for row in network["photo_scores"]]
+        for name, network in zip(names, found["networks"], strict=True)
+        if "photo_scores" in network
+    }
+    assert beside.keys() == {name for name in names if "photo" not in name and "inpaint" not in name}
+    assert beside["denoise-fast"] == [setting for _, setting in settings["denoise-photo"]]
+    assert (
+        beside["upscale-x2"] == [setting for _, setting in settings["upscale-x2-photo"]] == ["×2 jpeg 75", "×2 jpeg 40"]
+    )
     methods = {(method["task"], method["name"]) for method in found["classical"]}
     assert {("denoise", "nlm"), ("upscale", "bicubic"), ("inpaint", "biharmonic")} <= methods
 
@@ -104,9 +115,10 @@ def test_costs_need_no_images_and_one_method_can_be_chosen(sets, weights, capsys
     monkeypatch.setattr(cost, "result_size", lambda scale: (48, 48))
     found, _ = all_of(capsys, "--weights", weights)
     assert found["classical"] == []
+    assert found["runs"] == 5
     for network in found["networks"]:
         assert set(network["milliseconds_per_megapixel"]) == {"fp32", "bf16"}
-        assert network["timed_at"] == "48×48, the best of 5"
+        assert network["timed_at"] == "48×48"
         assert network["scores"] == []
     found, _ = all_of(capsys, "--images", sets, "--weights", weights, "--no-timings", "--method", "classical:telea")
     assert [method["name"] for method in found["classical"]] == ["telea"]
@@ -119,7 +131,7 @@ def test_the_table_says_what_the_json_says(sets, weights, capsys):
     assert main(["evaluate", "--all", *map(str, options)]) == 0
     table = capsys.readouterr().out
     for method in found["networks"] + found["classical"]:
-        for row in method["scores"]:
+        for row in method["scores"] + method.get("photo_scores", []):
             assert f"{row['measured']['PSNR']:.2f} / {row['measured']['SSIM']:.4f}" in table
     for network in found["networks"]:
         assert f"| {network['name']} ({network['network']})" in table

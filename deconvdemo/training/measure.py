@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from deconvdemo.checkpoints import Checkpoint, Header, as_stored
@@ -13,7 +14,7 @@ from deconvdemo.engine.device import Compute, choose
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.training.evaluate import Score, evaluate, network_method
 from deconvdemo.training.photo_protocols import variant_cases
-from deconvdemo.training.protocols import SIGMAS
+from deconvdemo.training.protocols import SIGMAS, Case
 from deconvdemo.training.recipes import Recipe
 
 
@@ -45,17 +46,18 @@ def measured(network: nn.Module, recipe: Recipe, images: Path, compute_on: Compu
 
 
 def network_scores(
-    checkpoint: Checkpoint,
-    images: Path,
-    compute_on: Compute,
-    sigmas: Sequence[float] = SIGMAS,
-    tile: str | int = "auto",
+    checkpoint: Checkpoint, images: Path, compute_on: Compute, sigmas: Sequence[float] = SIGMAS
 ) -> list[Score]:
-    """What `checkpoint` reaches on a folder of images, by its task's and variant's protocol."""
+    """What `checkpoint` reaches on a folder of images, by the protocol of its task and variant."""
     header = checkpoint.header
-    restorer = Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
     found = variant_cases(header.variant, header.task, images, sigmas, (header.scale,))
-    return evaluate(checkpoint.name, network_method(header.task, restorer), found)
+    return evaluate(header.name, restoring(checkpoint, compute_on), found)
+
+
+def restoring(checkpoint: Checkpoint, compute_on: Compute, tile: str | int = "auto") -> Callable[[Case], np.ndarray]:
+    """What a Restorer makes of a case with `checkpoint`, as `evaluate` takes it."""
+    restorer = Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
+    return network_method(checkpoint.header.task, restorer)
 
 
 def figures(rows: Iterable[tuple[str, str, Mapping[str, float]]]) -> dict[str, float]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deconvdemo import __version__
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from deconvdemo.classical import CLASSICAL
@@ -14,11 +16,14 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.tasks.upscale import SCALES
 from deconvdemo.training import cost
-from deconvdemo.training.evaluate import Score, classical_method, evaluate, printed
-from deconvdemo.training.measure import figures, network_scores
-from deconvdemo.training.protocols import SIGMAS, each_case, sets_in
+from deconvdemo.training.evaluate import classical_method, evaluate, printed
+from deconvdemo.training.measure import figures, restoring
+from deconvdemo.training.photo_protocols import variant_cases
+from deconvdemo.training.protocols import SIGMAS, Case, sets_in
 from deconvdemo.weights import Row, Weights
 from deconvdemo.weights_index import INDEX, add_to_index
+
+PHOTO = "photo"  # the variant that is measured by a protocol of its own
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,14 @@ class Plan:
     timings: bool = True
     tile: str | int = "auto"
 
-    def classical(self, task: str) -> list[str]:
-        return [name for name in CLASSICAL[task] if self.methods is None or name in self.methods]
+    def wants(self, method: str) -> bool:
+        return self.methods is None or method in self.methods
 
 
 def report(weights: Weights, compute_on: Compute, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Costs first, while the machine is quiet, then figures on every set. What is left out is said.
 
+    Where a task has a photo network, all that it has is measured by that one's protocol, too, to compare.
     Raises CheckpointError for weights that cannot serve, TrainingError where there is nothing to measure on.
     """
     sets = sets_in(plan.images, say) if plan.images else {}
@@ -53,20 +59,61 @@ def report(weights: Weights, compute_on: Compute, plan: Plan, say: Callable[[str
     for row in rows:
         say(f"{row.name}: cost")
         networks.append(_cost(weights.load(row.name), row, compute_on, plan.timings))
-    for network in networks:
-        measured = plan.methods is None or "network" in plan.methods
-        known = network["task"] != "upscale" or network["scale"] in plan.scales
-        for images in sets.get(network["task"], ()) if measured and known else ():
-            say(f"{network['name']}: {images.name}")
-            scores = network_scores(weights.load(network["name"]), images, compute_on, plan.sigmas, plan.tile)
-            network["scores"] += _rows(images, scores, plan.timings)
+    of_photos = {network["task"] for network in networks if network["variant"] == PHOTO}
+    survey = Survey(plan, sets, of_photos, say)
+    for network in networks if plan.wants("network") else ():
+        restore = restoring(weights.load(network["name"]), compute_on, plan.tile)
+        scales = [scale for scale in plan.scales if network["scale"] in (scale, 1)]  # 1: a task without scales
+        if scales:
+            network |= survey.scores(network["name"], network["task"], restore, scales, network["variant"])
     return {
         "deconvdemo": __version__,
         "machine": {**asdict(machine), "busy": machine.busy},
+        "runs": cost.RUNS if plan.timings else None,
         "precision": compute_on.precision,
         "networks": networks,
-        "classical": list(_classical(sets, plan, say)),
+        "classical": list(_classical(survey)),
     }
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All sets of every task, and by which protocols they are measured on."""
+
+    plan: Plan
+    sets: Mapping[str, Sequence[Path]]
+    of_photos: set[str]  # tasks
+    say: Callable[[str], None]
+
+    def scores(self, name: str, task: str, restore: Callable[[Case], np.ndarray], scales, variant: str = ""):
+        """ "scores" by the protocol of `variant`, and "photo_scores" by that of photos if that is another one."""
+        found = {"scores": self._rows(name, task, restore, scales, variant)}
+        if task in self.of_photos and variant != PHOTO:
+            known = [(row["set"], row["setting"]) for row in found["scores"]]  # real pairs are in both protocols
+            also = self._rows(name, task, restore, scales, PHOTO)
+            found["photo_scores"] = [row for row in also if (row["set"], row["setting"]) not in known]
+        return found
+
+    def _rows(self, name: str, task: str, restore, scales: Sequence[int], variant: str) -> list[dict[str, Any]]:
+        rows = []
+        for images in self.sets.get(task, ()):
+            self.say(f"{name}: {images.name}{', as photos' if variant == PHOTO else ''}")
+            cases = variant_cases(variant, task, images, self.plan.sigmas, scales)
+            for score in evaluate(name, restore, cases):
+                row = {"set": images.name, "setting": score.setting, "images": score.images, "measured": score.measured}
+                rows.append(row | ({"seconds_per_megapixel": score.seconds_per_megapixel} if self.plan.timings else {}))
+        return rows
+
+
+def _classical(survey: Survey) -> Iterator[dict[str, Any]]:
+    for task in survey.sets:
+        for name in filter(survey.plan.wants, CLASSICAL[task]):
+            try:
+                found = survey.scores(name, task, classical_method(task, name), survey.plan.scales)
+            except ControlError as error:  # of a package that is not there
+                survey.say(f"{error}; left out")
+                continue
+            yield {"name": name, "task": task, **found}
 
 
 def _cost(checkpoint: Checkpoint, row: Row, compute_on: Compute, timings: bool) -> dict[str, Any]:
@@ -85,29 +132,9 @@ def _cost(checkpoint: Checkpoint, row: Row, compute_on: Compute, timings: bool) 
         "bytes": row.size,
         "multiply_adds_per_megapixel": cost.multiply_adds_per_megapixel(network),
         "milliseconds_per_megapixel": milliseconds or None,
-        "timed_at": f"{width}×{height}, the best of {cost.RUNS}" if timings else None,
+        "timed_at": f"{width}×{height}" if timings else None,
         "scores": [],
     }
-
-
-def _classical(sets: Mapping[str, Sequence[Path]], plan: Plan, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    for task, folders in sets.items():
-        for name in plan.classical(task):
-            rows = []
-            try:
-                for images in folders:
-                    say(f"{name}: {images.name}")
-                    found = each_case(task, images, plan.sigmas, plan.scales)
-                    rows += _rows(images, evaluate(name, classical_method(task, name), found), plan.timings)
-            except ControlError as error:  # of a package that is not there
-                say(f"{error}; left out")
-                continue
-            yield {"name": name, "task": task, "scores": rows}
-
-
-def _rows(images: Path, scores: Sequence[Score], timings: bool) -> list[dict[str, Any]]:
-    kept = ("setting", "images", "measured", "seconds_per_megapixel")[: None if timings else -1]
-    return [{"set": images.name, **{part: getattr(score, part) for part in kept}} for score in scores]
 
 
 # ---- headers: what a file says of itself is what was measured ---------------------------------------------

@@ -22,8 +22,8 @@ def machine(report: Mapping[str, Any]) -> str:
     """One sentence, without which no timing means anything."""
     on = report["machine"]
     sentence = (
-        f"Measured by deconvdemo {report['deconvdemo']} on {on['processor']}, {on['threads']} threads of {on['cores']} "
-        f"cores, {'with' if on['bf16_units'] else 'without'} bf16 units, torch {on['torch']}; "
+        f"Measured by deconvdemo {report['deconvdemo']} on {on['processor']}, {on['cores']} cores, "
+        f"{'with' if on['bf16_units'] else 'without'} bf16 units, threads: {on['threads']}, torch {on['torch']}; "
         f"quality in {report['precision']}."
     )
     timed = any(network["milliseconds_per_megapixel"] for network in report["networks"])
@@ -46,15 +46,15 @@ def costs(report: Mapping[str, Any]) -> str:
             ]
         )
     sizes = dict.fromkeys(network["timed_at"] for network in report["networks"] if network["timed_at"])
-    timed = f"\n\nTimed for a result of {'; '.join(sizes)} calls after one to warm up." if sizes else ""
-    return _table(rows) + timed
+    timed = f"\n\nTimed: the best of {report['runs']} calls, for results of {', '.join(sizes)} pixels."
+    return _table(rows) + (timed if sizes else "")
 
 
 def quality(report: Mapping[str, Any], task: str) -> str:
     """A row for each kind of network and each classical method of `task`, a column for each set and setting."""
     methods = [("network" + (f", {row['variant']}" if row["variant"] else ""), row) for row in report["networks"]]
     methods += [(row["name"], row) for row in report["classical"]]
-    scores = [(name, score) for name, method in methods if method["task"] == task for score in method["scores"]]
+    scores = [(name, score) for name, method in methods if method["task"] == task for score in _scores(method)]
     measures = dict.fromkeys(what for _, score in scores for what in score["measured"])
     settings = list(dict.fromkeys(score["setting"] for _, score in scores))
     sets = list(dict.fromkeys(score["set"] for _, score in scores))
@@ -66,6 +66,10 @@ def quality(report: Mapping[str, Any], task: str) -> str:
     places = sorted({place for row in cells.values() for place in row})
     heading = [f"{task}: {' / '.join(measures)}", *(f"{sets[first]} {settings[second]}" for first, second in places)]
     return _table([heading, *([name, *(row.get(place, NOTHING) for place in places)] for name, row in cells.items())])
+
+
+def _scores(method: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*method["scores"], *method.get("photo_scores", ())]
 
 
 def _figure(what: str, value: float | None) -> str:

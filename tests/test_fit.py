@@ -2,42 +2,31 @@
 
 import json
 import resource
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from PIL import Image
 from safetensors.torch import load_file
+from tiny_training import photos, small, trained
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints import load_checkpoint
 from deconvdemo.errors import CheckpointError, TrainingError
 from deconvdemo.networks import NETWORKS
+from deconvdemo.training.batches import Batches
 from deconvdemo.training.corpus import Corpus
 from deconvdemo.training.fit import WARM_UP, Budget, fit, learning_rate
 from deconvdemo.training.masks import KINDS, random_masks
+from deconvdemo.training.processes import Alone
 from deconvdemo.training.recipes import RECIPES, Recipe
-
-
-def small(name: str, **changes) -> Recipe:
-    recipe = RECIPES[name]
-    config = {**recipe.config, **tiny.SIZES[recipe.network]}
-    return replace(recipe, **{"config": config, "patch": 24, "batch": 4, "average": 0.9, **changes})
+from deconvdemo.training.state import State
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Corpus:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(3):
-        Image.fromarray(np.roll(tiny.picture(160, 160), 50 * number, axis=1)).save(folder / f"{number}.png")
+    folder = photos(tmp_path_factory.mktemp("photos"))
     return Corpus.open([folder], tmp_path_factory.mktemp("cache"), say=lambda text: None)
-
-
-def trained(recipe: Recipe, corpus: Corpus, out: Path, steps: int, **options) -> Path:
-    options = {"data": ["synthetic: CC0"], "bf16": False, "say": lambda text: None, **options}
-    return fit(recipe, corpus, out, Budget(steps=steps), **options)
 
 
 def state_of(out: Path) -> Path:
@@ -148,10 +137,14 @@ def test_states_of_no_use_are_refused(corpus, tmp_path):
     out = trained(small("denoise"), corpus, tmp_path / "denoise.safetensors", 1)
     text = tmp_path / "notes.safetensors"
     text.write_text("no tensors in here")
+    half = tmp_path / "half.state.safetensors"
+    half.write_bytes(state_of(out).read_bytes()[: state_of(out).stat().st_size // 2])
     again = tmp_path / "again.safetensors"
     for recipe, state, says in (
         (small("inpaint"), state_of(out), "is a state of 'denoise', but 'inpaint' is to be trained"),
         (small("denoise", config={"widths": [4, 8], "blocks": 1}), state_of(out), "a state of another network"),
+        (small("denoise", optimizer="adam"), state_of(out), "a state of other optimizers: resume it with the same"),
+        (small("denoise"), half, "half.state.safetensors is not a state to resume from .*: give a whole"),
         (small("denoise"), text, "notes.safetensors is not a state to resume from"),
         (small("denoise"), tmp_path / "missing.safetensors", "is not a state to resume from"),
         (small("denoise"), tmp_path, "is not a state to resume from"),
@@ -169,12 +162,12 @@ def test_a_full_disk_leaves_the_earlier_state(corpus, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))  # no larger file can be written
     try:
-        with pytest.raises(TrainingError, match=r"could not be written .* the state before it is intact"):
+        with pytest.raises(TrainingError, match=r"cannot be written .* the state before it is intact"):
             trained(recipe, corpus, out, 4, resume=state_of(out))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert state_of(out).read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp"))
+    assert {file.name for file in tmp_path.iterdir()} == {state_of(out).name, out.name, "denoise.log.jsonl"}
     trained(recipe, corpus, out, 4, resume=state_of(out))
 
 
@@ -190,6 +183,27 @@ def test_a_warm_start_takes_the_tensors_that_fit(corpus, tmp_path):
         trained(small("upscale-x2"), corpus, out, 1, start_from=given)
     with pytest.raises(CheckpointError):
         trained(small("denoise"), corpus, out, 1, start_from=tmp_path / "missing.safetensors")
+
+
+def test_another_scale_starts_with_the_same_deconvolution(corpus, tmp_path):
+    given = trained(small("upscale-x2"), corpus, tmp_path / "x2.safetensors", 2)
+    recipes = {scale: small(f"upscale-x{scale}") for scale in (2, 3, 4)}
+    states = {scale: State.fresh(recipe, "cpu") for scale, recipe in recipes.items()}
+    image = Batches(recipes[2], corpus, Alone("cpu")).sample(0).inputs
+
+    def mean_corrections() -> list[torch.Tensor]:
+        """What each network adds to bicubic, averaged over each pixel of the small image."""
+        with torch.no_grad():
+            added = {scale: state.averaged_network()(image) - resize(image, scale) for scale, state in states.items()}
+        return [torch.nn.functional.avg_pool2d(correction, scale) for scale, correction in added.items()]
+
+    _, *fresh = mean_corrections()
+    for state in states.values():
+        state.start_from(given, lambda text: None)
+    of_two, *others = mean_corrections()
+    for started, before in zip(others, fresh, strict=True):
+        assert (started - of_two).norm() < 0.2 * of_two.norm()
+        assert (before - of_two).norm() > 0.5 * of_two.norm()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path):

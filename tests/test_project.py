@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DEVELOPMENT_ONLY = ("hypothesis", "playwright", "pytest", "scipy", "skimage", "ruff", "mypy")
-OPTIONAL = {"skimage"}  # imported inside a function that says how to get it
+DEVELOPMENT_ONLY = ("accelerate", "hypothesis", "playwright", "pytest", "scipy", "skimage", "ruff", "mypy")
+OPTIONAL = {"accelerate", "skimage"}  # imported inside a function that says how to get it
 
 
 def required() -> set[str]:

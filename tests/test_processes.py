@@ -1,0 +1,107 @@
+"""Several processes train what one does: each its share of the same batches."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_training import of_several, photos, small, trained
+
+from deconvdemo.errors import TrainingError
+from deconvdemo.training.batches import GROUP, Batches
+from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.processes import Alone, processes
+from deconvdemo.training.recipes import RECIPES
+from deconvdemo.training.state import State
+
+PROGRAM = Path(__file__).parent / "tiny_training.py"
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--main_process_port=0"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def corpus(folder, tmp_path_factory) -> Corpus:
+    return Corpus.open([folder], tmp_path_factory.mktemp("cache"), say=lambda text: None)
+
+
+def one_of(count: int) -> list[Alone]:
+    """What `count` processes are, as far as batches know."""
+    team = [Alone("cpu") for _ in range(count)]
+    for number, one in enumerate(team):
+        one.number, one.count = number, count
+    return team
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_shares_of_several_processes_are_the_batch_of_one(name, corpus):
+    recipe = small(name, batch=4 * GROUP)
+    whole = Batches(recipe, corpus, Alone("cpu")).sample(7)
+    shares = [Batches(recipe, corpus, one).sample(7) for one in one_of(2)]
+    assert torch.equal(whole.inputs, torch.cat([share.inputs for share in shares]))
+    assert torch.equal(whole.target, torch.cat([share.target for share in shares]))
+    assert (whole.weight is None) == (shares[0].weight is None)
+    if whole.weight is not None:
+        assert torch.equal(whole.weight, torch.cat([share.weight for share in shares]))
+    assert not torch.equal(shares[0].target, shares[1].target)
+    assert not torch.equal(whole.target, Batches(recipe, corpus, Alone("cpu")).sample(8).target)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(corpus):
+    with pytest.raises(TrainingError, match="16 cannot be shared by 3 processes: make --batch a multiple of 12"):
+        Batches(small("denoise", batch=16), corpus, one_of(3)[0])
+    Batches(small("denoise", batch=24), corpus, one_of(3)[0])
+
+
+def launched(count: int, *words) -> subprocess.CompletedProcess:
+    command = [sys.executable, *LAUNCH, f"--num_processes={count}", str(PROGRAM), *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parent.parent)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment)
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_train_what_one_does_and_one_goes_on_from_their_state(folder, corpus, tmp_path):
+    """Holes weigh differently in the two shares: means of means would be wrong."""
+    recipe, shared, alone = of_several("inpaint"), tmp_path / "shared.safetensors", tmp_path / "alone.safetensors"
+    done = launched(2, "inpaint", folder, tmp_path / "cache", shared, 4)
+    assert done.returncode == 0, done.stderr
+    trained(recipe, corpus, alone, 4)
+    assert distance(recipe, shared, alone) < 0.001
+    for out in (shared, alone):
+        trained(recipe, corpus, out, 6, resume=out.with_suffix(".state.safetensors"))
+    assert distance(recipe, shared, alone) < 0.001
+    assert len(shared.with_suffix(".log.jsonl").read_text().splitlines()) == 2  # one process writes
+
+
+def distance(recipe, shared: Path, alone: Path) -> float:
+    """How far apart two runs' weights are, over how far they came."""
+    start = State.fresh(recipe, "cpu").network.state_dict()
+    one, other = (load_file(out.with_suffix(".state.safetensors")) for out in (shared, alone))
+    norm = lambda tensors: float(np.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)))
+    apart = norm(one[f"network.{name}"] - other[f"network.{name}"] for name in start)
+    return apart / norm(one[f"network.{name}"] - start[name] for name in start)
+
+
+def test_without_a_launcher_there_is_one_process(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    team = processes("cpu")
+    assert (team.number, team.count, team.is_first) == (0, 1, True)
+
+
+def test_several_processes_without_accelerate_or_a_device_for_each_are_told_what_to_do(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="several processes cannot share mps"):
+        processes("mps")
+    monkeypatch.setenv("LOCAL_RANK", "99")
+    with pytest.raises(TrainingError, match=r"this machine has \d+ GPUs, but more processes"):
+        processes("cuda")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(TrainingError, match=r"accelerate is not installed: pip install 'deconvdemo\[train\]'"):
+        processes("cpu")

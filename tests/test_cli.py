@@ -345,6 +345,19 @@ def test_a_network_is_trained_resumed_measured_and_used(run, tmp_path, photo, mo
     assert Image.open(large).size == (60, 48)
 
 
+def test_a_variant_is_trained_by_its_recipe_and_restores_what_it_is_made_for(run, photo, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(tiny.picture(96, 96)).save(tmp_path / "photos" / "a.png")
+    out = tmp_path / "mine.safetensors"
+    train = ["train", "upscale", "--variant", "photo", "--images", tmp_path / "photos", "--out", out, "--steps", 1]
+    assert run(*train, "--batch", 1, "--patch", 8, "--precision", "fp32")[0] == 0
+    header = load_checkpoint(out).header
+    assert (header.name, header.task, header.scale, header.variant) == ("upscale-x2-photo", "upscale", 2, "photo")
+    status, said, _ = run("upscale", photo, "-o", tmp_path / "large.png", "--weights", out, weights=False)
+    assert status == 0
+    assert "variant photo" in said[0]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [

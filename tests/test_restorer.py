@@ -254,8 +254,9 @@ def test_the_photo_network_judges_the_noise_by_itself_unless_it_is_told(tiny_wei
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_who_says_that_there_is_no_noise_gets_the_photo_as_it_is(restorer, dtype):
     observed = tiny.picture(24, 31, dtype=dtype)
-    assert np.array_equal(restored(restorer, "denoise", observed, variant="photo", sigma=0), observed)
-    assert not np.array_equal(restored(restorer, "denoise", observed, variant="photo", sigma=0.5), observed)
+    for variant in ("standard", "photo"):
+        assert np.array_equal(restored(restorer, "denoise", observed, variant=variant, sigma=0), observed)
+        assert not np.array_equal(restored(restorer, "denoise", observed, variant=variant, sigma=0.5), observed)
 
 
 def with_weights(folder, *names: str) -> Restorer:

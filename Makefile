@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help run test lint format space train-denoise train-inpaint train-upscale clean
+.PHONY: help run test lint format space results train-denoise train-inpaint train-upscale clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -13,6 +13,8 @@ help:
 	@echo "make space            write README.md's front matter from space.yaml"
 	@echo "make train-denoise    train bundled weights anew; also train-inpaint and train-upscale"
 	@echo "                      (IMAGES='DIR DIR' names the folders of photographs)"
+	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
+	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
 	@echo "make clean            remove what make made"
 
 run: .venv/.runtime
@@ -69,6 +71,12 @@ train-upscale: .venv/.runtime
 	$(TRAIN) --out weights/upscale-x2.safetensors $(ARGS) --scale 2 upscale
 	$(TRAIN) --out weights/upscale-x3.safetensors $(ARGS) --scale 3 --start-from weights/upscale-x2.safetensors upscale
 	$(TRAIN) --out weights/upscale-x4.safetensors $(ARGS) --scale 4 --start-from weights/upscale-x3.safetensors upscale
+
+# ---- results: docs/results.json, and the page and pictures that show it ---------------------------------------
+
+results: .venv/.development
+	$(PY) -m deconvdemo evaluate --all --images $(IMAGES) --json --out docs/results.json $(ARGS)
+	$(PY) docs/plot_quality.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

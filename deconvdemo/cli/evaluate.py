@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.errors import ControlError, TrainingError
+from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 
@@ -72,10 +72,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if not options.out:
         print(text)
         return 0
-    try:
-        options.out.write_text(text + "\n")
-    except OSError as error:
-        raise TrainingError(f"{options.out} cannot be written ({error.strerror})") from error
+    from deconvdemo.checkpoints import write_atomically
+
+    write_atomically(options.out, f"{text}\n".encode())
     return 0
 
 

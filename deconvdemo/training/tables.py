@@ -47,7 +47,7 @@ def costs(report: Mapping[str, Any]) -> str:
         )
     sizes = dict.fromkeys(network["timed_at"] for network in report["networks"] if network["timed_at"])
     timed = f"\n\nTimed: the best of {report['runs']} calls, for results of {', '.join(sizes)} pixels."
-    return _table(rows) + (timed if sizes else "")
+    return table(rows) + (timed if sizes else "")
 
 
 def quality(report: Mapping[str, Any], task: str) -> str:
@@ -65,7 +65,7 @@ def quality(report: Mapping[str, Any], task: str) -> str:
         cells.setdefault(name, {})[place] = " / ".join(figures)
     places = sorted({place for row in cells.values() for place in row})
     heading = [f"{task}: {' / '.join(measures)}", *(f"{sets[first]} {settings[second]}" for first, second in places)]
-    return _table([heading, *([name, *(row.get(place, NOTHING) for place in places)] for name, row in cells.items())])
+    return table([heading, *([name, *(row.get(place, NOTHING) for place in places)] for name, row in cells.items())])
 
 
 def _scores(method: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -77,7 +77,7 @@ def _figure(what: str, value: float | None) -> str:
     return "∞" if value is None or value == float("inf") else printed(what, value)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """Markdown whose columns are aligned for whoever reads it as text; all but the first are figures."""
     first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
 

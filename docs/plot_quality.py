@@ -134,7 +134,8 @@ def picture(name: str, results: Mapping[str, Any], published: Mapping[str, Any])
         figure = Figure(figsize=(9.4, 0.6 + 3.5 * len(rows)), dpi=72, layout="constrained")
         figure.patch.set_alpha(0)
         figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # type: ignore[union-attr]
-        figure.suptitle(title, x=0.008, ha="left", fontsize=12, fontweight="bold")
+        rough = " (our times are rough)" if any(not_comparable(results, published)) else ""
+        figure.suptitle(title + rough, x=0.008, ha="left", fontsize=12, fontweight="bold")
         _legend(figure)
         drawn = []
         for panels, place in zip(rows, figure.add_gridspec(len(rows), 1), strict=True):

@@ -134,9 +134,8 @@ def picture(name: str, results: Mapping[str, Any], published: Mapping[str, Any])
         figure = Figure(figsize=(9.4, 0.6 + 3.5 * len(rows)), dpi=72, layout="constrained")
         figure.patch.set_alpha(0)
         figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # type: ignore[union-attr]
-        rough = " (our times are rough)" if any(not_comparable(results, published)) else ""
-        figure.suptitle(title + rough, x=0.008, ha="left", fontsize=12, fontweight="bold")
-        _legend(figure)
+        figure.suptitle(title, x=0.008, ha="left", fontsize=12, fontweight="bold")
+        _legend(figure, "ours (rough times)" if any(not_comparable(results, published)) else "ours")
         drawn = []
         for panels, place in zip(rows, figure.add_gridspec(len(rows), 1), strict=True):
             for panel, spot in zip(panels, place.subgridspec(1, len(panels)), strict=True):
@@ -225,7 +224,7 @@ def _move(text, place) -> None:
     text.set_va(va)
 
 
-def _legend(figure) -> None:
+def _legend(figure, ours: str) -> None:
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
 
@@ -233,7 +232,7 @@ def _legend(figure) -> None:
         return Line2D([], [], marker=shape, color=colour, markerfacecolor=face, markersize=6.5, linewidth=0)
 
     samples = {
-        "ours": sample("o", TEAL, TEAL),
+        ours: sample("o", TEAL, TEAL),
         "published": sample("o", GREY, "none"),
         "bf16, fp32": (sample("o", GREY, "none"), sample("s", GREY, "none")),
     }

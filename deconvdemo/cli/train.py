@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-from deconvdemo.errors import ControlError
+from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
 
 LOSSES = ("l1", "charbonnier", "mse")
+ABOVE_ZERO = ("minutes", "rate")
+LEAST = {"steps": 1, "batch": 1, "patch": 8, "seed": 0, "measure_every": 0.0}
+OTHER_SETS = {"_mask": "inpaint", "_noisy": "denoise"}  # endings of files of a set that is another task's
 
 
 def add_verbs(verbs) -> None:
-    summary = "Train a network on folders of photographs."
+    summary = "Train a network on photographs."
     verb = verbs.add_parser("train", help=summary, description=summary)
-    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
     verb.add_argument(
-        "--images", type=Path, nargs="+", required=True, metavar="DIR", help="folders of clean photographs"
+        "task", metavar="TASK", help=f"{', '.join(TASKS)}; or a network's name, such as upscale-x3 or denoise-photo"
     )
+    verb.add_argument("--images", nargs="+", required=True, metavar="PLACE", help=IMAGES)
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
     verb.add_argument("--scale", type=int, choices=SCALES, default=2, help="upscale: which scale (default: 2)")
     verb.add_argument("--variant", default=STANDARD, metavar="NAME", help=f"which recipe (default: {STANDARD})")
-    verb.add_argument("--minutes", type=float, help="how long to train, instead of steps; earlier runs are counted in")
-    verb.add_argument(
-        "--steps", type=int, help="how many steps, earlier runs counted in (default: the recipe's)"
-    )
+    length = verb.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, help="how long to train, earlier runs counted in, instead of steps")
+    length.add_argument("--steps", type=int, help="how many steps, earlier runs counted in (default: the recipe's)")
     verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
-    verb.add_argument("--start-from", type=Path, metavar="FILE", help="begin with the weights of this checkpoint")
-    verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on at every checkpoint")
+    verb.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="FILE",
+        help="begin with the weights of this checkpoint, or of none (default: the recipe's)",
+    )
+    verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on while it trains")
+    verb.add_argument(
+        "--measure-every", type=float, default=15.0, metavar="MINUTES",
+        help="at the checkpoint when so many minutes are over, and at the end (default: 15)",
+    )  # fmt: skip
     verb.add_argument("--data", action="append", metavar="TEXT", help="a source and its licence, for the header")
     verb.add_argument("--rate", type=float, help="learning rate (default: the recipe's)")
     verb.add_argument("--batch", type=int, help="patches a step (default: the recipe's)")
@@ -44,53 +57,113 @@ def add_verbs(verbs) -> None:
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> int:
-    from dataclasses import replace
-
     from deconvdemo.engine.device import choose
     from deconvdemo.training.corpus import Corpus
     from deconvdemo.training.fit import Budget, fit
-    from deconvdemo.training.recipes import Phase
+    from deconvdemo.training.processes import processes
 
-    changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "optimizer", "seed")}
-    recipe = replace(_recipe(options), **{key: value for key, value in changed.items() if value is not None})
-    if options.loss:
-        recipe = replace(recipe, phases=(Phase(1.0, options.loss),))
+    _check(options)
+    recipe = _changed(_recipe(options), options)
     budget = Budget(minutes=options.minutes) if options.minutes else Budget(steps=options.steps or recipe.steps)
     compute = choose(options.device, options.precision)
-    if options.out.suffix != ".safetensors":
-        raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")
-    say = lambda text: print(text, file=sys.stderr)
-    corpus = Corpus.open(options.images, settings.data_dir / "corpus", say)
-    say(f"{len(corpus)} images, {corpus.megapixels:.1f} MP; {recipe.name} on {compute.device} {compute.precision}")
+    team = processes(compute.device)
+    bf16 = compute.precision == "bf16"
+    say = (lambda text: print(text, file=sys.stderr)) if team.is_first else (lambda text: None)
+    if options.dev and team.is_first:
+        _check_dev(options.dev, recipe)
+    with team.one_first():
+        corpus = Corpus.open(options.images, settings.data_dir / "corpus", say)
+    several = f", {team.count} processes" if team.count > 1 else ""
+    say(
+        f"{len(corpus)} images, {corpus.megapixels:.1f} MP; {recipe.name} "
+        f"on {compute.device} {'bf16' if bf16 else 'fp32'}{several}"
+    )
     fit(
         recipe,
         corpus,
         options.out,
         budget,
-        data=options.data or [f"{folder.name} (see the person who trained this)" for folder in options.images],
+        data=described(corpus, options.data),
         resume=options.resume,
-        start_from=options.start_from,
-        device=compute.device,
-        bf16=compute.precision == "bf16",
+        start_from=None if options.resume else _start(options, recipe),
+        bf16=bf16,
+        team=team,
+        measure_every=60 * options.measure_every,
         measure=_measure(options, recipe, compute) if options.dev else None,
         say=say,
     )
     index = options.out.parent / "index.json"
-    if index.exists():  # a folder of weights that serve: what index.json promises must be what is there
+    if index.exists() and team.is_first:  # a folder of weights that serve: what it promises must be what is there
         from deconvdemo.weights_index import add_to_index
 
         say(f"{index}: {add_to_index(options.out)} is served by {options.out.name}")
+    team.close()
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ControlError for a number or a file name that cannot be meant."""
+    for name in (*ABOVE_ZERO, *LEAST):
+        value = getattr(options, name)
+        good = value is None or (0 < value < math.inf if name in ABOVE_ZERO else LEAST[name] <= value < math.inf)
+        if not good:
+            expected = "a number above 0" if name in ABOVE_ZERO else f"{LEAST[name]:g} or more"
+            raise ControlError(f"--{name.replace('_', '-')} is {value:g}, but it must be {expected}")
+    if options.precision not in ("auto", "fp32", "bf16"):
+        raise ControlError(f"--precision is {options.precision!r}, but networks are trained in fp32 or bf16")
+    if options.out.suffix != ".safetensors":
+        raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")
+
+
+def _check_dev(folder: Path, recipe) -> None:
+    """Raises ControlError or TrainingError, before anything is trained, for images that could not be measured on."""
+    from deconvdemo.training.photo_protocols import variant_cases
+    from deconvdemo.training.protocols import SIGMAS
+
+    for ending, task in OTHER_SETS.items():
+        if recipe.task != task and any(folder.glob(f"*{ending}.*")):
+            raise ControlError(f"--dev is {folder}, whose files *{ending} are for {task}, not for {recipe.task}")
+    for _ in variant_cases(recipe.variant, recipe.task, folder, SIGMAS, (recipe.scale,)):
+        pass
+
+
+def _changed(recipe, options: argparse.Namespace):
+    """The recipe with what the options change of it."""
+    from dataclasses import replace
+
+    from deconvdemo.training.recipes import Phase
+
+    changed = {key: getattr(options, key) for key in ("rate", "batch", "patch", "optimizer", "seed")}
+    recipe = replace(recipe, **{key: value for key, value in changed.items() if value is not None})
+    return replace(recipe, phases=(Phase(1.0, options.loss),)) if options.loss else recipe
+
+
+def _start(options: argparse.Namespace, recipe) -> Path | None:
+    """The checkpoint to begin with: what was asked for, or the recipe's, from --out's folder or the bundled weights."""
+    from deconvdemo.weights_index import bundled_folder
+
+    if options.start_from:
+        return None if str(options.start_from) == "none" else options.start_from
+    if not recipe.starts_from:
+        return None
+    file = f"{recipe.starts_from}.safetensors"
+    for folder in (options.out.parent, bundled_folder()):
+        if (folder / file).exists():
+            return folder / file
+    raise TrainingError(
+        f"{recipe.name} begins with the weights of {recipe.starts_from}, but there is no {options.out.parent / file}: "
+        f"train {recipe.starts_from} first, or say --start-from none"
+    )
 
 
 def _recipe(options: argparse.Namespace):
     """The recipe that was asked for. Raises ControlError, with those there are for the task, if there is none."""
     from deconvdemo.training.recipes import RECIPES
 
-    task = TASKS[options.task]
-    name = task.weights({"scale": options.scale, "variant": options.variant})
+    task = TASKS.get(options.task)
+    name = task.weights({"scale": options.scale, "variant": options.variant}) if task else options.task
     if name not in RECIPES:
-        there_are = sorted({recipe.name for recipe in RECIPES.values() if recipe.task == task.name})
+        there_are = sorted(recipe.name for recipe in RECIPES.values() if not task or recipe.task == task.name)
         raise ControlError(f"there is no recipe for {name}: choose among {', '.join(there_are)}")
     return RECIPES[name]
 

@@ -1,54 +1,64 @@
-"""Folders of photographs as one memory-mapped file of uint8 pixels: decoded once, cropped without decoding."""
+"""Photographs as memory-mapped files of uint8 pixels: decoded once, cropped without decoding."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from deconvdemo.errors import PhotoError, TrainingError
 from deconvdemo.photo import Photo
+from deconvdemo.training.image_datasets import HubDataset, LocalDataset
+from deconvdemo.training.sources import SUFFIXES, Folder, Pack, Source
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+__all__ = ["SUFFIXES", "Corpus", "source"]
+
+
+def source(text: str | Path) -> Source:
+    """What one argument of --images names. Raises ControlError for a Hub address that is none."""
+    if str(text).startswith("hf://"):
+        return HubDataset.parse(str(text))
+    if Path(text).suffix == ".safetensors":
+        return Pack(Path(text))
+    return LocalDataset.at(str(text)) or Folder(Path(text))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Photographs ready to be cropped: `pixels` is flat uint8, `shapes` the (H, W) of each, `starts` its offset."""
+    """Images ready to be cropped.
 
-    pixels: np.ndarray
+    `pixels` are flat uint8, one array a source; `shapes` the (H, W) of each image, `places` the number of its array and
+    its offset there. `data` is what each source, by name, says of its images and their licences.
+    """
+
+    pixels: tuple[np.ndarray, ...]
     shapes: np.ndarray
-    starts: np.ndarray
+    places: np.ndarray
     skipped: tuple[str, ...] = ()
+    data: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folders: Sequence[Path], cache: Path, say: Callable[[str], None] = print) -> Corpus:
-        """The images of `folders` (with their sub-folders), decoded into `cache` unless they already are.
+    def open(cls, places: Sequence[str | Path], cache: Path, say: Callable[[str], None] = print) -> Corpus:
+        """The images of folders, packed corpora and datasets, decoded into `cache` unless they already are.
 
-        Raises TrainingError for a missing or empty folder. Files that cannot be read are skipped, and said.
+        Raises TrainingError for a place without images. Images that cannot be read are skipped, and said.
         """
-        files = _image_files(folders)
-        listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        key = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
-        pixels_file, index_file = cache / f"{key}.u8", cache / f"{key}.json"
-        if not index_file.exists():
-            try:
-                cache.mkdir(parents=True, exist_ok=True)
-                _decode(files, pixels_file, index_file, say)
-            except OSError as error:
-                raise TrainingError(f"the cache {cache} cannot be written ({error.strerror}): make room") from error
-        index = json.loads(index_file.read_text())
-        shapes = np.array(index["shapes"], dtype=np.int64).reshape(-1, 2)
-        sizes = shapes.prod(axis=1) * 3
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else sizes
-        if not len(shapes):
-            raise TrainingError(f"none of the {len(files)} images in {_names(folders)} could be read")
-        return cls(np.memmap(pixels_file, dtype=np.uint8, mode="r"), shapes, starts, tuple(index["skipped"]))
+        pixels, shapes, offsets, skipped, data = [], [], [], [], {}
+        for number, one in enumerate(map(source, places)):
+            mapped, index = _decoded(one, cache, say)
+            sizes = [height * width * 3 for height, width in index["shapes"]]
+            pixels.append(mapped)
+            shapes += index["shapes"]
+            offsets += [(number, offset) for offset in np.cumsum([0, *sizes[:-1]])]
+            skipped += index["skipped"]
+            data[one.name] = index["data"]
+        return cls(tuple(pixels), np.array(shapes, np.int64), np.array(offsets, np.int64), tuple(skipped), data)
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -58,10 +68,10 @@ class Corpus:
         return float(self.shapes.prod(axis=1).sum() / 1e6)
 
     def image(self, number: int) -> np.ndarray:
-        """(H, W, 3) uint8, a view of the mapped file."""
+        """(H, W, 3) uint8, a view of a mapped file."""
         height, width = self.shapes[number]
-        start = self.starts[number]
-        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+        array, start = self.places[number]
+        return self.pixels[array][start : start + height * width * 3].reshape(height, width, 3)
 
     def large_enough(self, patch: int) -> Corpus:
         """Only the images from which a `patch`×`patch` crop can be cut. Raises TrainingError if none is left."""
@@ -70,7 +80,7 @@ class Corpus:
             raise TrainingError(
                 f"all {len(self)} images are smaller than the {patch}×{patch} patches: give larger images"
             )
-        return Corpus(self.pixels, self.shapes[fits], self.starts[fits], self.skipped)
+        return replace(self, shapes=self.shapes[fits], places=self.places[fits])
 
     def crops(self, rng: np.random.Generator, count: int, patch: int) -> np.ndarray:
         """(count, patch, patch, 3) uint8: random places, each pixel of the corpus as likely, turned and mirrored."""
@@ -86,37 +96,43 @@ class Corpus:
         return out
 
 
-def _names(folders: Sequence[Path]) -> str:
-    return ", ".join(str(folder) for folder in folders)
+def _decoded(images: Source, cache: Path, say: Callable[[str], None]) -> tuple[np.ndarray, dict]:
+    """The mapped pixels and the index of a source, which are made if they are not in the cache."""
+    identity = json.dumps([type(images).__name__, images.identity])
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    pixels_file, index_file = cache / f"{key}.u8", cache / f"{key}.json"
+    if not index_file.exists():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            _decode(images, pixels_file, index_file, say)
+        except OSError as error:
+            raise TrainingError(f"the cache {cache} cannot be written ({error.strerror}): make room") from error
+    index = json.loads(index_file.read_text())
+    if not index["shapes"]:
+        raise TrainingError(f"none of the {len(index['skipped'])} images in {images.name} could be read")
+    return np.memmap(pixels_file, dtype=np.uint8, mode="r"), index
 
 
-def _image_files(folders: Sequence[Path]) -> list[Path]:
-    for folder in folders:
-        if not folder.is_dir():
-            raise TrainingError(f"{folder} is not a folder: --images takes a folder of photographs")
-    files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise TrainingError(f"no images in {_names(folders)}: expected {', '.join(sorted(SUFFIXES))} files")
-    return files
-
-
-def _decode(files: list[Path], pixels_file: Path, index_file: Path, say: Callable[[str], None]) -> None:
+def _decode(images: Source, pixels_file: Path, index_file: Path, say: Callable[[str], None]) -> None:
     from tqdm import tqdm
 
     shapes, skipped = [], []
-    partial = pixels_file.with_suffix(f".{os.getpid()}.tmp")
-    with partial.open("wb") as out:
-        for file in tqdm(files, desc="decoding images", unit="image"):
-            try:
-                photo = Photo.open(file)
-            except PhotoError as error:
-                say(f"skipped: {error}")
-                skipped.append(str(file))
-                continue
-            pixels = np.asarray(photo.image().convert("RGB"))
-            out.write(pixels.tobytes())
-            shapes.append(pixels.shape[:2])
-    os.replace(partial, pixels_file)
-    # the index is written last: it exists only beside complete pixels
-    partial.write_text(json.dumps({"shapes": shapes, "skipped": skipped}))
-    os.replace(partial, index_file)
+    partial = pixels_file.with_suffix(f".{secrets.token_hex(4)}.tmp")
+    try:
+        with partial.open("wb") as out:
+            for name, file in tqdm(images.images(), desc="decoding images", unit="image"):
+                try:
+                    photo = Photo.open(file)
+                except PhotoError as error:
+                    say(f"skipped: {error}" if isinstance(file, Path) else f"skipped {name}: {error}")
+                    skipped.append(name)
+                    continue
+                pixels = np.asarray(photo.image().convert("RGB"))
+                out.write(pixels.tobytes())
+                shapes.append(pixels.shape[:2])
+        os.replace(partial, pixels_file)
+        # the index is written last: it exists only beside complete pixels
+        partial.write_text(json.dumps({"shapes": shapes, "skipped": skipped, "data": images.data()}))
+        os.replace(partial, index_file)
+    finally:
+        partial.unlink(missing_ok=True)

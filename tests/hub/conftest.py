@@ -16,23 +16,25 @@ from hub_emulator import HubEmu
 class Hub(HubEmu):
     """The emulator, with a way to put files there that needs no client."""
 
-    def publish(self, repo: str, files: dict[str, bytes], tag: str = "", private: bool = False) -> str:
+    def publish(
+        self, repo: str, files: dict[str, bytes], tag: str = "", private: bool = False, kind: str = "models"
+    ) -> str:
         """Commits the files to the repository's main branch; returns the commit."""
-        self.store.create("models", repo, private)
-        record, parent = self.store.resolve("models", repo, "main")
+        self.store.create(kind, repo, private)
+        record, parent = self.store.resolve(kind, repo, "main")
         tree = dict(parent["tree"])
         for name, data in files.items():
-            if name.endswith(".safetensors"):
+            if name.endswith((".safetensors", ".parquet", ".png")):
                 sha256 = hashlib.sha256(data).hexdigest()
                 (self.store.root / "lfs" / sha256).write_bytes(data)
                 tree[name] = self.store.lfs_entry(sha256, len(data))
             else:
                 tree[name] = self.store.put_blob(data)
-        commit = self.store.put_commit("models", repo, parent["id"], tree, "weights", "")
+        commit = self.store.put_commit(kind, repo, parent["id"], tree, "files", "")
         record["branches"]["main"] = commit
         if tag:
             record["tags"][tag] = commit
-        self.store.save("models", repo, record)
+        self.store.save(kind, repo, record)
         return commit
 
     @staticmethod

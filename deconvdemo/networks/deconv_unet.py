@@ -17,8 +17,8 @@ class DeconvUNet(nn.Module):
     """(N, image + side channels, H, W) → (N, image channels, H, W), any H and W.
 
     `side_channels` ride along with the image: sigma as a constant map for denoising, the mask for inpainting.
-    `widths` are the channels of each level, `blocks` the residual blocks of each level, on the way down and again on the
-    way up (one number: of all levels).
+    `widths` are the channels of each level, `blocks` the residual blocks of each level, on the way down and again on
+    the way up (one number: of all levels).
     """
 
     scale = 1

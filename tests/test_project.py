@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DEVELOPMENT_ONLY = ("accelerate", "hypothesis", "playwright", "pytest", "scipy", "skimage", "ruff", "mypy")
-OPTIONAL = {"accelerate", "skimage"}  # imported inside a function that says how to get it
+DEVELOPMENT_ONLY = (
+    "accelerate", "hypothesis", "matplotlib", "mypy", "playwright", "pytest", "ruff", "scipy", "skimage",
+)  # fmt: skip
+OPTIONAL = {"accelerate", "matplotlib", "skimage"}  # imported inside a function that says how to get it
 
 
 def required() -> set[str]:

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help run test lint format space results train-denoise train-inpaint train-upscale clean
+.PHONY: help run test lint format space results clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -11,8 +11,8 @@ help:
 	@echo "make lint             ruff and mypy"
 	@echo "make format           let ruff format the code"
 	@echo "make space            write README.md's front matter from space.yaml"
-	@echo "make train-denoise    train bundled weights anew; also train-inpaint and train-upscale"
-	@echo "                      (IMAGES='DIR DIR' names the folders of photographs)"
+	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
+	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
 	@echo "make clean            remove what make made"
@@ -57,20 +57,10 @@ space: .venv/.runtime
 # ---- training: one command a network; docs/training.md has the runbook --------------------------------------
 
 IMAGES ?= data/photographs
-TRAIN = $(PY) -m deconvdemo train --images $(IMAGES)
 
-train-denoise: .venv/.runtime
-	$(TRAIN) --out weights/denoise.safetensors $(ARGS) denoise
-
-train-inpaint: .venv/.runtime
-	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) --minutes 24 --start-from weights/denoise.safetensors inpaint
-	$(TRAIN) --out weights/inpaint.safetensors $(ARGS) --minutes 39 --resume weights/inpaint.state.safetensors \
-	  --loss mse inpaint
-
-train-upscale: .venv/.runtime
-	$(TRAIN) --out weights/upscale-x2.safetensors $(ARGS) --scale 2 upscale
-	$(TRAIN) --out weights/upscale-x3.safetensors $(ARGS) --scale 3 --start-from weights/upscale-x2.safetensors upscale
-	$(TRAIN) --out weights/upscale-x4.safetensors $(ARGS) --scale 4 --start-from weights/upscale-x3.safetensors upscale
+# the name is a network's, which says what is trained and by which recipe: an unknown one is told which there are
+train-%: .venv/.runtime
+	$(PY) -m deconvdemo train $* --images $(IMAGES) $(if $(DEV),--dev $(DEV)) --out weights/$*.safetensors $(ARGS)
 
 # ---- results: docs/results.json, and the page and pictures that show it ---------------------------------------
 

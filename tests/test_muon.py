@@ -29,6 +29,21 @@ def test_the_size_of_the_gradient_does_not_matter():
     assert 0.1 * 0.1 < steps[0].square().mean().sqrt() < 0.1 * 0.4  # about STEP times the learning rate
 
 
+def test_layers_of_one_shape_are_stepped_together_as_each_alone():
+    generator = torch.Generator().manual_seed(2)
+    gradients = [torch.randn(shape, generator=generator) for shape in ((8, 4, 3, 3), (8, 4, 3, 3), (8, 36), (6, 2))]
+    apart, together = ([torch.nn.Parameter(torch.zeros(g.shape)) for g in gradients] for _ in range(2))
+    optimizers_of = [*(Muon([parameter], lr=0.1) for parameter in apart), Muon(together, lr=0.1)]
+    for parameters in (apart, together):
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient.clone()
+    for optimizer in optimizers_of:
+        optimizer.step()
+    for one, other in zip(apart, together, strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+        assert one.abs().mean() > 5e-3
+
+
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_weight_has_one_optimizer_and_the_outer_layers_have_adam(name):
     network = NETWORKS[name](**tiny.SIZES[name])

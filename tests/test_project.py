@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deconvdemo.training.recipes import RECIPES
+
 ROOT = Path(__file__).parent.parent
 DEVELOPMENT_ONLY = (
     "accelerate", "hypothesis", "matplotlib", "mypy", "playwright", "pytest", "ruff", "scipy", "skimage",
@@ -86,3 +88,10 @@ def test_bare_make_tells_what_there_is_to_do():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     for command in ("make run", "make test", "make lint"):
         assert command in done.stdout
+
+
+def test_one_command_trains_each_network_that_there_is_a_recipe_for():
+    for name in RECIPES:
+        done = subprocess.run(["make", "-n", f"train-{name}"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"deconvdemo train {name} --images" in done.stdout
+        assert f"--out weights/{name}.safetensors" in done.stdout

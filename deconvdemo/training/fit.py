@@ -107,7 +107,7 @@ def fit(
                 continue
             loss, stop = watch.look(stopping.asked)
             if keeper and keeper.keep(phase, rate, loss):
-                bar.set_postfix_str(f"loss {loss:.5f}")
+                bar.set_postfix_str(f"loss {keeper.mean_loss:.5f}")
                 watch.restart()  # writing and measuring are no training time
     if keeper:
         measured = keeper.checkpoint(phase, rate, measuring=not stop)

@@ -46,6 +46,7 @@ class Keeper:
         self._measured = -math.inf
         self._step, self._seconds = self.state.step, self.state.seconds  # of the last line
         self._losses: list[float] = []  # since the last line
+        self.mean_loss: float | None = None  # as the last line has it
 
     def keep(self, phase: Phase, rate: float, loss: float) -> bool:
         """After a step, or a few, of this mean loss: writes what is due; True if anything was."""
@@ -72,6 +73,7 @@ class Keeper:
         """A line of the log, about the steps since the last one."""
         state = self.state
         images, seconds = (state.step - self._step) * self.recipe.batch, state.seconds - self._seconds
+        self.mean_loss = float(np.mean(self._losses)) if self._losses else None
         number = next(number for number, one in enumerate(self.recipe.phases, 1) if one is phase)
         self._log.write(
             {
@@ -80,7 +82,7 @@ class Keeper:
                 "phase": number,
                 "phase_loss": phase.loss,
                 "rate": rate,
-                "loss": float(np.mean(self._losses)) if self._losses else None,
+                "loss": self.mean_loss,
                 "images_per_second": round(images / seconds, 2) if seconds else None,
                 **self.facts,
                 **(measured or {}),

@@ -7,6 +7,8 @@ The first and the last layer and the biases are for Adam. What it gives here is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -29,30 +31,44 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure=None) -> None:  # type: ignore[override]
         assert closure is None
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                running = state["momentum_buffer"]
-                running.lerp_(parameter.grad, 1 - group["momentum"])
-                ahead = parameter.grad.lerp(running, group["momentum"])  # Nesterov's look ahead
-                update = orthogonalised(ahead.reshape(len(ahead), -1))
-                step = STEP * max(update.shape) ** 0.5
-                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * step)
+            for alike in _by_shape(group["params"]):
+                # all layers of a shape at once: a GPU is told as much for one as for ten
+                ahead = torch.stack([self._ahead(parameter, group["momentum"]) for parameter in alike])
+                updates = orthogonalised(ahead)
+                step = STEP * max(updates.shape[1:]) ** 0.5
+                for parameter, update in zip(alike, updates, strict=True):
+                    parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * step)
+
+    def _ahead(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        """Nesterov's look ahead, as a matrix; counts this gradient."""
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        running = state["momentum_buffer"]
+        running.lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(running, momentum).reshape(len(parameter), -1)
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """U·Vᵀ, roughly, of matrix = U·S·Vᵀ, by Newton–Schulz iterations in bf16."""
+def _by_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Those that have gradients, the ones of the same matrix' shape together."""
+    found: dict[tuple[int, int], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            found.setdefault((len(parameter), parameter[0].numel()), []).append(parameter)
+    return list(found.values())
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """U·Vᵀ, roughly, of each (…, rows, columns) matrix = U·S·Vᵀ, by Newton–Schulz iterations in bf16."""
     a, b, c = QUINTIC
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = (matrix if wide else matrix.T).bfloat16()
-    x = x / x.norm().clamp(min=1e-12)
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = (matrices if wide else matrices.mT).bfloat16()
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x if wide else x.T).to(matrix.dtype)
+    return (x if wide else x.mT).to(matrices.dtype)
 
 
 def optimizers(network: nn.Module, kind: str) -> list[torch.optim.Optimizer]:

@@ -37,6 +37,27 @@ class Settings:
     database_url: str = _setting(
         "", "DECONVDEMO_DATABASE_URL", "SQLAlchemy URL of the feedback rows; empty: SQLite in the data folder"
     )
+    blobs_url: str = _setting(
+        "",
+        "DECONVDEMO_BLOBS_URL",
+        "fsspec URL of the folder or bucket for the flags' images, like `s3://bucket/folder`; empty: the data folder",
+    )
+    feedback_repo: str = _setting(
+        "",
+        "DECONVDEMO_FEEDBACK_REPO",
+        "Hub dataset repo, `owner/repo`, that feedback is published to; needs `HF_TOKEN`; empty: it stays here",
+    )
+    publish_every: float = _setting(
+        300.0, "DECONVDEMO_PUBLISH_EVERY", "seconds between two publications of new feedback"
+    )
+    commits_per_hour: int = _setting(
+        20, "DECONVDEMO_COMMITS_PER_HOUR", "most commits an hour to the dataset repo, by this database's processes"
+    )
+    feedback_mb: int = _setting(20_000, "DECONVDEMO_FEEDBACK_MB", "room for the flags' images, in MB")
+    flags_per_visitor: int = _setting(
+        60, "DECONVDEMO_FLAGS_PER_VISITOR", "most flags, and most votes, of one visitor in an hour"
+    )
+    flags_per_hour: int = _setting(2000, "DECONVDEMO_FLAGS_PER_HOUR", "most flags, and most votes, of all in an hour")
     results_hours: float = _setting(
         24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"
     )

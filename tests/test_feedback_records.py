@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback import records
 from deconvdemo.feedback.imagefile import stored_image
-from deconvdemo.feedback.records import CONSENT, REASONS, as_json, new_flag_id
+from deconvdemo.feedback.records import CONSENT, REASONS, as_json, new_id
 
 WHOLE = picture("whole", side=32)
 
@@ -146,7 +146,7 @@ def test_a_file_without_private_data_is_kept_byte_for_byte():
 
 
 def test_ids_differ_and_sort_by_time():
-    early, late = new_flag_id(), [new_flag_id() for _ in range(1000)]
+    early, late = new_id(), [new_id() for _ in range(1000)]
     assert len(set(late)) == 1000
     assert all(flag_id[:12] >= early[:12] for flag_id in late)
     assert all(len(flag_id) == 32 and flag_id[12] == "7" and flag_id[16] in "89ab" for flag_id in late)

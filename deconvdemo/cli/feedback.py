@@ -26,7 +26,7 @@ def add_verbs(verbs) -> None:
 def _store(settings: Settings):
     from deconvdemo.feedback.store import FeedbackStore
 
-    return FeedbackStore(settings.data_dir, settings.database_url, settings.min_free_mb)
+    return FeedbackStore.of(settings)
 
 
 def _stats(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,4 +1,8 @@
-"""Image bytes as files named by their own sha256: written whole or not at all, and the same bytes once."""
+"""Image bytes as files named by their own sha256: written whole or not at all, and the same bytes once.
+
+In a folder of this machine (temporary file → fsync → rename), or through fsspec in a bucket (s3://, hf://, …), whose
+objects appear whole by themselves.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
 from uuid import uuid4
 
 from deconvdemo.errors import FeedbackError
@@ -24,15 +29,39 @@ def blob_name(data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()}.{image_extension(data)}"
 
 
-class Blobs:
-    """`folder/ab/abcd….png`. A name appears only when its bytes are on the disk, and never changes them."""
+class Blobs(Protocol):
+    """Where images are. A name appears only when its bytes are safe, and never changes them."""
+
+    def open(self) -> None:
+        """Makes what must be there, and removes what killed processes left half written."""
+
+    def staged(self, images: dict[str, bytes]) -> Any:
+        """A context in which the named bytes are safe, but perhaps not under their names yet."""
+
+    def keep(self, staged: Any) -> None:
+        """Makes sure that the staged bytes are under their names, durably, also if someone has removed them."""
+
+    def read(self, name: str) -> bytes:
+        """Raises DamagedBlobError: missing, or not what the name says."""
+
+    def size(self, name: str) -> int:
+        """In bytes; 0 if it is missing."""
+
+    def remove(self, name: str) -> None:
+        """Also if it is not there."""
+
+    def names(self, older_than: float) -> Iterator[str]:
+        """The names of blobs that are older than that many seconds."""
+
+
+class LocalBlobs:
+    """`folder/ab/abcd….png`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.incoming = folder / "incoming"
 
     def open(self) -> None:
-        """Makes the folders and removes what killed processes left half written."""
         make_folder(self.incoming)
         for left in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # a living process's, which has just taken it away
@@ -40,14 +69,11 @@ class Blobs:
                     left.unlink()
 
     @contextmanager
-    def staged(self, images: Iterable[bytes]) -> Iterator[dict[str, Path]]:
+    def staged(self, images: dict[str, bytes]) -> Iterator[dict[str, Path]]:
         """Name → a temporary file whose bytes are on the disk; what was not kept is removed at the end."""
         files: dict[str, Path] = {}
         try:
-            for data in images:
-                name = blob_name(data)
-                if name in files:  # a mask and a region may be the same picture
-                    continue
+            for name, data in images.items():
                 file = files[name] = self.incoming / uuid4().hex
                 with open(file, "xb") as out:
                     out.write(data)
@@ -59,7 +85,6 @@ class Blobs:
                 file.unlink(missing_ok=True)
 
     def keep(self, staged: dict[str, Path]) -> None:
-        """Gives the staged files their names, durably."""
         for name, file in staged.items():
             path = self.path(name)
             make_folder(path.parent)
@@ -70,21 +95,87 @@ class Blobs:
         try:
             data = self.path(name).read_bytes()
         except FileNotFoundError:
-            raise DamagedBlobError(f"its image {name} is missing: bring it back from a backup") from None
-        if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
-            raise DamagedBlobError(
-                f"its image {name} is damaged: bring it back from a backup, or flag the same image again"
-            )
-        return data
+            data = None
+        return _verified(name, data)
+
+    def size(self, name: str) -> int:
+        return total_size([self.path(name)])
 
     def remove(self, name: str) -> None:
         self.path(name).unlink(missing_ok=True)
 
-    def bytes_on_disk(self) -> int:
-        return total_size(self.folder.glob("??/*"))
+    def names(self, older_than: float) -> Iterator[str]:
+        for file in self.folder.glob("??/*"):
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime > older_than:
+                    yield file.name
 
     def path(self, name: str) -> Path:
         return self.folder / name[:2] / name
+
+
+class RemoteBlobs:
+    """`url/ab/abcd….png` in a bucket. An upload that is repeated writes the same bytes."""
+
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
+        self._fs: Any = None
+        self._root = ""
+
+    def open(self) -> None:
+        import fsspec
+
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise FeedbackError(f"DECONVDEMO_BLOBS_URL is {self.url!r}, which cannot be opened: {error}") from error
+
+    @contextmanager
+    def staged(self, images: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
+        for name, data in images.items():
+            self._fs.pipe_file(self.path(name), data)
+        yield images
+
+    def keep(self, staged: dict[str, bytes]) -> None:
+        for name, data in staged.items():
+            if self.size(name) != len(data):
+                self._fs.pipe_file(self.path(name), data)
+
+    def read(self, name: str) -> bytes:
+        try:
+            data = self._fs.cat_file(self.path(name))
+        except FileNotFoundError:
+            data = None
+        return _verified(name, data)
+
+    def size(self, name: str) -> int:
+        try:
+            return self._fs.info(self.path(name), refresh=True)["size"]
+        except FileNotFoundError:
+            return 0
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self.path(name))
+
+    def names(self, older_than: float) -> Iterator[str]:
+        for path, facts in self._fs.find(self._root, detail=True).items():
+            made = facts.get("LastModified") or facts.get("created") or facts.get("last_modified")
+            if made is not None and time.time() - made.timestamp() > older_than:
+                yield path.rpartition("/")[2]
+
+    def path(self, name: str) -> str:
+        return f"{self._root}/{name[:2]}/{name}"
+
+
+def _verified(name: str, data: bytes | None) -> bytes:
+    if data is None:
+        raise DamagedBlobError(f"its image {name} is missing: bring it back from a backup")
+    if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+        raise DamagedBlobError(
+            f"its image {name} is damaged: bring it back from a backup, or flag the same image again"
+        )
+    return data
 
 
 def total_size(files: Iterable[Path]) -> int:

@@ -1,10 +1,15 @@
-"""The rows' database: its tables, and how it is opened so that a committed row is on the disk."""
+"""The rows' database: its tables, and how it is opened so that a committed row is on the disk.
+
+SQLite in one file, or PostgreSQL for many processes on many machines. The tables here are what `migrations/` lead to
+(a test compares them).
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -12,6 +17,8 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -19,81 +26,187 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
-    insert,
     inspect,
-    select,
+    text,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from deconvdemo.errors import FeedbackError
 
-DATABASE_VERSION = 1  # of the tables below; a newer one is refused, an older one will be migrated
+NEWEST = "0002"  # the migration that leads to the tables below
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
+MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
 
-# constraints have names so that a later migration can address them
-_metadata = MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"},
+# constraints have names so that a migration can address them
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    },
 )
 
-meta = Table("meta", _metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+IDENTITY = BigInteger().with_variant(Integer, "sqlite")
+ID, MOMENT, BLOB, SHA256 = String(64), String(32), String(80), String(64)  # a moment is ISO 8601 in UTC: its text sorts
 
-# images are names of blobs; created_at is ISO 8601 in UTC, so its text sorts;
-# reasons, controls and checkpoint are JSON
-flags = Table(
+
+def _events(name: str, event_id: str, *columns: Column | Index) -> Table:
+    """A table of events: rows are added, and removed by an erasure alone. `shard` is the one thing that changes: the
+    file in which an event is published, once there is one. Images are names of blobs; dictionaries and lists JSON."""
+    return Table(
+        name,
+        metadata,
+        Column("sequence", IDENTITY, primary_key=True, autoincrement=True),
+        Column(event_id, ID, nullable=False, unique=True),
+        Column("client_token", String(200), unique=True),
+        Column("created_at", MOMENT, nullable=False),
+        *columns,
+        Column("app_version", String(64), nullable=False),
+        Column("schema_version", Integer, nullable=False),
+        Column("shard", ForeignKey("shards.shard"), index=True),
+        Index(f"ix_{name}_created_at", "created_at"),
+        sqlite_autoincrement=True,  # a sequence number is never given twice, not even after an erasure
+    )
+
+
+def _blob(role: str, needed: bool = False) -> Column:
+    return Column(role, BLOB, nullable=not needed)
+
+
+def _json(name: str) -> Column:
+    return Column(name, Text, nullable=False)
+
+
+flags = _events(
     "flags",
-    _metadata,
-    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("flag_id", String(64), nullable=False, unique=True),
-    Column("client_token", String(200), unique=True),
-    Column("created_at", String(32), nullable=False),
+    "flag_id",
     Column("task", String(32), nullable=False),
-    Column("observed", String(80), nullable=False),
-    Column("restored", String(80), nullable=False),
-    Column("mask", String(80)),
-    Column("clean", String(80)),
-    Column("region", String(80)),
-    Column("reasons", Text, nullable=False),
+    *(_blob(role, role in ("observed", "restored")) for role in ("observed", "restored", "mask", "clean", "region")),
+    _json("reasons"),
     Column("comment", Text, nullable=False),
-    Column("controls", Text, nullable=False),
-    Column("checkpoint", Text, nullable=False),
-    Column("app_version", String(64), nullable=False),
+    _json("controls"),
+    _json("checkpoint"),
     Column("consent", Boolean, nullable=False),
-    Column("schema_version", Integer, nullable=False),
-    sqlite_autoincrement=True,  # a sequence number is never given twice, not even after an erasure
+    Column("visitor", ID),
+    Column("erase_key", ID),
+    Index("ix_flags_visitor", "visitor", "created_at"),
 )
+
+verdicts = _events(
+    "verdicts",
+    "verdict_id",
+    Column("flag_id", ID, nullable=False, index=True),
+    Column("reviewer", String(100), nullable=False),
+    Column("decision", String(32), nullable=False),
+    _json("reasons"),
+    Column("comment", Text, nullable=False),
+    *(_blob(role) for role in ("clean", "mask", "region")),
+)
+
+votes = _events(
+    "votes",
+    "vote_id",
+    Column("task", String(32), nullable=False),
+    Column("choice", String(32), nullable=False),
+    _json("left_contender"),
+    _json("right_contender"),
+    *(_blob(role) for role in ("observed", "left", "right")),
+    Column("flag_id", ID, nullable=False, index=True),
+    Column("consent", Boolean, nullable=False),
+    Column("visitor", ID),
+    Index("ix_votes_visitor", "visitor", "created_at"),
+)
+
+# what was erased and must not come back: nothing but ids. `published` is the dataset's commit without it
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("sequence", IDENTITY, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("event_id", ID, nullable=False, unique=True),
+    Column("created_at", MOMENT, nullable=False),
+    Column("origin", String(32), nullable=False),  # link, command or dataset
+    Column("published", String(40)),
+    sqlite_autoincrement=True,
+)
+
+# files of the published dataset. Those of this database keep their bytes in the folder until they are committed
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard", IDENTITY, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("path", String(300), nullable=False, unique=True),
+    Column("sha256", SHA256, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column(
+        "state", String(16), nullable=False, index=True
+    ),  # frozen → sending → committed; gone: rewritten by an erasure
+    Column("commit", String(40)),
+    Column("created_at", MOMENT, nullable=False),
+    Column("committed_at", MOMENT, index=True),
+    sqlite_autoincrement=True,
+)
+
+# each stored image, its size, and how many roles of how many events it plays: at 0 it is removed from the folder
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("name", BLOB, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),  # -1: stored by version 1, not measured yet
+    Column("uses", Integer, nullable=False, index=True),
+)
+
+# running counts, so that nothing has to be counted: rows by kind, and bytes of blobs
+totals = Table(
+    "totals", metadata, Column("key", String(64), primary_key=True), Column("value", BigInteger, nullable=False)
+)
+
+# who does what only one process may do, until when (seconds since 1970)
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 
 
 def open_database(url: str | URL) -> Engine:
-    """The engine of a database that has this version's tables.
+    """The engine of a database that has this version's tables; an older one is migrated first.
 
-    Its transactions read, unless the connection has the execution option `write=True`: then they hold the
-    write lock from their beginning. Raises FeedbackError for a newer database or one that is not SQLite.
+    Its transactions read, unless the connection has the execution option `write=True`: then, in SQLite, they hold
+    the write lock from their beginning. Raises FeedbackError for a newer database, or another kind of one.
     """
     try:
         url = make_url(url)
     except ArgumentError:
         raise FeedbackError(
-            "DECONVDEMO_DATABASE_URL is not a database URL: give one like sqlite:////var/lib/feedback.sqlite3"
+            "DECONVDEMO_DATABASE_URL is not a database URL: give one like sqlite:////var/lib/feedback.sqlite3 "
+            "or postgresql://user@host/database"
         ) from None
-    if url.get_backend_name() != "sqlite":
+    dialect = url.get_backend_name()
+    if dialect == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _make_durable)
+        event.listen(engine, "begin", _begin)
+    elif dialect == "postgresql":
+        engine = _postgresql(url)
+    else:
         raise FeedbackError(
-            f"flags cannot be kept in {url.get_backend_name()}: unset DECONVDEMO_DATABASE_URL, for SQLite"
+            f"flags cannot be kept in {dialect}: set DECONVDEMO_DATABASE_URL to a postgresql:// URL, "
+            "or unset it for SQLite"
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _make_durable)
-    event.listen(engine, "begin", _begin)
-    with engine.begin() as connection:
-        version = _version(connection)
-    if version is None:
-        with engine.execution_options(write=True).begin() as connection:
-            version = _version(connection) or _create(connection)
-    if version > DATABASE_VERSION:
+    try:
+        _bring_up_to_date(engine)
+    except BaseException:
         engine.dispose()
-        raise FeedbackError(
-            f"the feedback database has version {version} but this deconvdemo knows {DATABASE_VERSION}: "
-            "update deconvdemo, or set DECONVDEMO_DATA_DIR to another folder"
-        )
+        raise
     return engine
 
 
@@ -101,16 +214,58 @@ def sqlite_url(file: Path) -> URL:
     return URL.create("sqlite", database=str(file))
 
 
-def _version(connection: Connection) -> int | None:
-    if not inspect(connection).has_table("meta"):
-        return None
-    return int(connection.execute(select(meta.c.value).where(meta.c.key == "database_version")).scalar_one())
+def _postgresql(url: URL) -> Engine:
+    if url.drivername == "postgresql":  # as everyone writes it; SQLAlchemy would look for another driver
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        # pre-ping: a server that was restarted costs a new connection, not a visitor's flag
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    except ModuleNotFoundError:
+        raise FeedbackError(
+            "DECONVDEMO_DATABASE_URL names a PostgreSQL database, but its driver is not installed: "
+            "pip install 'psycopg[binary]'"
+        ) from None
+    event.listen(engine, "connect", _require_synchronous_commit)
+    return engine
 
 
-def _create(connection: Connection) -> int:
-    _metadata.create_all(connection)
-    connection.execute(insert(meta).values(key="database_version", value=str(DATABASE_VERSION)))
-    return DATABASE_VERSION
+def _bring_up_to_date(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if _version(connection) == NEWEST:
+            return
+    with engine.execution_options(write=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
+        version = _version(connection)
+        if version != NEWEST:
+            _migrate(connection, version)
+
+
+def _version(connection: Connection) -> str:
+    """The migration that the database has had: "" for an empty one."""
+    tables = inspect(connection)
+    if tables.has_table("alembic_version"):
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    return "0001" if tables.has_table("meta") else ""  # version 1 counted by itself
+
+
+def _migrate(connection: Connection, version: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    if version and version not in known:
+        raise FeedbackError(
+            f"the feedback database has version {version} but this deconvdemo knows {NEWEST}: "
+            "update deconvdemo, or set DECONVDEMO_DATA_DIR to another folder"
+        )
+    if version == "0001":
+        command.stamp(config, version)
+    command.upgrade(config, "head")
 
 
 def _make_durable(connection: sqlite3.Connection, _record) -> None:
@@ -126,6 +281,12 @@ def _make_durable(connection: sqlite3.Connection, _record) -> None:
                 raise
             time.sleep(0.02)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _require_synchronous_commit(connection: Any, _record) -> None:
+    with connection.cursor() as cursor:  # a server may be set up to promise less
+        cursor.execute("SET synchronous_commit TO on")
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

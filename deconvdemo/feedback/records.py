@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -9,7 +10,7 @@ import time
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from deconvdemo import __version__
@@ -46,28 +47,90 @@ MAX_JSON = 100_000  # characters of the controls or the checkpoint as JSON
 MAX_TOKEN = 200  # characters
 
 _TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_FLAG_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def new_flag_id() -> str:
-    """32 hex digits that sort by the moment they were made (a version 7 UUID)."""
-    milliseconds = time.time_ns() // 1_000_000
-    version, variant = 0x7 << 12 | secrets.randbits(12), 0b10 << 62 | secrets.randbits(62)
+def new_erase_key() -> str:
+    """64 hex digits: whoever has them may erase the flag whose id was made from them."""
+    return secrets.token_hex(32)
+
+
+def new_id(key: str = "") -> str:
+    """32 hex digits that sort by the moment they were made: a version 7 UUID (RFC 9562).
+
+    Its 74 random bits are the first of the key's SHA-256, so that the key proves itself by the id alone.
+    """
+    milliseconds, bits = time.time_ns() // 1_000_000, _id_bits(key or new_erase_key())
+    version, variant = 0x7 << 12 | bits >> 62, 0b10 << 62 | bits & (1 << 62) - 1
     return UUID(int=milliseconds << 80 | version << 64 | variant).hex
 
 
+def opens(key: str, flag_id: str) -> bool:
+    """Whether the id was made from this key."""
+    try:
+        value = UUID(flag_id).int
+    except ValueError:
+        return False
+    bits = (value >> 64 & 0xFFF) << 62 | value & (1 << 62) - 1
+    return secrets.compare_digest(f"{bits:x}", f"{_id_bits(key):x}")
+
+
+def _id_bits(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:10]) >> 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What every stored event has: a moment, the app's version, and a token by which repeated ones are one.
+
+    Making one checks it: FeedbackError, in one sentence, for what cannot be taken. EXIF, XMP and text in the
+    images are dropped.
+    """
+
+    ROLES: ClassVar[tuple[str, ...]] = ()  # its images
+    NEEDED: ClassVar[tuple[str, ...]] = ()  # those it cannot be without
+    JSON: ClassVar[tuple[str, ...]] = ()  # its fields that hold JSON-able dictionaries
+    WORD: ClassVar[str] = "event"
+
+    app_version: str = __version__
+    client_token: str = ""
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self):
+        if self.created_at.tzinfo is None:
+            raise FeedbackError(f"a {self.WORD}'s created_at needs a time zone: give it in UTC")
+        if len(self.client_token) > MAX_TOKEN or self.client_token != clean_text(self.client_token):
+            raise FeedbackError(f"a client token is at most {MAX_TOKEN} visible characters: send a shorter one")
+        for name in self.JSON:
+            _require_json(self.WORD, name, getattr(self, name))
+        self._settle("created_at", self.created_at.astimezone(UTC))
+        for role in self.ROLES:
+            self._settle(role, _checked_image(self.WORD, role, getattr(self, role), role in self.NEEDED))
+
+    @property
+    def images(self) -> dict[str, bytes]:
+        """Role → file, for the images that it has."""
+        return {role: data for role in self.ROLES if (data := getattr(self, role)) is not None}
+
+    def _settle(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # frozen for everyone else
+
+
 @dataclass(frozen=True)
-class Flag:
+class Flag(Event):
     """One flagged result: what went in, what came out, how it was made, why it was flagged, and where.
 
     Images are the bytes of PNG or lossless WebP files: `observed` went in, `restored` came out, `mask` has
     the pixels to inpaint, `clean` is a better version, `region` is where the visitor painted a complaint.
     `controls` and `checkpoint` (name, sha256, source) are JSON-able. Flags of one `client_token` are one.
-
-    Making one checks it: FeedbackError, in one sentence, for a flag that cannot be taken. EXIF, XMP and text
-    in the images are dropped. A flag without consent is not stored at all, so `consent` is true in every
-    stored row; the column is there to tell the dataset's readers.
+    `visitor` (a salted daily hash) and `erase_key` are never published. A flag without consent is not stored at
+    all, so `consent` is true in every stored row; the column is there to tell the dataset's readers.
     """
+
+    ROLES = IMAGES
+    NEEDED = ("observed", "restored")
+    JSON = ("controls", "checkpoint")
+    WORD = "flag"
 
     task: str
     observed: bytes
@@ -79,48 +142,28 @@ class Flag:
     comment: str = ""
     controls: dict[str, Any] = field(default_factory=dict)
     checkpoint: dict[str, Any] = field(default_factory=dict)
-    app_version: str = __version__
     consent: bool = True
-    client_token: str = ""
-    flag_id: str = field(default_factory=new_flag_id)
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    visitor: str = ""
+    flag_id: str = ""  # left out: a new one, and the key that erases it
+    erase_key: str = ""
 
     def __post_init__(self):
-        if self.consent is not True:
-            raise FeedbackError(
-                "a flag is stored only with your consent to the public dataset: tick the box to send it"
-            )
-        if not _TASK.fullmatch(self.task):
-            raise FeedbackError(f"{self.task!r} is not a task's name: give one like 'denoise'")
-        if not _FLAG_ID.fullmatch(self.flag_id):
-            raise FeedbackError("a flag's id is at most 64 letters, digits, - and _: leave it out to get one")
-        if self.created_at.tzinfo is None:
-            raise FeedbackError("a flag's created_at needs a time zone: give it in UTC")
-        if len(self.client_token) > MAX_TOKEN or self.client_token != _clean_text(self.client_token):
-            raise FeedbackError(f"a client token is at most {MAX_TOKEN} visible characters: send a shorter one")
-        for name in ("controls", "checkpoint"):
-            _require_json(name, getattr(self, name))
-        cleaned: dict[str, Any] = {
-            "reasons": _checked_reasons(self.reasons),
-            "comment": _checked_comment(self.comment),
-            "created_at": self.created_at.astimezone(UTC),
-        }
-        for role in IMAGES:
-            cleaned[role] = _checked_image(role, getattr(self, role))
-        for name, value in cleaned.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def images(self) -> dict[str, bytes]:
-        """Role → file, for the images that this flag has."""
-        return {role: data for role in IMAGES if (data := getattr(self, role)) is not None}
+        require_consent(self.consent)
+        require_task(self.task)
+        if not self.flag_id:
+            self._settle("erase_key", self.erase_key or new_erase_key())
+            self._settle("flag_id", new_id(self.erase_key))
+        require_id("flag", self.flag_id)
+        self._settle("reasons", checked_reasons(self.reasons))
+        self._settle("comment", checked_comment(self.comment))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
 class StoredFlag(Flag):
     """A flag read back. It is not checked again: what was taken under older rules stays readable."""
 
-    sequence: int = 0  # the place in the order in which flags were acknowledged
+    sequence: int = 0  # the place in the order in which flags were stored
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self):
@@ -131,8 +174,9 @@ class StoredFlag(Flag):
 class Acknowledgement:
     """The promise that a flag survives whatever is killed now."""
 
-    flag_id: str
+    flag_id: str  # the verdict's or the vote's, if that is what was stored
     state: str = "saved"
+    erase_key: str = ""  # for the private link
 
 
 def as_json(value: Any) -> str:
@@ -140,7 +184,22 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
-def _checked_reasons(reasons) -> tuple[str, ...]:
+def require_consent(consent: bool) -> None:
+    if consent is not True:
+        raise FeedbackError("a flag is stored only with your consent to the public dataset: tick the box to send it")
+
+
+def require_task(task: str) -> None:
+    if not _TASK.fullmatch(task):
+        raise FeedbackError(f"{task!r} is not a task's name: give one like 'denoise'")
+
+
+def require_id(word: str, value: str) -> None:
+    if not _ID.fullmatch(value):
+        raise FeedbackError(f"a {word}'s id is at most 64 letters, digits, - and _: leave it out to get one")
+
+
+def checked_reasons(reasons) -> tuple[str, ...]:
     """The reasons in the order of REASONS, each once."""
     if isinstance(reasons, str):
         reasons = (reasons,)
@@ -155,8 +214,8 @@ def _checked_reasons(reasons) -> tuple[str, ...]:
     return chosen
 
 
-def _checked_comment(comment: str) -> str:
-    comment = _clean_text(comment).strip()
+def checked_comment(comment: str) -> str:
+    comment = clean_text(comment).strip()
     if len(comment) > MAX_COMMENT:
         raise FeedbackError(
             f"the comment has {len(comment):,} characters but at most {MAX_COMMENT:,} are kept: shorten it"
@@ -164,7 +223,7 @@ def _checked_comment(comment: str) -> str:
     return comment
 
 
-def _clean_text(text: str) -> str:
+def clean_text(text: str) -> str:
     """Without lone surrogates and control characters (but tab and newline), which databases choke on.
 
     Format characters stay: right-to-left text and joined emoji are made of them.
@@ -173,27 +232,27 @@ def _clean_text(text: str) -> str:
     return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
-def _require_json(name: str, value: dict[str, Any]) -> None:
+def _require_json(word: str, name: str, value: dict[str, Any]) -> None:
     try:
         text = as_json(value)
         text.encode()
     except (TypeError, ValueError) as error:
-        raise FeedbackError(f"the flag's {name} cannot be written as JSON: {error}") from error
+        raise FeedbackError(f"the {word}'s {name} cannot be written as JSON: {error}") from error
     if len(text) > MAX_JSON:
-        raise FeedbackError(f"the flag's {name} take {len(text):,} characters but at most {MAX_JSON:,} are kept")
+        raise FeedbackError(f"the {word}'s {name} take {len(text):,} characters but at most {MAX_JSON:,} are kept")
 
 
-def _checked_image(role: str, data: bytes | None) -> bytes | None:
-    if data is None and role not in ("observed", "restored"):
+def _checked_image(word: str, role: str, data: bytes | None, needed: bool) -> bytes | None:
+    if data is None and not needed:
         return None
     if not isinstance(data, bytes) or not data:
-        raise FeedbackError(f"the flag's {role} image is empty: send the file's bytes")
+        raise FeedbackError(f"the {word}'s {role} image is empty: send the file's bytes")
     if len(data) > MAX_IMAGE_BYTES:
         raise FeedbackError(
-            f"the flag's {role} image has {len(data) / 1e6:.1f} MB but at most "
+            f"the {word}'s {role} image has {len(data) / 1e6:.1f} MB but at most "
             f"{MAX_IMAGE_BYTES / 1e6:.0f} MB are stored: send a smaller one"
         )
     try:
         return stored_image(data)
     except FeedbackError as error:
-        raise FeedbackError(f"the flag's {role} image {error}") from error
+        raise FeedbackError(f"the {word}'s {role} image {error}") from error

@@ -1,10 +1,10 @@
-"""Where flags are kept: images in files, rows in SQLite. An acknowledged flag survives whatever is killed.
+"""Where feedback is kept: images in files, rows in a database. What was acknowledged survives whatever is killed.
 
-    data_dir/feedback/feedback.sqlite3      one row a flag, in the order of acknowledgement
-    data_dir/feedback/blobs/ab/abcd….png    its images, named by their sha256
+    data_dir/feedback/feedback.sqlite3      one row an event, in the order of acknowledgement (or a PostgreSQL database)
+    data_dir/feedback/blobs/ab/abcd….png    its images, named by their sha256 (or a bucket)
 
-Rows are only ever added. Bytes are on the disk before the row that names them is committed, and the flag is
-acknowledged after the commit.
+Rows are only ever added. Bytes are on the disk before the row that names them is committed, and an event is
+acknowledged after the commit. An erasure removes a row, and blobs that no other row uses.
 """
 
 from __future__ import annotations
@@ -12,22 +12,34 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import secrets
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, or_, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.blobs import Blobs, DamagedBlobError, blob_name, make_folder, sync, total_size
-from deconvdemo.feedback.database import flags, open_database, sqlite_url
-from deconvdemo.feedback.records import IMAGES, SCHEMA_VERSION, Acknowledgement, Flag, StoredFlag, as_json
+from deconvdemo.feedback.blobs import (
+    STALE_SECONDS,
+    Blobs,
+    DamagedBlobError,
+    LocalBlobs,
+    RemoteBlobs,
+    blob_name,
+    make_folder,
+    sync,
+)
+from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
+from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
+from deconvdemo.feedback.records import Acknowledgement, Event, StoredFlag
+from deconvdemo.settings import Settings
 
 PAGE = 500  # ids fetched at once: a reader that takes hours holds no transaction open
 
@@ -38,93 +50,132 @@ log = logging.getLogger(__name__)
 
 
 class FeedbackStore:
-    """Flags in a folder. Any number of threads and processes may use the same one.
+    """Flags, verdicts and votes. Any number of threads and processes may use the same one.
 
     Making a store touches nothing; the folder and the database are made at the first use. Every method raises
     FeedbackError, in one sentence, when the disk or the database does not let it do its work.
     """
 
-    def __init__(self, data_dir: Path, database_url: str = "", min_free_mb: int = 200):
+    def __init__(
+        self, data_dir: Path, database_url: str = "", min_free_mb: int = 200, blobs_url: str = "", budget_mb: int = 0
+    ):
+        """`min_free_mb` of the disk stay free; images take at most `budget_mb` (0: as much as there is)."""
         self.folder = Path(data_dir).absolute() / "feedback"
+        self.blobs: Blobs = RemoteBlobs(blobs_url) if blobs_url else LocalBlobs(self.folder / "blobs")
         self._url = database_url or sqlite_url(self.folder / "feedback.sqlite3")
-        self._min_free = min_free_mb * 1_000_000
-        self._blobs = Blobs(self.folder / "blobs")
+        self._min_free, self._budget = min_free_mb * 1_000_000, budget_mb * 1_000_000
         self._database: Engine | None = None
         self._opening = threading.Lock()
         self._writing = threading.Lock()  # fair among threads; SQLite's own lock lets the luckiest retry win
 
-    def add(self, flag: Flag) -> Acknowledgement:
-        """Stores a flag durably. The same flag, or one with its client token, gets the first's answer."""
-        with _refusals("the flag was not saved", log.error):
-            with self._reading() as connection:
-                known = _known(connection, flag)
+    @classmethod
+    def of(cls, settings: Settings) -> FeedbackStore:
+        return cls(
+            settings.data_dir, settings.database_url, settings.min_free_mb, settings.blobs_url, settings.feedback_mb
+        )
+
+    def add(self, event: Event) -> Acknowledgement:
+        """Stores an event durably. The same event, or one with its client token, gets the first's answer."""
+        kind = kind_of(event)
+        with refusals(f"the {event.WORD} was not saved", log.error):
+            with self.reading() as connection:
+                known = _known(connection, kind, event)
             if known:
                 return known
-            self._require_room(sum(map(len, flag.images.values())))
-            with self._blobs.staged(flag.images.values()) as staged:
+            self._require_room(sum(map(len, event.images.values())))
+            images = {blob_name(data): data for data in event.images.values()}
+            with self.blobs.staged(images) as staged:
                 try:
-                    with self._write() as connection:
-                        known = _known(connection, flag)  # the other click may have come first meanwhile
-                        if known:
-                            return known
-                        connection.execute(insert(flags).values(_row(flag)))
-                        self._blobs.keep(staged)
-                except BaseException:
-                    self._remove_unused(staged)
+                    with self.writing() as connection:
+                        # the other click may have come first meanwhile
+                        return _known(connection, kind, event) or self.insert(connection, event, staged)
+                except IntegrityError:
+                    with self.reading() as connection:  # in PostgreSQL, the other click may come first even now
+                        known = _known(connection, kind, event)
+                    if known:
+                        return known
                     raise
-            return Acknowledgement(flag.flag_id)
+                except BaseException:
+                    self._forget_unused(images)
+                    raise
+
+    def insert(self, connection: Connection, event: Event, staged: Any, shard: int | None = None) -> Acknowledgement:
+        """Adds the row of an event whose bytes are staged, in the caller's transaction. `shard`: its file, if any."""
+        kind = kind_of(event)
+        names = {role: blob_name(data) for role, data in event.images.items()}
+        sizes = {names[role]: len(data) for role, data in event.images.items()}
+        for name, uses in sorted(
+            Counter(names.values()).items()
+        ):  # in one order: two writers never wait for each other
+            if _used(connection, name, sizes[name], uses):
+                _count(connection, "bytes", sizes[name])
+        # after the blobs' rows, which are locked now: nobody removes the files from here on
+        self.blobs.keep(staged)
+        connection.execute(insert(kind.table).values({**kind.row(event, names), "shard": shard}))
+        _count(connection, kind.name, 1)
+        return _acknowledged(kind.id_of(event), getattr(event, "erase_key", ""))
 
     def check(self) -> None:
         """Raises FeedbackError if a flag could not be saved now: a door says it before a visitor does."""
-        with _refusals("flags cannot be saved"):
-            self._open()
+        with refusals("flags cannot be saved"):
+            self.engine()
             self._require_room(0)
 
-    def flag_ids(self) -> Iterator[str]:
-        """The ids of the flags stored by now, in the order of acknowledgement."""
-        with _refusals("the flags cannot be read"):
-            with self._reading() as connection:
-                last = connection.execute(select(func.max(flags.c.sequence))).scalar() or 0
+    def ids(self, kind: str = "flags") -> Iterator[str]:
+        """The ids of the events stored by now, in the order of acknowledgement."""
+        table, event_id = KINDS[kind].table, KINDS[kind].id
+        with refusals(f"the {kind} cannot be read"):
+            with self.reading() as connection:
+                last = connection.execute(select(func.max(table.c.sequence))).scalar() or 0
             seen = 0
             while seen < last:
-                with self._reading() as connection:
+                with self.reading() as connection:
                     rows = connection.execute(
-                        select(flags.c.sequence, flags.c.flag_id)
-                        .where(flags.c.sequence > seen, flags.c.sequence <= last)
-                        .order_by(flags.c.sequence)
+                        select(table.c.sequence, event_id)
+                        .where(table.c.sequence > seen, table.c.sequence <= last)
+                        .order_by(table.c.sequence)
                         .limit(PAGE)
                     ).all()
-                yield from (flag_id for _, flag_id in rows)
+                yield from (row[1] for row in rows)
                 seen = rows[-1].sequence if rows else last
 
-    def flags(self) -> Iterator[StoredFlag]:
-        """The flags in the order of acknowledgement, one at a time in memory."""
-        return map(self.get, self.flag_ids())
+    def flag_ids(self) -> Iterator[str]:
+        return self.ids("flags")
 
-    def get(self, flag_id: str) -> StoredFlag:
-        """Raises FeedbackError for an unknown id, DamagedBlobError if its images are not what was stored."""
-        with _refusals("the flag cannot be read"):
-            with self._reading() as connection:
-                row = connection.execute(select(flags).where(flags.c.flag_id == flag_id)).mappings().first()
+    def events(self, kind: str = "flags") -> Iterator[Any]:
+        """The events in the order of acknowledgement, one at a time in memory."""
+        return (self.get(event_id, kind) for event_id in self.ids(kind))
+
+    def flags(self) -> Iterator[StoredFlag]:
+        return self.events("flags")
+
+    def get(self, event_id: str, kind: str = "flags") -> Any:
+        """The stored event. FeedbackError for an unknown id, DamagedBlobError if its images are not what was stored."""
+        of = KINDS[kind]
+        word = of.record.WORD
+        with refusals(f"the {word} cannot be read"):
+            with self.reading() as connection:
+                row = connection.execute(select(of.table).where(of.id == event_id)).mappings().first()
             if row is None:
-                raise FeedbackError(f"no flag has the id {flag_id!r}: `deconvdemo feedback export` lists them")
-            fields = dict(row)
+                raise FeedbackError(f"no {word} has the id {event_id!r}: `deconvdemo feedback export` lists them")
             try:
-                fields.update({role: self._blobs.read(row[role]) for role in IMAGES if row[role]})
+                images = {role: self.blobs.read(row[role]) for role in of.roles if row[role]}
             except DamagedBlobError as error:
-                raise DamagedBlobError(f"flag {flag_id}: {error}") from error
-            fields["client_token"] = row["client_token"] or ""
-            fields["created_at"] = datetime.fromisoformat(row["created_at"])
-            fields["reasons"] = tuple(json.loads(row["reasons"]))
-            fields["controls"] = json.loads(row["controls"])
-            fields["checkpoint"] = json.loads(row["checkpoint"])
-            return StoredFlag(**fields)
+                raise DamagedBlobError(f"{word} {event_id}: {error}") from error
+            return of.event(dict(row), images)
+
+    def totals(self) -> dict[str, int]:
+        """How many `flags`, `verdicts` and `votes` there are, and their images' `bytes`; at once, however many."""
+        with refusals("the flags cannot be counted"), self.reading() as connection:
+            found = {row.key: row.value for row in connection.execute(select(totals))}
+        return {key: found.get(key, 0) for key in (*KINDS, "bytes")}
 
     def stats(self) -> dict[str, Any]:
-        """JSON-able: `total`; `tasks`, `reasons`, `checkpoints` (name@first 12 of sha256), each with its
-        number of flags; `bytes` on the disk; `first` and `last`, ISO 8601 in UTC or None."""
-        with _refusals("the flags cannot be counted"):
-            with self._reading() as connection:
+        """JSON-able: `total` and `bytes` of images; `tasks`, `reasons`, `checkpoints` (name@first 12 of sha256), each
+        with its number of flags; `first` and `last`, ISO 8601 in UTC or None; numbers of `verdicts` and `votes`."""
+        counted = self.totals()
+        with refusals("the flags cannot be counted"):
+            with self.reading() as connection:
                 groups = connection.execute(
                     select(flags.c.task, flags.c.reasons, flags.c.checkpoint, func.count()).group_by(
                         flags.c.task, flags.c.reasons, flags.c.checkpoint
@@ -142,10 +193,91 @@ class FeedbackStore:
                 "tasks": dict(tasks.most_common()),
                 "reasons": dict(reasons.most_common()),
                 "checkpoints": dict(checkpoints.most_common()),
-                "bytes": self._blobs.bytes_on_disk() + total_size(self.folder.glob("feedback.sqlite3*")),
+                "verdicts": counted["verdicts"],
+                "votes": counted["votes"],
+                "bytes": counted["bytes"],
                 "first": first,
                 "last": last,
             }
+
+    def remove(self, connection: Connection, kind: Kind, event_id: str) -> bool:
+        """Takes an event's row away, in the caller's transaction; False if there is none. `sweep` removes its files."""
+        row = connection.execute(select(kind.table).where(kind.id == event_id)).mappings().first()
+        if row is None or not connection.execute(delete(kind.table).where(kind.id == event_id)).rowcount:
+            return False
+        for name, uses in sorted(Counter(row[role] for role in kind.roles if row[role]).items()):
+            connection.execute(update(blobs).where(blobs.c.name == name).values(uses=blobs.c.uses - uses))
+        _count(connection, kind.name, -1)
+        return True
+
+    def sweep(self) -> int:
+        """Removes the files that no event uses any more, and returns how many. Safe beside writers, and to repeat."""
+        swept = 0
+        with refusals("unused images cannot be removed"):
+            with self.reading() as connection:
+                unused = connection.execute(select(blobs.c.name).where(blobs.c.uses <= 0)).scalars().all()
+            for name in unused:
+                with self.writing() as connection:
+                    # the row is locked from here to the commit: who adds the same image waits, and writes it anew
+                    row = delete(blobs).where(blobs.c.name == name, blobs.c.uses <= 0).returning(blobs.c.bytes)
+                    size = connection.execute(row).scalar()
+                    if size is not None:
+                        self.blobs.remove(name)
+                        _count(connection, "bytes", -max(size, 0))
+                        swept += 1
+        return swept
+
+    def tidy(self) -> int:
+        """Removes also what killed processes left without a row; it looks at every file. Returns how many went."""
+        with refusals("unused images cannot be removed"):
+            left = 0
+            for name in self.blobs.names(older_than=STALE_SECONDS):
+                with self.reading() as connection:
+                    known = connection.execute(select(blobs.c.name).where(blobs.c.name == name)).first()
+                left += 0 if known else self._forget_unused([name])
+            return left + self.sweep()
+
+    def erased(self, event_id: str) -> bool:
+        with refusals("the erasures cannot be read"), self.reading() as connection:
+            return connection.execute(select(erasures).where(erasures.c.event_id == event_id)).first() is not None
+
+    def recall(self, key: str, make: Callable[[], str]) -> str:
+        """A word that this database keeps: what `make` gives the first time, and the same ever after."""
+        with refusals("the feedback database cannot be used"):
+            with self.reading() as connection:
+                value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+            if value is None:
+                with self.writing() as connection:
+                    connection.execute(_upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
+                    value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
+            return value
+
+    @property
+    def instance(self) -> str:
+        """Names this database among all that publish to one dataset: 8 hex digits."""
+        return self.recall("instance", lambda: secrets.token_hex(4))
+
+    def engine(self) -> Engine:
+        """The open database."""
+        with self._opening:
+            if self._database is None:
+                make_folder(self.folder)
+                self.blobs.open()
+                self._database = open_database(self._url)
+                sync(self.folder)
+                self._measure_old_blobs(self._database)
+            return self._database
+
+    def reading(self):
+        """A transaction that only reads."""
+        return self.engine().begin()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits at its end. In SQLite nobody else writes meanwhile."""
+        writer = self.engine().execution_options(write=True)
+        with self._writing, writer.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Lets the database go; a later call opens it again."""
@@ -154,62 +286,80 @@ class FeedbackStore:
                 self._database.dispose()
                 self._database = None
 
-    def _open(self) -> Engine:
-        with self._opening:
-            if self._database is None:
-                make_folder(self.folder)
-                self._blobs.open()
-                self._database = open_database(self._url)
-                sync(self.folder)
-            return self._database
-
-    def _reading(self):
-        return self._open().begin()
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        """A transaction that commits at its end; nobody else adds rows or names blobs meanwhile."""
-        writer = self._open().execution_options(write=True)
-        with self._writing, writer.begin() as connection:
-            yield connection
-
     def _require_room(self, size: int) -> None:
         free = shutil.disk_usage(self.folder).free
         if free < size + self._min_free:
             raise OSError(errno.ENOSPC, f"{free} bytes free, {size} to write, {self._min_free} to stay free")
+        if self._budget and self.totals()["bytes"] + size > self._budget:
+            raise FeedbackError(
+                f"the {self._budget / 1e6:,.0f} MB that feedback may take here are used up: "
+                "whoever keeps this demo can erase flags, or raise DECONVDEMO_FEEDBACK_MB"
+            )
 
-    def _remove_unused(self, names: Iterable[str]) -> None:
-        """Removes a failed flag's blobs, unless a row has them (another flag's, or its own after all)."""
-        with suppress(OSError, SQLAlchemyError), self._write() as connection:
-            for name in names:
-                users = select(flags.c.sequence).where(or_(*(flags.c[role] == name for role in IMAGES)))
-                if connection.execute(users.limit(1)).first() is None:
-                    self._blobs.remove(name)
+    def _forget_unused(self, names: Iterable[str]) -> int:
+        """Removes a failed event's images, unless a row has them (another event's, or its own after all)."""
+        forgotten = 0
+        with suppress(OSError, SQLAlchemyError), self.writing() as connection:
+            for name in sorted(names):
+                # the row is there to be locked, and gone again at the end: who adds the same image waits meanwhile
+                if _added(connection, name, 0):
+                    self.blobs.remove(name)
+                    connection.execute(delete(blobs).where(blobs.c.name == name))
+                    forgotten += 1
+        return forgotten
+
+    def _measure_old_blobs(self, engine: Engine) -> None:
+        """Once after a migration: version 1 did not write down how large its images are."""
+        unmeasured = select(blobs.c.name).where(blobs.c.bytes < 0)
+        with engine.begin() as connection:
+            if connection.execute(unmeasured.limit(1)).first() is None:
+                return
+        with engine.execution_options(write=True).begin() as connection:
+            for name in connection.execute(unmeasured).scalars().all():
+                size = self.blobs.size(name)
+                measured = update(blobs).where(blobs.c.name == name, blobs.c.bytes < 0).values(bytes=size)
+                if connection.execute(measured).rowcount:
+                    _count(connection, "bytes", size)
 
 
-def _known(connection: Connection, flag: Flag) -> Acknowledgement | None:
-    same = flags.c.flag_id == flag.flag_id
-    if flag.client_token:
-        same = or_(same, flags.c.client_token == flag.client_token)
-    flag_id = connection.execute(select(flags.c.flag_id).where(same)).scalar()
-    return Acknowledgement(flag_id) if flag_id else None
+def _known(connection: Connection, kind: Kind, event: Event) -> Acknowledgement | None:
+    same = kind.id == kind.id_of(event)
+    if event.client_token:
+        same = or_(same, kind.table.c.client_token == event.client_token)
+    row = connection.execute(select(kind.table).where(same)).mappings().first()
+    return _acknowledged(row[kind.id_column], row.get("erase_key")) if row else None
 
 
-def _row(flag: Flag) -> dict[str, Any]:
-    return {
-        "flag_id": flag.flag_id,
-        "client_token": flag.client_token or None,
-        "created_at": flag.created_at.isoformat(timespec="microseconds"),
-        "task": flag.task,
-        **{role: blob_name(data) for role, data in flag.images.items()},
-        "reasons": as_json(flag.reasons),
-        "comment": flag.comment,
-        "controls": as_json(flag.controls),
-        "checkpoint": as_json(flag.checkpoint),
-        "app_version": flag.app_version,
-        "consent": flag.consent,
-        "schema_version": SCHEMA_VERSION,
-    }
+def _acknowledged(event_id: str, erase_key: str | None) -> Acknowledgement:
+    return Acknowledgement(event_id, erase_key=erase_key or "")
+
+
+def _upsert(connection: Connection, table) -> Any:
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def _used(connection: Connection, name: str, size: int, uses: int) -> bool:
+    """Notes more uses of a blob, whose row is locked from here on; True if it was not there."""
+    new = False
+    while True:
+        new = _added(connection, name, size) or new
+        used = update(blobs).where(blobs.c.name == name).values(uses=blobs.c.uses + uses)
+        if connection.execute(used).rowcount:
+            return new
+        # swept away between the two statements: once more
+
+
+def _added(connection: Connection, name: str, size: int) -> bool:
+    """Makes the row of a blob without uses, locked from here on; False if there is one."""
+    row = _upsert(connection, blobs).values(name=name, bytes=size, uses=0).on_conflict_do_nothing()
+    return connection.execute(row.returning(blobs.c.name)).first() is not None
+
+
+def _count(connection: Connection, key: str, more: int) -> None:
+    row = _upsert(connection, totals).values(key=key, value=more)
+    connection.execute(
+        row.on_conflict_do_update(index_elements=[totals.c.key], set_={"value": totals.c.value + row.excluded.value})
+    )
 
 
 def _checkpoint_label(checkpoint: dict[str, Any]) -> str:
@@ -218,8 +368,8 @@ def _checkpoint_label(checkpoint: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _refusals(what: str, tell: Callable[..., None] = log.debug) -> Iterator[None]:
-    """Turns the disk's and the database's errors into one sentence; the log has the rest."""
+def refusals(what: str, tell: Callable[..., None] = log.debug) -> Iterator[None]:
+    """Turns the disk's and the database's errors into one sentence that begins with `what`; the log has the rest."""
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
@@ -233,4 +383,9 @@ def _cause(error: OSError | SQLAlchemyError) -> str:
         return "the disk is full; make room on the one that has DECONVDEMO_DATA_DIR, then try again"
     if isinstance(error, OSError):
         detail = error.strerror or detail
+    elif "psycopg" in type(getattr(error, "orig", None)).__module__:
+        lines = detail.strip().splitlines() or [type(error).__name__]
+        return (
+            f"the database of DECONVDEMO_DATABASE_URL does not answer as it should ({lines[0]}); try again in a while"
+        )
     return f"DECONVDEMO_DATA_DIR cannot be used ({detail}); set it to a folder that can be written"

@@ -54,7 +54,7 @@ def build(settings: Settings, restorer: Restorer) -> Demo:
         [EXAMPLES_FOLDER]
     )  # served as they are; a copy in Gradio's folder would be deleted with uploads
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
-    store = FeedbackStore(settings.data_dir, settings.database_url, settings.min_free_mb)
+    store = FeedbackStore.of(settings)
     flagging = Flagging(results, store, settings.max_pixels)
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
@@ -129,7 +129,7 @@ def _health(restorer: Restorer, store: FeedbackStore) -> Route:
 
     def health(request: Request) -> JSONResponse:
         try:
-            facts: dict[str, Any] = {"status": "ok", "version": __version__, "flags": store.stats()["total"]}
+            facts: dict[str, Any] = {"status": "ok", "version": __version__, "flags": store.totals()["flags"]}
             facts["weights"] = {name: restorer.weights.status(name) for name in restorer.weights.names()}
         except DeconvdemoError as error:
             return JSONResponse({"status": "failing", "version": __version__, "error": str(error)}, 503)

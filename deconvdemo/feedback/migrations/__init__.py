@@ -1,0 +1,1 @@
+"""How the feedback's database got its tables: Alembic's scripts, run when a database is opened."""

@@ -1,0 +1,70 @@
+"""The database gets its tables by migrations, also from a file that version 1 wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from feedback_flags import flag_of
+
+from deconvdemo.feedback.database import NEWEST, metadata, open_database
+from deconvdemo.feedback.store import FeedbackStore
+
+VERSION_1 = """
+CREATE TABLE meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_meta PRIMARY KEY (key));
+CREATE TABLE flags (
+    sequence INTEGER NOT NULL CONSTRAINT pk_flags PRIMARY KEY AUTOINCREMENT, flag_id VARCHAR(64) NOT NULL,
+    client_token VARCHAR(200), created_at VARCHAR(32) NOT NULL, task VARCHAR(32) NOT NULL,
+    observed VARCHAR(80) NOT NULL, restored VARCHAR(80) NOT NULL, mask VARCHAR(80), clean VARCHAR(80),
+    region VARCHAR(80), reasons TEXT NOT NULL, comment TEXT NOT NULL, controls TEXT NOT NULL,
+    checkpoint TEXT NOT NULL, app_version VARCHAR(64) NOT NULL, consent BOOLEAN NOT NULL,
+    schema_version INTEGER NOT NULL, CONSTRAINT uq_flags_flag_id UNIQUE (flag_id),
+    CONSTRAINT uq_flags_client_token UNIQUE (client_token));
+INSERT INTO meta VALUES ('database_version', '1');
+"""
+COLUMNS_1 = (
+    "sequence flag_id client_token created_at task observed restored mask clean region reasons comment controls "
+    "checkpoint app_version consent schema_version"
+)
+
+
+@pytest.fixture
+def database_url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'rows.sqlite3'}"
+
+
+def test_migrations_lead_to_the_tables_of_the_code(database_url):
+    engine = open_database(database_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == NEWEST
+    engine.dispose()
+
+
+def test_a_version_1_file_is_upgraded_and_its_flags_stay(tmp_path):
+    new, old = FeedbackStore(tmp_path / "new", min_free_mb=0), FeedbackStore(tmp_path / "old", min_free_mb=0)
+    flags = [flag_of(1, comment="one"), flag_of(2, observed=flag_of(1).observed)]
+    for flag in flags:
+        new.add(flag)
+    expected = new.totals()
+    new.close()
+    (tmp_path / "new").rename(tmp_path / "old")
+    file = tmp_path / "old/feedback/feedback.sqlite3"
+    with sqlite3.connect(file) as database:
+        rows = database.execute(f"SELECT {', '.join(COLUMNS_1.split())} FROM flags").fetchall()
+    for name in file.parent.glob("feedback.sqlite3*"):
+        name.unlink()
+    with sqlite3.connect(file) as database:
+        database.executescript(VERSION_1)
+        database.executemany(f"INSERT INTO flags VALUES ({', '.join('?' * len(rows[0]))})", rows)
+    database.close()
+
+    assert [(flag.flag_id, flag.comment, flag.observed) for flag in old.flags()] == [
+        (flag.flag_id, flag.comment, flag.observed) for flag in flags
+    ]
+    assert old.totals() == expected  # sizes too, which version 1 did not write down
+    assert old.add(flag_of(1)).flag_id == flags[0].flag_id  # its token is known
+    old.add(flag_of(3))
+    assert [flag.sequence for flag in old.flags()] == [1, 2, 3]

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import (
@@ -38,13 +37,12 @@ from deconvdemo.feedback.blobs import (
 )
 from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
 from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
+from deconvdemo.feedback.ledger import added, count, upsert, use
 from deconvdemo.feedback.records import Acknowledgement, Event, StoredFlag
+from deconvdemo.feedback.refusals import refusals
 from deconvdemo.settings import Settings
 
 PAGE = 500  # ids fetched at once: a reader that takes hours holds no transaction open
-
-# EFBIG is the full disk of a process with a limit on its files
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger(__name__)
 
@@ -107,12 +105,12 @@ class FeedbackStore:
         for name, uses in sorted(
             Counter(names.values()).items()
         ):  # in one order: two writers never wait for each other
-            if _used(connection, name, sizes[name], uses):
-                _count(connection, "bytes", sizes[name])
+            if use(connection, name, sizes[name], uses):
+                count(connection, "bytes", sizes[name])
         # after the blobs' rows, which are locked now: nobody removes the files from here on
         self.blobs.keep(staged)
         connection.execute(insert(kind.table).values({**kind.row(event, names), "shard": shard}))
-        _count(connection, kind.name, 1)
+        count(connection, kind.name, 1)
         return _acknowledged(kind.id_of(event), getattr(event, "erase_key", ""))
 
     def check(self) -> None:
@@ -207,7 +205,7 @@ class FeedbackStore:
             return False
         for name, uses in sorted(Counter(row[role] for role in kind.roles if row[role]).items()):
             connection.execute(update(blobs).where(blobs.c.name == name).values(uses=blobs.c.uses - uses))
-        _count(connection, kind.name, -1)
+        count(connection, kind.name, -1)
         return True
 
     def sweep(self) -> int:
@@ -223,7 +221,7 @@ class FeedbackStore:
                     size = connection.execute(row).scalar()
                     if size is not None:
                         self.blobs.remove(name)
-                        _count(connection, "bytes", -max(size, 0))
+                        count(connection, "bytes", -max(size, 0))
                         swept += 1
         return swept
 
@@ -248,7 +246,7 @@ class FeedbackStore:
                 value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
             if value is None:
                 with self.writing() as connection:
-                    connection.execute(_upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
+                    connection.execute(upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
                     value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
             return value
 
@@ -302,7 +300,7 @@ class FeedbackStore:
         with suppress(OSError, SQLAlchemyError), self.writing() as connection:
             for name in sorted(names):
                 # the row is there to be locked, and gone again at the end: who adds the same image waits meanwhile
-                if _added(connection, name, 0):
+                if added(connection, name, 0):
                     self.blobs.remove(name)
                     connection.execute(delete(blobs).where(blobs.c.name == name))
                     forgotten += 1
@@ -319,7 +317,7 @@ class FeedbackStore:
                 size = self.blobs.size(name)
                 measured = update(blobs).where(blobs.c.name == name, blobs.c.bytes < 0).values(bytes=size)
                 if connection.execute(measured).rowcount:
-                    _count(connection, "bytes", size)
+                    count(connection, "bytes", size)
 
 
 def _known(connection: Connection, kind: Kind, event: Event) -> Acknowledgement | None:
@@ -334,58 +332,6 @@ def _acknowledged(event_id: str, erase_key: str | None) -> Acknowledgement:
     return Acknowledgement(event_id, erase_key=erase_key or "")
 
 
-def _upsert(connection: Connection, table) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-
-
-def _used(connection: Connection, name: str, size: int, uses: int) -> bool:
-    """Notes more uses of a blob, whose row is locked from here on; True if it was not there."""
-    new = False
-    while True:
-        new = _added(connection, name, size) or new
-        used = update(blobs).where(blobs.c.name == name).values(uses=blobs.c.uses + uses)
-        if connection.execute(used).rowcount:
-            return new
-        # swept away between the two statements: once more
-
-
-def _added(connection: Connection, name: str, size: int) -> bool:
-    """Makes the row of a blob without uses, locked from here on; False if there is one."""
-    row = _upsert(connection, blobs).values(name=name, bytes=size, uses=0).on_conflict_do_nothing()
-    return connection.execute(row.returning(blobs.c.name)).first() is not None
-
-
-def _count(connection: Connection, key: str, more: int) -> None:
-    row = _upsert(connection, totals).values(key=key, value=more)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=[totals.c.key], set_={"value": totals.c.value + row.excluded.value})
-    )
-
-
 def _checkpoint_label(checkpoint: dict[str, Any]) -> str:
     name, sha256 = checkpoint.get("name") or "unknown", checkpoint.get("sha256")
     return f"{name}@{sha256[:12]}" if sha256 else name
-
-
-@contextmanager
-def refusals(what: str, tell: Callable[..., None] = log.debug) -> Iterator[None]:
-    """Turns the disk's and the database's errors into one sentence that begins with `what`; the log has the rest."""
-    try:
-        yield
-    except (OSError, SQLAlchemyError) as error:
-        tell("%s", what, exc_info=error)
-        raise FeedbackError(f"{what}: {_cause(error)}") from error
-
-
-def _cause(error: OSError | SQLAlchemyError) -> str:
-    detail = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    if getattr(error, "errno", None) in FULL or "disk is full" in detail:
-        return "the disk is full; make room on the one that has DECONVDEMO_DATA_DIR, then try again"
-    if isinstance(error, OSError):
-        detail = error.strerror or detail
-    elif "psycopg" in type(getattr(error, "orig", None)).__module__:
-        lines = detail.strip().splitlines() or [type(error).__name__]
-        return (
-            f"the database of DECONVDEMO_DATABASE_URL does not answer as it should ({lines[0]}); try again in a while"
-        )
-    return f"DECONVDEMO_DATA_DIR cannot be used ({detail}); set it to a folder that can be written"

@@ -126,3 +126,19 @@ def test_the_same_numbers_give_the_same_crops(photos, tmp_path):
 def test_a_crop_may_be_the_whole_image(photos, tmp_path):
     corpus = opened(photos, tmp_path)
     assert corpus.crops(np.random.default_rng(0), 20, 30).shape == (20, 30, 30, 3)
+
+
+def test_images_are_there_reduced_too_and_stay_what_they_are(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    flat, stripes = np.full((60, 40, 3), 77, np.uint8), np.zeros((40, 40, 3), np.uint8)
+    stripes[:, ::2] = 255  # finer than a half-sized image can show: without antialiasing they would be all black
+    for name, pixels in (("flat", flat), ("stripes", stripes)):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    corpus = Corpus.open([folder], tmp_path / "cache", lambda text: None, reduced=(0.5,))
+    images = {tuple(corpus.image(number).shape[:2]): corpus.image(number) for number in range(len(corpus))}
+    assert set(images) == {(60, 40), (40, 40), (30, 20), (20, 20)}
+    assert (images[30, 20] == 77).all()
+    assert abs(images[20, 20][5:-5, 5:-5].astype(int) - 127).max() < 20
+    assert np.array_equal(images[40, 40], stripes)
+    assert len(opened(folder, tmp_path)) == 2  # who does not ask for them does not get them

@@ -72,7 +72,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     if options.dev and team.is_first:
         _check_dev(options.dev, recipe)
     with team.one_first():
-        corpus = Corpus.open(options.images, settings.data_dir / "corpus", say)
+        corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, recipe.reduced)
     several = f", {team.count} processes" if team.count > 1 else ""
     say(
         f"{len(corpus)} images, {corpus.megapixels:.1f} MP; {recipe.name} "

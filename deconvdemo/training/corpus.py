@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Resampling
 
 from deconvdemo.errors import PhotoError, TrainingError
 from deconvdemo.photo import Photo
@@ -44,19 +45,27 @@ class Corpus:
     data: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, places: Sequence[str | Path], cache: Path, say: Callable[[str], None] = print) -> Corpus:
+    def open(
+        cls,
+        places: Sequence[str | Path],
+        cache: Path,
+        say: Callable[[str], None] = print,
+        reduced: Sequence[float] = (),
+    ) -> Corpus:
         """The images of folders, packed corpora and datasets, decoded into `cache` unless they already are.
 
+        With `reduced`, each image is there again at these fractions of its width and height: sharper, pixel for pixel.
         Raises TrainingError for a place without images. Images that cannot be read are skipped, and said.
         """
         pixels, shapes, offsets, skipped, data = [], [], [], [], {}
-        for number, one in enumerate(map(source, places)):
-            mapped, index = _decoded(one, cache, say)
+        sources = [source(place) for place in places]
+        for number, (one, factor) in enumerate((one, factor) for one in sources for factor in (1.0, *reduced)):
+            mapped, index = _decoded(one, factor, cache, say)
             sizes = [height * width * 3 for height, width in index["shapes"]]
             pixels.append(mapped)
             shapes += index["shapes"]
             offsets += [(number, offset) for offset in np.cumsum([0, *sizes[:-1]])]
-            skipped += index["skipped"]
+            skipped += index["skipped"] if factor == 1 else []
             data[one.name] = index["data"]
         return cls(tuple(pixels), np.array(shapes, np.int64), np.array(offsets, np.int64), tuple(skipped), data)
 
@@ -96,15 +105,15 @@ class Corpus:
         return out
 
 
-def _decoded(images: Source, cache: Path, say: Callable[[str], None]) -> tuple[np.ndarray, dict]:
+def _decoded(images: Source, factor: float, cache: Path, say: Callable[[str], None]) -> tuple[np.ndarray, dict]:
     """The mapped pixels and the index of a source, which are made if they are not in the cache."""
-    identity = json.dumps([type(images).__name__, images.identity])
+    identity = json.dumps([type(images).__name__, images.identity, *([] if factor == 1 else [factor])])
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     pixels_file, index_file = cache / f"{key}.u8", cache / f"{key}.json"
     if not index_file.exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            _decode(images, pixels_file, index_file, say)
+            _decode(images, factor, pixels_file, index_file, say if factor == 1 else lambda text: None)
         except OSError as error:
             raise TrainingError(f"the cache {cache} cannot be written ({error.strerror}): make room") from error
     index = json.loads(index_file.read_text())
@@ -113,21 +122,27 @@ def _decoded(images: Source, cache: Path, say: Callable[[str], None]) -> tuple[n
     return np.memmap(pixels_file, dtype=np.uint8, mode="r"), index
 
 
-def _decode(images: Source, pixels_file: Path, index_file: Path, say: Callable[[str], None]) -> None:
+def _decode(images: Source, factor: float, pixels_file: Path, index_file: Path, say: Callable[[str], None]) -> None:
     from tqdm import tqdm
 
     shapes, skipped = [], []
     partial = pixels_file.with_suffix(f".{secrets.token_hex(4)}.tmp")
     try:
         with partial.open("wb") as out:
-            for name, file in tqdm(images.images(), desc="decoding images", unit="image"):
+            for name, file in tqdm(
+                images.images(), desc=f"decoding images{'' if factor == 1 else f' at {factor:g}'}", unit="image"
+            ):
                 try:
                     photo = Photo.open(file)
                 except PhotoError as error:
                     say(f"skipped: {error}" if isinstance(file, Path) else f"skipped {name}: {error}")
                     skipped.append(name)
                     continue
-                pixels = np.asarray(photo.image().convert("RGB"))
+                image = photo.image().convert("RGB")
+                if factor != 1:
+                    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+                    image = image.resize(size, Resampling.BICUBIC)  # Pillow's reads as far as the factor asks
+                pixels = np.asarray(image)
                 out.write(pixels.tobytes())
                 shapes.append(pixels.shape[:2])
         os.replace(partial, pixels_file)

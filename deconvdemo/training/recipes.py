@@ -40,6 +40,7 @@ class Recipe:
     average: float = 0.999
     phases: tuple[Phase, ...] = (Phase(0.85), Phase(0.15, "mse", rate=0.3))
     seed: int = 0
+    reduced: tuple[float, ...] = ()  # the images are trained on at these fractions of their size, too
     starts_from: str = ""  # the weights, by name, whose tensors it takes over
 
     @property
@@ -65,6 +66,7 @@ class Recipe:
             "rate": self.rate,
             "average": self.average,
             "seed": self.seed,
+            **({"reduced": list(self.reduced)} if self.reduced else {}),
         }
 
 

@@ -57,7 +57,8 @@ class Corpus:
         With `reduced`, each image is there again at these fractions of its width and height: sharper, pixel for pixel.
         Raises TrainingError for a place without images. Images that cannot be read are skipped, and said.
         """
-        pixels, shapes, offsets, skipped, data = [], [], [], [], {}
+        pixels, shapes, offsets, data = [], [], [], {}
+        skipped: list[str] = []
         sources = [source(place) for place in places]
         for number, (one, factor) in enumerate((one, factor) for one in sources for factor in (1.0, *reduced)):
             mapped, index = _decoded(one, factor, cache, say)

@@ -25,6 +25,10 @@ class DamagedBlobError(FeedbackError):
     """Stored bytes that are missing, or no longer what their name says."""
 
 
+class BucketError(OSError):
+    """What a bucket's client raised, in one sentence."""
+
+
 def blob_name(data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()}.{image_extension(data)}"
 
@@ -133,39 +137,56 @@ class RemoteBlobs:
     @contextmanager
     def staged(self, images: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
         for name, data in images.items():
-            self._fs.pipe_file(self.path(name), data)
+            self._put(name, data)
         yield images
 
     def keep(self, staged: dict[str, bytes]) -> None:
         for name, data in staged.items():
             if self.size(name) != len(data):
-                self._fs.pipe_file(self.path(name), data)
+                self._put(name, data)
 
     def read(self, name: str) -> bytes:
-        try:
-            data = self._fs.cat_file(self.path(name))
-        except FileNotFoundError:
-            data = None
+        with self._answers():
+            try:
+                data = self._fs.cat_file(self.path(name))
+            except FileNotFoundError:
+                data = None
         return _verified(name, data)
 
     def size(self, name: str) -> int:
-        try:
-            return self._fs.info(self.path(name), refresh=True)["size"]
-        except FileNotFoundError:
-            return 0
+        with self._answers():
+            try:
+                self._fs.invalidate_cache(self.path(name))
+                return self._fs.info(self.path(name))["size"]
+            except FileNotFoundError:
+                return 0
 
     def remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
+        with self._answers(), suppress(FileNotFoundError):
             self._fs.rm_file(self.path(name))
 
     def names(self, older_than: float) -> Iterator[str]:
-        for path, facts in self._fs.find(self._root, detail=True).items():
-            made = facts.get("LastModified") or facts.get("created") or facts.get("last_modified")
-            if made is not None and time.time() - made.timestamp() > older_than:
-                yield path.rpartition("/")[2]
+        with self._answers():
+            self._fs.invalidate_cache()
+            for path in self._fs.find(self._root):
+                if time.time() - self._fs.modified(path).timestamp() > older_than:
+                    yield path.rpartition("/")[2]
 
     def path(self, name: str) -> str:
         return f"{self._root}/{name[:2]}/{name}"
+
+    def _put(self, name: str, data: bytes) -> None:
+        with self._answers():
+            self._fs.pipe_file(self.path(name), data)
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        # every file system has errors of its own: what they have in common is that no image was stored or read
+        try:
+            yield
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise BucketError(f"the bucket of DECONVDEMO_BLOBS_URL does not do its part ({lines[0]})") from error
 
 
 def _verified(name: str, data: bytes | None) -> bytes:

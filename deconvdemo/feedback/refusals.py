@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.blobs import BucketError
 
 # EFBIG is the full disk of a process with a limit on its files
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -31,6 +32,8 @@ def _cause(error: OSError | SQLAlchemyError) -> str:
     detail = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     if getattr(error, "errno", None) in FULL or "disk is full" in detail:
         return "the disk is full; make room on the one that has DECONVDEMO_DATA_DIR, then try again"
+    if isinstance(error, BucketError):
+        return f"{error}; try again in a while"
     if isinstance(error, OSError):
         detail = error.strerror or detail
     elif "psycopg" in type(getattr(error, "orig", None)).__module__:

@@ -182,7 +182,7 @@ def test_the_card_has_the_config_and_no_sizes_that_would_forbid_more_rows(filled
     card = DatasetCard.load(tmp_path / "out" / "README.md")
     (config,) = card.data.configs
     assert config["config_name"] == "flags"
-    assert config["data_files"] == [{"split": "train", "path": "data/flags/*.parquet"}]
+    assert config["data_files"] == [{"split": "train", "path": "data/flags/**/*.parquet"}]
     assert "dataset_info" not in card.content
     assert card.data.license == "cc-by-4.0"
     assert all(f"| `{column}` |" in card.text for column in COLUMNS)
@@ -197,15 +197,15 @@ def test_the_same_flags_are_the_same_bytes(filled, tmp_path):
 def test_exporting_again_replaces_and_leaves_other_files(store, tmp_path):
     out = tmp_path / "out"
     export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=1))
-    (out / "data" / "verdicts").mkdir()
-    (out / "data" / "verdicts" / "mine.parquet").write_text("mine")
+    (out / "data" / "mine").mkdir()
+    (out / "data" / "mine" / "rows.parquet").write_text("mine")
     (out / "notes.txt").write_text("mine")
     store.add(flag_of(100))
     export_dataset(store, out)
     assert sorted(contents(out)) == [
         "README.md",
         "data/flags/flags-00000.parquet",
-        "data/verdicts/mine.parquet",
+        "data/mine/rows.parquet",
         "notes.txt",
     ]
     assert ids_in(out) == list(store.flag_ids())
@@ -215,11 +215,11 @@ def die_in_the_middle(data_dir: Path, out: Path) -> None:
     store = FeedbackStore(data_dir, min_free_mb=0)
     read, count = store.get, iter(range(100))
 
-    def get(flag_id):
+    def get(flag_id, kind):
         if next(count) == 5:
             assert any(out.glob(f"{export.PARTIAL}*/flags/*.parquet"))
             os.kill(os.getpid(), signal.SIGKILL)
-        return read(flag_id)
+        return read(flag_id, kind)
 
     store.get = get  # type: ignore[method-assign]
     export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=2))

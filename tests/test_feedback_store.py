@@ -117,6 +117,7 @@ def test_stats_count_what_is_stored(store):
         "tasks": {"denoise": 2, "upscale": 1},
         "reasons": {"seams": 2, "halo": 1, "good": 1},
         "checkpoints": {"unet@0123456789ab": 2, "unknown": 1},
+        "days": {"2026-11-01": 1, "2026-11-20": 2},
         "verdicts": 0,
         "votes": 0,
         "bytes": sum(blobs.values()),

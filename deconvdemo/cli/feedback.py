@@ -48,8 +48,10 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.feedback.export import export_dataset
 
     report = export_dataset(_store(settings), options.folder)
-    print(f"{report.folder}: {report.rows} flags, {report.bytes / 1e6:.1f} MB, {report.shards} parquet files")
-    print(f"open it with datasets.load_dataset({str(report.folder)!r}, 'flags')")
+    rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
+    print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} parquet files")
+    for kind in report.counts:
+        print(f"open it with datasets.load_dataset({str(report.folder)!r}, {kind!r})")
     for sentence in report.damaged:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.damaged else 0

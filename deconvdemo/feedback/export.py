@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError, make_folder, sync
-from deconvdemo.feedback.dataset import MARK, dataset_card, flag_features, flag_row
-from deconvdemo.feedback.records import StoredFlag
+from deconvdemo.feedback.card import MARK, dataset_card
+from deconvdemo.feedback.kinds import KINDS
+from deconvdemo.feedback.parquet import LIMITS, Limits, tables, write
 from deconvdemo.feedback.store import FeedbackStore
 
-if TYPE_CHECKING:
-    import pyarrow
-
 PARTIAL = ".partial-"  # what an export writes until it is complete
-FEW_VALUES = ["task", "app_version"]  # worth a dictionary; building one of images would only cost
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The size of a piece: a row group is what the Hub's viewer loads at once, and what memory holds here."""
-
-    rows_a_group: int = 100
-    bytes_a_group: int = 64_000_000
-    rows_a_shard: int = 5_000
-    bytes_a_shard: int = 500_000_000
-
-
-LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -41,10 +26,14 @@ class ExportReport:
     """What was written; `damaged` has a sentence for each flag left out because its images are."""
 
     folder: Path
-    rows: int
+    counts: Mapping[str, int]  # rows by kind
     shards: int
     bytes: int
     damaged: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values())
 
 
 def export_dataset(store: FeedbackStore, folder: Path, limits: Limits = LIMITS) -> ExportReport:
@@ -56,14 +45,14 @@ def export_dataset(store: FeedbackStore, folder: Path, limits: Limits = LIMITS) 
     folder = Path(folder).absolute()
     try:
         _require_ours(folder)
-        if next(store.flag_ids(), None) is None:
+        if not any(next(store.ids(kind), None) for kind in KINDS):
             raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
         make_folder(folder)
         partial = folder / f"{PARTIAL}{uuid4().hex}"
         partial.mkdir()
         try:
-            report = _write_shards(store, folder, partial / "flags", limits)
-            _put_in_place(folder, partial, report.rows)
+            report = _write_shards(store, folder, partial, limits)
+            _put_in_place(folder, partial, report.counts)
         finally:
             for left in folder.glob(f"{PARTIAL}*"):  # also an earlier, killed export's
                 shutil.rmtree(left, ignore_errors=True)
@@ -85,68 +74,46 @@ def _require_ours(folder: Path) -> None:
         raise FeedbackError(f"{folder} has other files in it: choose an empty folder or an earlier export")
 
 
-def _write_shards(store: FeedbackStore, folder: Path, shards: Path, limits: Limits) -> ExportReport:
-    from pyarrow.parquet import ParquetWriter
-
+def _write_shards(store: FeedbackStore, folder: Path, partial: Path, limits: Limits) -> ExportReport:
     damaged: list[str] = []
-    tables = _tables(_readable(store, damaged), limits)
-    table = next(tables, None)
-    if table is None:
-        raise FeedbackError(f"there is nothing to export, every flag is damaged: {damaged[0]}")
-    shards.mkdir()
     files: list[Path] = []
-    rows = 0
-    while table is not None:
-        files.append(shards / f"flags-{len(files):05}.parquet")
-        rows_here = bytes_here = 0
-        with ParquetWriter(files[-1], table.schema, use_dictionary=FEW_VALUES, write_page_index=True) as writer:
-            while table is not None and rows_here < limits.rows_a_shard and bytes_here < limits.bytes_a_shard:
-                writer.write_table(table)
-                rows_here += table.num_rows
-                bytes_here += table.nbytes
-                table = next(tables, None)
-        sync(files[-1])
-        rows += rows_here
-    return ExportReport(folder, rows, len(files), sum(file.stat().st_size for file in files), tuple(damaged))
+    counts: dict[str, int] = {}
+    for kind in KINDS.values():
+        pieces = tables(kind, _readable(store, kind.name, damaged), limits)
+        table = next(pieces, None)
+        shards = partial / kind.name
+        while table is not None:
+            shards.mkdir(exist_ok=True)
+            files.append(shards / f"{kind.name}-{len(list(shards.iterdir())):05}.parquet")
+            rows, table = write(files[-1], chain([table], pieces), limits)
+            counts[kind.name] = counts.get(kind.name, 0) + rows
+    if not files:
+        raise FeedbackError(f"there is nothing to export, every flag is damaged: {damaged[0]}")
+    return ExportReport(folder, counts, len(files), sum(file.stat().st_size for file in files), tuple(damaged))
 
 
-def _readable(store: FeedbackStore, damaged: list[str]) -> Iterator[StoredFlag]:
-    """The flags; one whose images the disk has lost must not keep all others from being exported."""
-    for flag_id in store.flag_ids():
+def _readable(store: FeedbackStore, kind: str, damaged: list[str]) -> Iterator[Any]:
+    """The events; one whose images the disk has lost must not keep all others from being exported."""
+    for event_id in store.ids(kind):
         try:
-            yield store.get(flag_id)
+            yield store.get(event_id, kind)
         except DamagedBlobError as error:
             damaged.append(str(error))
 
 
-def _tables(flags: Iterable[StoredFlag], limits: Limits) -> Iterator[pyarrow.Table]:
-    """One table a row group, with the features in its schema's metadata."""
-    from pyarrow import Table
-
-    schema = flag_features().arrow_schema
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for flag in flags:
-        flag_bytes = sum(map(len, flag.images.values()))
-        if rows and (len(rows) == limits.rows_a_group or size + flag_bytes > limits.bytes_a_group):
-            yield Table.from_pylist(rows, schema)
-            rows, size = [], 0
-        rows.append(flag_row(flag))
-        size += flag_bytes
-    if rows:
-        yield Table.from_pylist(rows, schema)
-
-
-def _put_in_place(folder: Path, partial: Path, rows: int) -> None:
+def _put_in_place(folder: Path, partial: Path, counts: Mapping[str, int]) -> None:
     """Renames, so that a reader meets the earlier export or this one. The card first: it marks the folder."""
     card = partial / "README.md"
-    card.write_text(dataset_card(rows), encoding="utf-8")
+    card.write_text(dataset_card(counts), encoding="utf-8")
     sync(card)
     os.replace(card, folder / "README.md")
     make_folder(folder / "data")
-    final = folder / "data" / "flags"
-    if final.exists():
-        os.rename(final, partial / "earlier")
-    os.rename(partial / "flags", final)
-    for renamed_in in (folder, folder / "data", final):
+    for kind in KINDS:
+        final, new = folder / "data" / kind, partial / kind
+        if final.exists():
+            os.rename(final, partial / f"earlier-{kind}")
+        if new.exists():
+            os.rename(new, final)
+            sync(final)
+    for renamed_in in (folder, folder / "data"):
         sync(renamed_in)

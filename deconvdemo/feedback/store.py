@@ -169,8 +169,9 @@ class FeedbackStore:
         return {key: found.get(key, 0) for key in (*KINDS, "bytes")}
 
     def stats(self) -> dict[str, Any]:
-        """JSON-able: `total` and `bytes` of images; `tasks`, `reasons`, `checkpoints` (name@first 12 of sha256), each
-        with its number of flags; `first` and `last`, ISO 8601 in UTC or None; numbers of `verdicts` and `votes`."""
+        """JSON-able: `total` and `bytes` of images; `tasks`, `reasons`, `checkpoints` (name@first 12 of sha256) and
+        `days` (UTC), each with its number of flags; numbers of `verdicts` and `votes`; `first` and `last`, ISO 8601 in
+        UTC or None."""
         counted = self.totals()
         with refusals("the flags cannot be counted"):
             with self.reading() as connection:
@@ -181,16 +182,19 @@ class FeedbackStore:
                 ).all()
                 dates = select(func.min(flags.c.created_at), func.max(flags.c.created_at))
                 first, last = connection.execute(dates).one()
+                day = func.substr(flags.c.created_at, 1, 10)
+                days = connection.execute(select(day, func.count()).group_by(day).order_by(day)).all()
             tasks, reasons, checkpoints = Counter[str](), Counter[str](), Counter[str]()
-            for task, given, checkpoint, count in groups:
-                tasks[task] += count
-                reasons.update(dict.fromkeys(json.loads(given), count))
-                checkpoints[_checkpoint_label(json.loads(checkpoint))] += count
+            for task, given, checkpoint, number in groups:
+                tasks[task] += number
+                reasons.update(dict.fromkeys(json.loads(given), number))
+                checkpoints[_checkpoint_label(json.loads(checkpoint))] += number
             return {
                 "total": tasks.total(),
                 "tasks": dict(tasks.most_common()),
                 "reasons": dict(reasons.most_common()),
                 "checkpoints": dict(checkpoints.most_common()),
+                "days": {day: number for day, number in days},
                 "verdicts": counted["verdicts"],
                 "votes": counted["votes"],
                 "bytes": counted["bytes"],

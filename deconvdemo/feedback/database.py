@@ -119,7 +119,7 @@ votes = _events(
     Index("ix_votes_visitor", "visitor", "created_at"),
 )
 
-# what was erased and must not come back: nothing but ids. `published` is the dataset's commit without it
+# what was erased and must not come back: nothing but ids. `published` is the commit that took it out of the dataset
 erasures = Table(
     "erasures",
     metadata,
@@ -128,7 +128,8 @@ erasures = Table(
     Column("event_id", ID, nullable=False, unique=True),
     Column("created_at", MOMENT, nullable=False),
     Column("origin", String(32), nullable=False),  # link, command or dataset
-    Column("published", String(40)),
+    Column("shard", IDENTITY),  # where it was
+    Column("published", String(40), index=True),
     sqlite_autoincrement=True,
 )
 
@@ -142,9 +143,7 @@ shards = Table(
     Column("sha256", SHA256, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("rows", Integer, nullable=False),
-    Column(
-        "state", String(16), nullable=False, index=True
-    ),  # frozen → sending → committed; gone: rewritten by an erasure
+    Column("state", String(16), nullable=False, index=True),  # see shards.py
     Column("commit", String(40)),
     Column("created_at", MOMENT, nullable=False),
     Column("committed_at", MOMENT, index=True),

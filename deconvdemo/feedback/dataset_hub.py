@@ -38,6 +38,7 @@ class RepoFile:
 
     sha256: str
     bytes: int
+    commit: str = ""  # in which it came to be what it is, where that was asked
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ class DatasetHub:
     def lookup(self, paths: Sequence[str], revision: str = BRANCH) -> dict[str, RepoFile]:
         """The same for those of `paths` that are there."""
         with self._answers():
-            entries = self._api().get_paths_info(self.repo, list(paths), revision=revision, repo_type="dataset")
+            entries = self._api().get_paths_info(
+                self.repo, list(paths), expand=True, revision=revision, repo_type="dataset"
+            )
         return {entry.path: _file(entry) for entry in entries if hasattr(entry, "blob_id")}
 
     def commit(
@@ -186,7 +189,8 @@ class DatasetHub:
 
 
 def _file(entry: Any) -> RepoFile:
-    return RepoFile(entry.lfs.sha256 if entry.lfs else "", entry.size)
+    last = entry.last_commit.oid if entry.last_commit else ""
+    return RepoFile(entry.lfs.sha256 if entry.lfs else "", entry.size, last)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -245,14 +245,22 @@ class FeedbackStore:
 
     def recall(self, key: str, make: Callable[[], str]) -> str:
         """A word that this database keeps: what `make` gives the first time, and the same ever after."""
-        with refusals("the feedback database cannot be used"):
-            with self.reading() as connection:
-                value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-            if value is None:
-                with self.writing() as connection:
-                    connection.execute(upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
-                    value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
-            return value
+        value = self.word(key)
+        if value is None:
+            with refusals("the feedback database cannot be used"), self.writing() as connection:
+                connection.execute(upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
+                value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
+        return value
+
+    def word(self, key: str) -> str | None:
+        """What `keep_word` kept under a key."""
+        with refusals("the feedback database cannot be used"), self.reading() as connection:
+            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+
+    def keep_word(self, key: str, value: str) -> None:
+        with refusals("the feedback database cannot be used"), self.writing() as connection:
+            row = upsert(connection, meta).values(key=key, value=value)
+            connection.execute(row.on_conflict_do_update(index_elements=[meta.c.key], set_={"value": value}))
 
     @property
     def instance(self) -> str:

@@ -79,11 +79,13 @@ def upgrade() -> None:
         Column("event_id", String(64), nullable=False),
         Column("created_at", String(32), nullable=False),
         Column("origin", String(32), nullable=False),
+        Column("shard", IDENTITY),
         Column("published", String(40)),
         PrimaryKeyConstraint("sequence", name="pk_erasures"),
         UniqueConstraint("event_id", name="uq_erasures_event_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_erasures_published", "erasures", ["published"])
     op.create_table(
         "blobs",
         Column("name", String(80), nullable=False),

@@ -1,0 +1,109 @@
+"""What the publishing tests do in a process of its own: the Hub's client reads HF_* once, when it is imported."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from feedback_flags import flag_of
+
+from deconvdemo.feedback.dataset_hub import DatasetHub
+from deconvdemo.feedback.erase import erase
+from deconvdemo.feedback.kinds import KINDS
+from deconvdemo.feedback.opinions import Verdict, Vote
+from deconvdemo.feedback.publish import Publisher
+from deconvdemo.feedback.store import FeedbackStore
+
+
+def publisher(folder: str, repo: str, **options: Any) -> Publisher:
+    options = {"commits_per_hour": 1000, **options}
+    return Publisher(FeedbackStore(Path(folder), min_free_mb=0), DatasetHub(repo), **options)
+
+
+def fill(folder: str, numbers: list[int], opinions: bool = False) -> list[str]:
+    store = FeedbackStore(Path(folder), min_free_mb=0)
+    ids = [store.add(flag_of(number, comment=f"flag {number}")).flag_id for number in numbers]
+    if opinions:
+        store.add(Verdict(flag_id=ids[0], reviewer="ada", decision="accept", clean=flag_of(99).observed))
+        store.add(Vote(task="denoise", choice="left", observed=flag_of(98).observed, flag_id=ids[0]))
+    return ids
+
+
+def publish(folder: str, repo: str, rounds: int = 1, **options: Any) -> list[tuple[int, str]]:
+    """Rows and error of each round."""
+    one = publisher(folder, repo, **options)
+    done = []
+    for _ in range(rounds):
+        result = one.round()
+        done.append((result.rows if result else -1, one.status()["error"]))
+    one._lease.release()
+    return done
+
+
+def status(folder: str, repo: str) -> dict[str, Any]:
+    return publisher(folder, repo).status()
+
+
+def erase_here(folder: str, ids: list[str]) -> list[str]:
+    return erase(FeedbackStore(Path(folder), min_free_mb=0), ids).sentences()
+
+
+def stored(folder: str) -> dict[str, list[str]]:
+    store = FeedbackStore(Path(folder), min_free_mb=0)
+    return {kind: list(store.ids(kind)) for kind in KINDS}
+
+
+def loaded(repo: str, kind: str = "flags", streaming: bool = False) -> list[dict[str, Any]]:
+    """The rows as `datasets` gives them to anyone, images as bytes."""
+    import datasets
+
+    with tempfile.TemporaryDirectory() as cache:
+        rows = datasets.load_dataset(repo, kind, split="train", streaming=streaming, cache_dir=cache)
+        for role in KINDS[kind].roles:
+            rows = rows.cast_column(role, datasets.Image(decode=False))
+        return [
+            {name: value["bytes"] if isinstance(value, dict) else value for name, value in row.items()} for row in rows
+        ]
+
+
+def pauses(folder: str, repo: str, rounds: int) -> list[float]:
+    """How long it waits after each of so many failures."""
+    now = [1_800_000_000.0]
+    one = publisher(folder, repo, clock=lambda: now[0])
+    waited = []
+    for _ in range(rounds):
+        one.round()
+        waited.append(one._next - now[0])
+        now[0] = one._next
+    return waited
+
+
+def wait(folder: str, repo: str, **options: Any) -> float:
+    return publisher(folder, repo, **options).publish().wait
+
+
+def vote(folder: str) -> None:
+    FeedbackStore(Path(folder), min_free_mb=0).add(Vote(task="denoise", choice="same"))
+
+
+def publish_while_another_does(folder: str, other: str, repo: str) -> list[tuple[int, bool]]:
+    """(rows, moved) of one round that another instance overtakes after the first has looked, and of the next ones."""
+    one, two = publisher(folder, repo), publisher(other, repo)
+    done = []
+    commit = one.hub.commit
+
+    def overtaken(*arguments: Any, **options: Any) -> str:
+        object.__setattr__(one.hub, "commit", commit)
+        done.append(two.round())
+        return commit(*arguments, **options)
+
+    object.__setattr__(one.hub, "commit", overtaken)
+    first = one.round()
+    moved = "somebody else" in one.status()["error"]
+    second = one.round()
+    return [
+        (first.rows if first else -1, moved),
+        (done[0].rows if done[0] else -1, False),
+        (second.rows if second else -1, False),
+    ]

@@ -185,7 +185,8 @@ class DatasetHub:
             )
         if status == 404:
             return HubError(f"the Hub has no dataset {self.repo}, or not this file of it (404)", hopeless=True)
-        return HubError(f"the Hub answered {status}", _seconds(headers.get("Retry-After")))
+        why = "it has had too many requests" if status == 429 else "it has trouble of its own"
+        return HubError(f"the Hub answered {status}: {why}", _seconds(headers.get("Retry-After")))
 
 
 def _file(entry: Any) -> RepoFile:

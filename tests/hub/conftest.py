@@ -47,6 +47,20 @@ class Hub(HubEmu):
             weights[name] = {"file": file, "sha256": sha256, "repo": "", "revision": ""}
         return json.dumps({"version": 1, "weights": weights}).encode()
 
+    def rows(self, repo: str, kind: str = "flags") -> list[dict]:
+        """The rows of all of a dataset's files of a kind, images as the files have them."""
+        from io import BytesIO
+
+        from pyarrow.parquet import read_table
+
+        _, commit = self.store.resolve("datasets", repo, "main")
+        files = {path: entry for path, entry in commit["tree"].items() if path.startswith(f"data/{kind}/")}
+        tables = [
+            read_table(BytesIO((self.store.root / "lfs" / files[path]["lfs"]["oid"]).read_bytes()))
+            for path in sorted(files)
+        ]
+        return [row for table in tables for row in table.to_pylist()]
+
     def requests(self) -> list[str]:
         return [f"{entry['m']} {entry['p']}" for entry in self.log]
 

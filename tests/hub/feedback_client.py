@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from feedback_flags import flag_of
 
@@ -30,12 +31,13 @@ def fill(folder: str, numbers: list[int], opinions: bool = False) -> list[str]:
     return ids
 
 
-def publish(folder: str, repo: str, rounds: int = 1, **options: Any) -> list[tuple[int, str]]:
+def publish(folder: str, repo: str, rounds: int = 1, options: dict[str, Any] | None = None) -> list[tuple[int, str]]:
     """Rows and error of each round."""
-    one = publisher(folder, repo, **options)
+    one = publisher(folder, repo, **(options or {}))
     done = []
     for _ in range(rounds):
-        result = one.round()
+        with mock.patch("time.sleep"):  # the Hub's client waits between its own tries
+            result = one.round()
         done.append((result.rows if result else -1, one.status()["error"]))
     one._lease.release()
     return done
@@ -73,14 +75,19 @@ def pauses(folder: str, repo: str, rounds: int) -> list[float]:
     one = publisher(folder, repo, clock=lambda: now[0])
     waited = []
     for _ in range(rounds):
-        one.round()
+        with mock.patch("time.sleep"):
+            one.round()
         waited.append(one._next - now[0])
         now[0] = one._next
     return waited
 
 
-def wait(folder: str, repo: str, **options: Any) -> float:
-    return publisher(folder, repo, **options).publish().wait
+def wait(folder: str, repo: str, options: dict[str, Any]) -> float:
+    one = publisher(folder, repo, **options)
+    try:
+        return one.publish().wait
+    finally:
+        one._lease.release()
 
 
 def vote(folder: str) -> None:

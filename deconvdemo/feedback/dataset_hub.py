@@ -141,11 +141,13 @@ class DatasetHub:
     def delete_objects(self, sha256s: Sequence[str]) -> list[str]:
         """Asks the Hub to drop large files that no commit names any more; returns those that it no longer lists."""
         with self._answers():
-            stored = [file for file in self._api().list_lfs_files(self.repo, repo_type="dataset")]
-            doomed = [file for file in stored if file.file_oid in set(sha256s)]
+            stored = self._api().list_lfs_files(self.repo, repo_type="dataset")
+            doomed = [file for file in stored if {file.file_oid, file.oid} & set(sha256s)]
             if doomed:
                 self._api().permanently_delete_lfs_files(self.repo, doomed, rewrite_history=False, repo_type="dataset")
-            left = {file.file_oid for file in self._api().list_lfs_files(self.repo, repo_type="dataset")}
+            left = set[str]()
+            for file in self._api().list_lfs_files(self.repo, repo_type="dataset"):
+                left |= {file.file_oid, file.oid}
         return [sha256 for sha256 in sha256s if sha256 not in left]
 
     def _api(self) -> Any:

@@ -154,9 +154,14 @@ class Publisher:
             return
         self.hub.squash("Erase rows on request")
         self._card_head = ""
-        left = sorted(set(doomed) - set(self.hub.delete_objects(doomed)))
+        try:
+            left = len(set(doomed) - set(self.hub.delete_objects(doomed)))
+        except HubError as error:
+            if not error.hopeless:
+                raise
+            left = len(doomed)  # a Hub without that service: no commit leads to the files any more
         if left:
-            log.warning("the Hub still lists %d erased files: ask it to drop them", len(left))
+            log.warning("the Hub still lists %d erased files of %s: ask it to drop them", left, self.hub.url())
         self.store.keep_word("to forget", "[]")
 
     def _batch(self) -> list[Shard]:
@@ -190,6 +195,7 @@ class Publisher:
         message = "Add " + (", ".join(f"{count} {kind}" for kind, count in rows.items() if count) or "tombstones")
         # the card is only written over the one that was read: two instances that begin at once must not hide each
         # other's rows. Shards need no such care: nobody else has their names
+        self._card_head = ""  # whatever becomes of this commit, what is known of the card was known before it
         commit = self.hub.commit(add | card, message, delete=sorted(there), parent=head if card else None)
         self.shards.committed(batch, commit)
         if erased or leaving:
@@ -197,8 +203,7 @@ class Publisher:
         self._note_commit()
         if card:
             self._carded = self._clock()
-            self._card_kinds |= {shard.kind for shard in batch}
-        self._card_head = commit if self._card_head == head or card else ""
+            self._card_head = commit
         return Published(sum(rows.values()), len(batch), commit)
 
     def _note_erased(self, erased: Sequence[Row], leaving: list[Shard], commit: str) -> None:
@@ -217,12 +222,12 @@ class Publisher:
         if self._card_head != head:
             self._card_kinds = self._kinds_of_card(head)
             self._card_head = head
-        missing = (self._published_kinds() | new) - self._card_kinds
-        if not missing and not (self._clock() - self._carded > CARD_SECONDS and self._leads()):
+        kinds = self._published_kinds() | new
+        if kinds == self._card_kinds and not (self._clock() - self._carded > CARD_SECONDS and self._leads()):
             return {}
         pictures = plots(self.store.stats())
         card = dataset_card(self._counts(), self.hub.repo, pictures)
-        self._card_kinds = self._published_kinds() | new
+        self._card_kinds = kinds
         return {"README.md": card.encode(), **pictures}
 
     def _kinds_of_card(self, head: str) -> set[str]:

@@ -47,14 +47,20 @@ class Hub(HubEmu):
             weights[name] = {"file": file, "sha256": sha256, "repo": "", "revision": ""}
         return json.dumps({"version": 1, "weights": weights}).encode()
 
+    def tree(self, repo: str) -> dict[str, dict]:
+        """Path → entry of a dataset's newest commit."""
+        return self.store.resolve("datasets", repo, "main")[1]["tree"]
+
+    def card(self, repo: str) -> str:
+        return (self.store.root / "blobs" / self.tree(repo)["README.md"]["oid"]).read_text()
+
     def rows(self, repo: str, kind: str = "flags") -> list[dict]:
         """The rows of all of a dataset's files of a kind, images as the files have them."""
         from io import BytesIO
 
         from pyarrow.parquet import read_table
 
-        _, commit = self.store.resolve("datasets", repo, "main")
-        files = {path: entry for path, entry in commit["tree"].items() if path.startswith(f"data/{kind}/")}
+        files = {path: entry for path, entry in self.tree(repo).items() if path.startswith(f"data/{kind}/")}
         tables = [
             read_table(BytesIO((self.store.root / "lfs" / files[path]["lfs"]["oid"]).read_bytes()))
             for path in sorted(files)

@@ -26,7 +26,7 @@ def fill(folder: str, numbers: list[int], opinions: bool = False) -> list[str]:
     store = FeedbackStore(Path(folder), min_free_mb=0)
     ids = [store.add(flag_of(number, comment=f"flag {number}")).flag_id for number in numbers]
     if opinions:
-        store.add(Verdict(flag_id=ids[0], reviewer="ada", decision="accept", clean=flag_of(99).observed))
+        store.add(Verdict(flag_id=ids[0], reviewer="ada-1815", decision="accept", clean=flag_of(99).observed))
         store.add(Vote(task="denoise", choice="left", observed=flag_of(98).observed, flag_id=ids[0]))
     return ids
 

@@ -58,6 +58,12 @@ class Settings:
         60, "DECONVDEMO_FLAGS_PER_VISITOR", "most flags, and most votes, of one visitor in an hour"
     )
     flags_per_hour: int = _setting(2000, "DECONVDEMO_FLAGS_PER_HOUR", "most flags, and most votes, of all in an hour")
+    behind_proxy: str = _setting(
+        "",
+        "DECONVDEMO_BEHIND_PROXY",
+        "if set, a visitor's address is what a proxy says (`X-Forwarded-For`), as on a Space",
+        "SPACE_ID",
+    )
     results_hours: float = _setting(
         24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"
     )

@@ -1,4 +1,4 @@
-"""`feedback`: what people flagged, counted or exported."""
+"""`feedback`: what people flagged: counted, shown, exported, published, erased."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deconvdemo.settings import Settings
 
 
 def add_verbs(verbs) -> None:
-    summary = "Count or export what people flagged."
+    summary = "Count, show, export, publish or erase what people flagged."
     verb = verbs.add_parser("feedback", help=summary, description=summary)
     actions = verb.add_subparsers(metavar="ACTION", required=True)
     stats = actions.add_parser("stats", help="count the flags", description="Counts the flags, by task and reason.")
@@ -21,6 +21,18 @@ def add_verbs(verbs) -> None:
     export = actions.add_parser("export", help="write a parquet dataset", description=what)
     export.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
     export.set_defaults(run=_export)
+    what = "Publishes what is not published yet to the dataset of DECONVDEMO_FEEDBACK_REPO."
+    publish = actions.add_parser("publish", help="publish to the Hub's dataset now", description=what)
+    publish.set_defaults(run=_publish)
+    what = "Prints one flag's facts as JSON, with the visitor's hash, which is never published."
+    show = actions.add_parser("show", help="print one flag's facts", description=what)
+    show.add_argument("flag_id", metavar="ID", help="the flag's id")
+    show.set_defaults(run=_show)
+    what = "Erases flags here at once, and from the published dataset with the next publication."
+    erase = actions.add_parser("erase", help="erase flags on request", description=what)
+    erase.add_argument("flag_ids", nargs="*", metavar="ID", help="ids of flags")
+    erase.add_argument("--visitor", metavar="HASH", help="all flags of this visitor's day (`show` prints the hash)")
+    erase.set_defaults(run=_erase)
 
 
 def _store(settings: Settings):
@@ -55,3 +67,53 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     for sentence in report.damaged:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.damaged else 0
+
+
+def _publish(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.errors import ControlError
+    from deconvdemo.feedback.publish import NoPublisher, publisher_of
+
+    publisher = publisher_of(settings, _store(settings))
+    if isinstance(publisher, NoPublisher):
+        raise ControlError("there is no dataset to publish to: set DECONVDEMO_FEEDBACK_REPO to owner/repo on the Hub")
+    rows = 0
+    try:
+        while (done := publisher.publish()).rows:
+            rows += done.rows
+            print(f"{done.rows} rows in {done.files} files: {publisher.hub.url(done.commit)}")
+    finally:
+        publisher.release()
+    if done.busy:
+        print("another process publishes from this database right now, and takes what is here along")
+    elif done.wait:
+        print(f"the hour's commits are used up (DECONVDEMO_COMMITS_PER_HOUR): go on in {done.wait / 60:.0f} minutes")
+    elif not rows:
+        print(f"everything is published: {publisher.hub.url()}")
+    for sentence in publisher.status()["damaged"]:
+        print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
+    return 0
+
+
+def _show(options: argparse.Namespace, settings: Settings) -> int:
+    from dataclasses import asdict
+
+    from deconvdemo.feedback.state import state_of
+
+    store = _store(settings)
+    flag = store.get(options.flag_id)
+    facts = {name: value for name, value in asdict(flag).items() if name not in (*flag.ROLES, "erase_key")}
+    facts["images"] = {role: len(data) for role, data in flag.images.items()}
+    print(json.dumps(facts | asdict(state_of(store, flag.flag_id)), indent=2, default=str, ensure_ascii=False))
+    return 0
+
+
+def _erase(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.errors import ControlError
+    from deconvdemo.feedback.erase import erase, erase_visitor
+
+    if bool(options.flag_ids) == bool(options.visitor):
+        raise ControlError("say what to erase: ids of flags, or --visitor HASH")
+    store = _store(settings)
+    report = erase_visitor(store, options.visitor) if options.visitor else erase(store, options.flag_ids)
+    print("\n".join(report.sentences()))
+    return 0

@@ -66,6 +66,12 @@ class NoPublisher:
     def status(self) -> dict[str, Any]:
         return {"repo": ""}
 
+    def words(self) -> list[str]:
+        return []
+
+    def url(self, commit: str) -> str:
+        return ""
+
 
 class Publisher:
     """Publishes a store's feedback to a dataset repository: once by `publish()`, or from `start()` to `stop()`."""
@@ -294,6 +300,13 @@ class Publisher:
             self._thread.join(10)
             self._thread = None
 
+    def release(self) -> None:
+        """Lets another process publish at once."""
+        try:
+            self._lease.release()
+        except FeedbackError as error:
+            log.warning("%s", error)
+
     def _run(self) -> None:
         with_tidying = True
         while not self._stopping.wait(max(0.0, min(self._next - self._clock(), self.every))):
@@ -301,10 +314,7 @@ class Publisher:
                 continue
             self.round(with_tidying)
             with_tidying = False
-        try:
-            self._lease.release()
-        except FeedbackError as error:
-            log.warning("%s", error)
+        self.release()
 
     def round(self, with_tidying: bool = False) -> Published | None:
         """One publication and its bookkeeping: what went wrong is in the status, and when to try again."""
@@ -359,6 +369,18 @@ class Publisher:
             "committed_at": last.committed_at if last else None,
             "next": datetime.fromtimestamp(self._next, UTC).isoformat(timespec="seconds") if self._thread else None,
         }
+
+    def words(self) -> list[str]:
+        """For the page's foot: what waits, and what is wrong."""
+        status = self.status()
+        said = [f"{status['waiting']:,} flags, verdicts and votes wait to be published" if status["waiting"] else ""]
+        if status["waiting"] and status["oldest_seconds"] >= 60:
+            said[0] += f", the oldest for {status['oldest_seconds'] // 60:,} minutes"
+        return [*filter(None, said), *([f"publishing: {status['error']}"] if status["error"] else [])]
+
+    def url(self, commit: str) -> str:
+        """Where people look at a commit."""
+        return self.hub.url(commit)
 
 
 def publisher_of(settings: Settings, store: FeedbackStore) -> Publisher | NoPublisher:

@@ -97,6 +97,11 @@ class FeedbackStore:
                     self._forget_unused(images)
                     raise
 
+    def has(self, event: Event) -> bool:
+        """Whether this event, or one with its client token, is stored already."""
+        with refusals(f"the {event.WORD} cannot be looked up"), self.reading() as connection:
+            return _known(connection, kind_of(event), event) is not None
+
     def insert(self, connection: Connection, event: Event, staged: Any, shard: int | None = None) -> Acknowledgement:
         """Adds the row of an event whose bytes are staged, in the caller's transaction. `shard`: its file, if any."""
         kind = kind_of(event)

@@ -19,11 +19,14 @@ from starlette.routing import Route
 from deconvdemo import __version__
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
+from deconvdemo.feedback.limits import Limits
+from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
 from deconvdemo.ui.endpoints import endpoints
 from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
+from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
@@ -46,6 +49,7 @@ class Demo:
     blocks: gr.Blocks
     routes: list[Route]
     folder: Path  # of results: the only folder that Gradio may serve files from
+    publisher: Publisher | NoPublisher
 
 
 def build(settings: Settings, restorer: Restorer) -> Demo:
@@ -55,7 +59,9 @@ def build(settings: Settings, restorer: Restorer) -> Demo:
     )  # served as they are; a copy in Gradio's folder would be deleted with uploads
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
     store = FeedbackStore.of(settings)
-    flagging = Flagging(results, store, settings.max_pixels)
+    limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
+    flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy))
+    publisher = publisher_of(settings, store)
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
@@ -65,10 +71,11 @@ def build(settings: Settings, restorer: Restorer) -> Demo:
             with gr.Tab(task.title, id=task.name):
                 restore_tab(Desk(task, restorer, flagging))
         serving = gr.HTML(padding=False)
-        blocks.load(lambda: _serving(restorer), None, [serving], queue=False, **QUIET)
+        blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
         endpoints(tasks, restorer, flagging)
     blocks.queue(max_size=64)
-    return Demo(blocks, [results.route(), _health(restorer, store)], results.folder)
+    routes = [results.route(), _health(restorer, store, publisher), *flag_routes(store, publisher.url)]
+    return Demo(blocks, routes, results.folder, publisher)
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -79,6 +86,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     """
     demo = build(settings, restorer)
     restorer.weights.fetch_in_background(restorer.swap)
+    demo.publisher.start()
     try:
         return demo.blocks.launch(
             server_name=settings.host,
@@ -110,8 +118,8 @@ def _offered(task: Task, restorer: Restorer) -> Task:
         return task.offering(())
 
 
-def _serving(restorer: Restorer) -> str:
-    """Which weights serve, and why if they are not the ones asked for, under the tabs."""
+def _serving(restorer: Restorer, publisher: Publisher | NoPublisher) -> str:
+    """Under the tabs: which weights serve, and why if they are not the ones asked for; what waits to be published."""
     try:
         served: dict[str, list[str]] = {}
         for name in restorer.weights.names():
@@ -119,17 +127,25 @@ def _serving(restorer: Restorer) -> str:
         weights = [f"weights for {', '.join(names)}: {status}" for status, names in served.items()]
     except DeconvdemoError as error:
         weights = [str(error)]
+    try:
+        weights += publisher.words()
+    except DeconvdemoError as error:
+        weights.append(str(error))
     machine = f"{restorer.compute_on.device}, {restorer.compute_on.precision} ({restorer.compute_on.why})"
     text = " · ".join([f"deconvdemo {__version__}", machine, *weights])
     return f'<p class="dd-serving">{escape(text)}</p>'
 
 
-def _health(restorer: Restorer, store: FeedbackStore) -> Route:
-    """/healthz: 200 and the facts while photos can be restored and flags stored, else 503 and why."""
+def _health(restorer: Restorer, store: FeedbackStore, publisher: Publisher | NoPublisher) -> Route:
+    """/healthz: 200 and the facts while photos can be restored and flags stored, else 503 and why.
+
+    Feedback that cannot be published is told, and no reason to restart a demo: it waits.
+    """
 
     def health(request: Request) -> JSONResponse:
         try:
             facts: dict[str, Any] = {"status": "ok", "version": __version__, "flags": store.totals()["flags"]}
+            facts["publishing"] = publisher.status()
             facts["weights"] = {name: restorer.weights.status(name) for name in restorer.weights.names()}
         except DeconvdemoError as error:
             return JSONResponse({"status": "failing", "version": __version__, "error": str(error)}, 503)

@@ -16,9 +16,11 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import REASONS
 from deconvdemo.tasks import Choice, Control, Task
+from deconvdemo.ui.flag_routes import erase_link
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.restore_tab import AT_ONCE
+from deconvdemo.ui.visitors import address_of
 
 
 def endpoints(tasks: Iterable[Task], restorer: Restorer, flagging: Flagging) -> None:
@@ -76,15 +78,18 @@ def _flagging(flagging: Flagging) -> None:
         clean: str | None = None,
         region: str | None = None,
         client_token: str = "",
+        request: gr.Request = None,  # type: ignore[assignment]
     ) -> dict[str, str]:
         """Stores a flag of a result; durable when it returns. Repeating a `client_token` stores nothing more."""
         try:
+            address = address_of(request, flagging.behind_proxy)
             saved = flagging.add(
-                restoration_id or "", reasons, comment or "", consent, clean, region, client_token or ""
+                restoration_id or "", reasons, comment or "", consent, clean, region, client_token or "", address
             )
         except DeconvdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return {"flag_id": saved.flag_id, "state": saved.state}
+        erase = {"erase": erase_link(saved.flag_id, saved.erase_key)} if saved.erase_key else {}
+        return {"flag_id": saved.flag_id, "state": saved.state, **erase}
 
     inputs = [
         gr.Textbox(label="restoration_id", visible=False),
@@ -98,7 +103,7 @@ def _flagging(flagging: Flagging) -> None:
     gr.Button(visible=False).click(
         flag,
         inputs,
-        gr.JSON(label="flag_id and state", visible=False),
+        gr.JSON(label="flag_id, state, and a private link to erase it", visible=False),
         api_name="flag",
         api_description="Flags a result: what is wrong with it, or that it is good.",
         show_progress="hidden",

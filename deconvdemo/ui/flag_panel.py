@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,10 +12,14 @@ import gradio as gr
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import CONSENT, REASONS
 from deconvdemo.ui import words
+from deconvdemo.ui.flag_routes import erase_link
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.painter import mask_from_painter, painter, painting
 from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.results import Kept
+from deconvdemo.ui.visitors import address_of
+
+FOLLOW = (Path(__file__).parent / "assets" / "flag_state.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -49,15 +54,24 @@ def flag_panel(flagging: Flagging) -> FlagPanel:
             )
         consent = gr.Checkbox(label=CONSENT, value=False, elem_classes="dd-consent")
         send = gr.Button("Send flag", variant="secondary", elem_classes="dd-send")
-    status = gr.HTML(padding=False)
+    status = gr.HTML(padding=False, js_on_load=FOLLOW)
 
-    def sent(result: str, reasons: list[str], comment: str, region: Any, clean: str | None, consent: bool) -> str:
+    def sent(
+        result: str,
+        reasons: list[str],
+        comment: str,
+        region: Any,
+        clean: str | None,
+        consent: bool,
+        request: gr.Request,
+    ) -> str:
         try:
             painted = mask_from_painter(region, flagging.max_pixels * 4)
-            saved = flagging.add(result, reasons, comment, consent, clean, painted)
+            address = address_of(request, flagging.behind_proxy)
+            saved = flagging.add(result, reasons, comment, consent, clean, painted, address=address)
         except DeconvdemoError as error:
             return words.trouble(error)
-        return words.thanks(f"Saved, thank you. This is flag {saved.flag_id}")
+        return words.saved(saved.flag_id, erase_link(saved.flag_id, saved.erase_key) if saved.erase_key else "")
 
     send.click(
         sent,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.photo import Photo, open_mask
@@ -16,11 +17,13 @@ from deconvdemo.ui.results import Kept, Results, lossless
 
 @dataclass(frozen=True)
 class Flagging:
-    """Where results are and where flags go; `max_pixels` bounds what is uploaded with a flag."""
+    """Where results are, and where flags go; `max_pixels` bounds what comes with a flag, `limits` how many come."""
 
     results: Results
     store: FeedbackStore
     max_pixels: int
+    limits: Limits | None = None
+    behind_proxy: bool = False
 
     def add(
         self,
@@ -31,9 +34,11 @@ class Flagging:
         clean: Any = None,
         region: Any = None,
         client_token: str = "",
+        address: str = "",
     ) -> Acknowledgement:
         """Stores one flag and returns its acknowledgement. Raises FeedbackError or PhotoError, in one sentence.
 
+        `address` is the visitor's; a hash of the day stands for it. What is known already counts towards no limit.
         Without a `client_token` the flag's content is its token: the same flag sent twice is stored once.
         """
         kept = self.results.get(restoration_id)
@@ -44,22 +49,24 @@ class Flagging:
         region_file = self._region(kept, region)
         said = [restoration_id, *sorted(reasons), comment]
         token = client_token or _token(*map(str.encode, said), clean_file or b"", region_file or b"")
-        return self.store.add(
-            Flag(
-                task=kept.task,
-                observed=self.results.read(kept, kept.observed),
-                restored=self.results.read(kept, kept.restored),
-                mask=mask,
-                clean=clean_file,
-                region=region_file,
-                reasons=tuple(reasons),
-                comment=comment,
-                controls=kept.controls,
-                checkpoint=kept.checkpoint,
-                consent=consent,
-                client_token=token,
-            )
+        flag = Flag(
+            task=kept.task,
+            observed=self.results.read(kept, kept.observed),
+            restored=self.results.read(kept, kept.restored),
+            mask=mask,
+            clean=clean_file,
+            region=region_file,
+            reasons=tuple(reasons),
+            comment=comment,
+            controls=kept.controls,
+            checkpoint=kept.checkpoint,
+            consent=consent,
+            client_token=token,
+            visitor=self.limits.visitor(address) if self.limits else "",
         )
+        if self.limits and not self.store.has(flag):
+            self.limits.check("flags", flag.visitor)
+        return self.store.add(flag)
 
     def _clean(self, kept: Kept, clean: Any) -> bytes | None:
         if clean is None:

@@ -24,6 +24,18 @@ def thanks(sentence: object) -> str:
     return f'<p class="dd-status dd-thanks" role="status">{_sentence(sentence)}</p>'
 
 
+def saved(flag_id: str, erase_link: str) -> str:
+    """A flag is safe; the page's script goes on to say what becomes of it."""
+    erase = (
+        f' <a href="{escape(erase_link)}" target="_blank" rel="noopener noreferrer">Your private link to erase it</a>: '
+        "keep it, nobody else has it."
+    )
+    return (
+        f'<p class="dd-status dd-thanks" role="status">Saved, thank you. This is flag {escape(flag_id)}. '
+        f'<span data-flag="{escape(flag_id)}"></span>{erase if erase_link else ""}</p>'
+    )
+
+
 def waiting(sentence: str) -> str:
     """What is shown from the click until the server answers; after a while it says why that takes long."""
     late = "Others are ahead: yours begins by itself when a place is free."

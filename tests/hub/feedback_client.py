@@ -39,7 +39,7 @@ def publish(folder: str, repo: str, rounds: int = 1, options: dict[str, Any] | N
         with mock.patch("time.sleep"):  # the Hub's client waits between its own tries
             result = one.round()
         done.append((result.rows if result else -1, one.status()["error"]))
-    one._lease.release()
+    one.release()
     return done
 
 
@@ -87,7 +87,7 @@ def wait(folder: str, repo: str, options: dict[str, Any]) -> float:
     try:
         return one.publish().wait
     finally:
-        one._lease.release()
+        one.release()
 
 
 def vote(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""An erased flag leaves the dataset: its files, its history and the large-file store; the other rows stay as they are."""
+"""An erased flag leaves the dataset: its files, its history, its large files; the other rows stay as they are."""
 
 from __future__ import annotations
 

@@ -1,0 +1,25 @@
+"""Who sends something, as far as rate limits need to know: an address, which is hashed at once and never kept."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import gradio as gr
+
+
+def address_of(request: gr.Request | None, behind_proxy: bool) -> str:
+    """The visitor's address; behind a proxy, the last public one that proxies wrote down. "" if it cannot be told."""
+    client = getattr(request, "client", None)
+    direct = client.host if client else ""
+    if not behind_proxy or request is None:
+        return direct
+    named = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
+    # from the end: what stands before was sent by whoever sent it, and may be invented
+    return next((address for address in reversed(named) if _is_public(address)), direct)
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""Rate limits hold for visitors and for all; a visitor is a hash that nobody can lead back to an address."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from feedback_flags import flag_of
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.limits import Limits
+from deconvdemo.feedback.opinions import Vote
+from deconvdemo.feedback.store import FeedbackStore
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FeedbackStore(tmp_path, min_free_mb=0)
+    yield store
+    store.close()
+
+
+def test_a_visitor_is_the_same_all_day_and_another_tomorrow(store, tmp_path):
+    limits = Limits(store)
+    today = limits.visitor("203.0.113.7", NOON)
+    assert today == Limits(FeedbackStore(tmp_path)).visitor("203.0.113.7", NOON + timedelta(hours=5))
+    assert today != limits.visitor("203.0.113.8", NOON)
+    assert today != limits.visitor("203.0.113.7", NOON + timedelta(days=1))
+    assert limits.visitor("", NOON) == ""
+
+
+def test_no_address_is_stored_and_yesterdays_salt_is_gone(store):
+    limits = Limits(store)
+    for day in range(3):
+        visitor = limits.visitor("203.0.113.7", NOON + timedelta(days=day))
+    store.add(flag_of(1, visitor=visitor))
+    store.close()
+    with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
+        assert "203.0.113.7" not in "\n".join(database.iterdump())
+        salts = database.execute("SELECT key FROM meta WHERE key LIKE 'salt%'").fetchall()
+    assert salts == [("salt of 2026-11-22",)]
+
+
+def test_each_visitor_and_all_together_have_a_share_of_the_hour(store):
+    limits = Limits(store, per_visitor=2, per_hour=3)
+    for number in range(2):
+        limits.check("flags", "one", NOON)
+        store.add(flag_of(number, visitor="one", created_at=NOON - timedelta(minutes=40 - number)))
+    with pytest.raises(FeedbackError, match=r"2 flags came from you within an hour.*try again in 20 minutes"):
+        limits.check("flags", "one", NOON)
+    limits.check("flags", "two", NOON)
+    limits.check("votes", "one", NOON)
+    limits.check("flags", "one", NOON + timedelta(minutes=21))
+    store.add(flag_of(3, visitor="two", created_at=NOON))
+    with pytest.raises(FeedbackError, match="3 flags came from everyone"):
+        limits.check("flags", "three", NOON)
+
+
+def test_votes_are_counted_like_flags(store):
+    store.add(Vote(task="denoise", choice="left", visitor="one", created_at=NOON))
+    with pytest.raises(FeedbackError, match="1 votes came from you"):
+        Limits(store, per_visitor=1).check("votes", "one", NOON)
+
+
+def test_a_budget_is_kept(tmp_path):
+    store = FeedbackStore(tmp_path, min_free_mb=0, budget_mb=1)
+    big = [flag_of(number, observed=flag_of(number).observed) for number in range(2)]
+    store.add(big[0])
+    store._budget = store.totals()["bytes"] + 10
+    with pytest.raises(FeedbackError, match="are used up: whoever keeps this demo can erase flags"):
+        store.add(big[1])
+    assert store.totals()["flags"] == 1
+    assert store.add(big[0]).flag_id == big[0].flag_id  # what is known needs no room

@@ -27,13 +27,18 @@ def dataset_card(counts: Mapping[str, int], repo: str = "path/to/this/folder", p
     Without `dataset_info`: stated split sizes would make the next rows an error on load.
     """
     kinds = [kind for kind in KINDS if counts.get(kind)]
-    configs = "\n".join(
+    configs = "configs:\n" * bool(kinds) + "\n".join(
         f"- config_name: {kind}\n"
         + ("  default: true\n" if kind == kinds[0] else "")
         + f"  data_files:\n  - split: train\n    path: data/{kind}/**/*.parquet"
         for kind in kinds
     )
-    rows = "\n".join(f"- `{kind}`: {counts[kind]:,} {_WHAT[kind]}" for kind in kinds)
+    rows = "\n".join(f"- `{kind}`: {counts[kind]:,} {_WHAT[kind]}" for kind in kinds) or "There are no rows at present."
+    example = f'''```python
+from datasets import load_dataset
+
+rows = load_dataset("{repo}", "{kinds[0] if kinds else "flags"}", split="train")
+```'''
     pictures = "\n".join(f"![{PLOTS[path]}]({path})\n" for path in plots)
     columns = "\n\n".join(
         f"### {kind}\n\n| column | meaning |\n|---|---|\n"
@@ -49,7 +54,6 @@ tags:
 - image
 - image-restoration
 - deconvdemo
-configs:
 {configs}
 ---
 {MARK}
@@ -59,11 +63,7 @@ configs:
 {rows}
 
 {pictures}
-```python
-from datasets import load_dataset
-
-rows = load_dataset("{repo}", "{kinds[0]}", split="train")
-```
+{example}
 
 ## Columns
 

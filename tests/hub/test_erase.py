@@ -95,6 +95,19 @@ def test_an_erasure_outlives_faults(hub, client, repo, tmp_path, call, kind):
     assert flag_of(1).observed not in everything(hub, repo)
 
 
+def test_when_everything_is_erased_the_dataset_says_so_and_goes_on(hub, client, repo, tmp_path):
+    folder = str(tmp_path / "data")
+    ids = client(at.fill, folder, [1])
+    client(at.publish, folder, repo)
+    client(at.erase_here, folder, ids)
+    assert client(at.publish, folder, repo, 2) == [(0, ""), (0, "")]
+    assert hub.rows(repo) == []
+    assert "There are no rows" in hub.card(repo)
+    client(at.fill, folder, [2])
+    client(at.publish, folder, repo)
+    assert len(client(at.loaded, repo)) == 1
+
+
 def test_the_last_row_of_a_file_takes_the_file_along(hub, client, repo, tmp_path):
     folder = str(tmp_path / "data")
     ids = client(at.fill, folder, [1])

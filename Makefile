@@ -22,6 +22,7 @@ run: .venv/.runtime
 
 test: .venv/.development lint
 	@bash tests/find_browser.sh $(PY)
+	@bash tests/find_postgres.sh
 	$(PY) -m pytest $(ARGS)
 
 lint: .venv/.development

@@ -33,3 +33,27 @@ def restorer(tiny_weights):
     from deconvdemo.weights import Weights
 
     return Restorer(Weights(tiny_weights), Compute("cpu", "fp32", "a test"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A private PostgreSQL server, started by the first test that asks."""
+    import postgres
+
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip(
+            "NO POSTGRESQL, THE STORE IS TESTED ON SQLITE ALONE: install it (Debian: apt install postgresql; "
+            "macOS: brew install postgresql)"
+        )
+    server = postgres.Server(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path) -> str:
+    """An empty database of either kind: what is tested with it is tested on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'rows.sqlite3'}"
+    return request.getfixturevalue("postgres").database()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from feedback_flags import flag_of
@@ -28,11 +27,6 @@ COLUMNS_1 = (
     "sequence flag_id client_token created_at task observed restored mask clean region reasons comment controls "
     "checkpoint app_version consent schema_version"
 )
-
-
-@pytest.fixture
-def database_url(tmp_path) -> str:
-    return f"sqlite:///{tmp_path / 'rows.sqlite3'}"
 
 
 def test_migrations_lead_to_the_tables_of_the_code(database_url):

@@ -17,6 +17,7 @@ from demo_app import free_port
 
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
+from deconvdemo.feedback.publish import NoPublisher
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.demo import _serving, build, launch
@@ -37,7 +38,7 @@ def test_weights_that_cannot_be_read_leave_a_page_that_says_so(tmp_path, restore
     pages = build(Settings(data_dir=tmp_path / "data"), damaged)
     radios = [block for block in pages.blocks.blocks.values() if isinstance(block, gr.Radio)]
     assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(TASKS)
-    assert "is not an index of weights" in _serving(damaged)
+    assert "is not an index of weights" in _serving(damaged, NoPublisher())
 
 
 def test_a_taken_port_is_one_sentence(tmp_path, restorer):
@@ -55,7 +56,7 @@ def test_a_taken_port_is_one_sentence(tmp_path, restorer):
 def test_what_the_weights_say_cannot_become_part_of_the_page(restorer):
     nasty = "<img src=x onerror=alert(1)>"
     weights = SimpleNamespace(names=lambda: ["denoise", "inpaint"], status=lambda name: nasty)
-    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on))
+    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
     assert "<img" not in shown
     assert "weights for denoise, inpaint: &lt;img" in shown
 
@@ -65,7 +66,15 @@ def test_weights_that_cannot_be_read_are_said_on_the_page(restorer):
         raise CheckpointError("index.json is <damaged>")
 
     weights = SimpleNamespace(names=fail)
-    assert "index.json is &lt;damaged&gt;" in _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on))
+    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
+    assert "index.json is &lt;damaged&gt;" in shown
+
+
+def test_what_publishing_says_cannot_become_part_of_the_page(restorer):
+    publisher = SimpleNamespace(words=lambda: ["<img src=x onerror=alert(1)>"])
+    shown = _serving(restorer, publisher)
+    assert "&lt;img" in shown
+    assert "<img" not in shown
 
 
 def test_host_and_port_are_heeded_and_an_option_wins_over_the_environment(tmp_path, tiny_weights):

@@ -27,8 +27,8 @@ def thanks(sentence: object) -> str:
 def saved(flag_id: str, erase_link: str) -> str:
     """A flag is safe; the page's script goes on to say what becomes of it."""
     erase = (
-        f' <a href="{escape(erase_link)}" target="_blank" rel="noopener noreferrer">Your private link to erase it</a>: '
-        "keep it, nobody else has it."
+        " Keep this private link, nobody else has it: "
+        f'<a href="{escape(erase_link)}" target="_blank" rel="noopener noreferrer">erase this flag</a>'
     )
     return (
         f'<p class="dd-status dd-thanks" role="status">Saved, thank you. This is flag {escape(flag_id)}. '

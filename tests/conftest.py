@@ -52,8 +52,24 @@ def postgres():
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path) -> str:
-    """An empty database of either kind: what is tested with it is tested on both."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'rows.sqlite3'}"
-    return request.getfixturevalue("postgres").database()
+def database_url(request) -> str:
+    """An empty database of either kind (SQLite's is in the data folder): what uses it is tested on both."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+
+
+@pytest.fixture
+def store(tmp_path, database_url):
+    from deconvdemo.feedback.store import FeedbackStore
+
+    store = FeedbackStore(tmp_path, database_url, min_free_mb=0)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path):
+    from deconvdemo.feedback.store import FeedbackStore
+
+    store = FeedbackStore(tmp_path, min_free_mb=0)
+    yield store
+    store.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from feedback_flags import flag_of
 
+from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.database import NEWEST, metadata, open_database
 from deconvdemo.feedback.store import FeedbackStore
 
@@ -30,7 +32,7 @@ COLUMNS_1 = (
 
 
 def test_migrations_lead_to_the_tables_of_the_code(database_url):
-    engine = open_database(database_url)
+    engine = open_database(database_url or "sqlite://")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == NEWEST
@@ -62,3 +64,39 @@ def test_a_version_1_file_is_upgraded_and_its_flags_stay(tmp_path):
     assert old.add(flag_of(1)).flag_id == flags[0].flag_id  # its token is known
     old.add(flag_of(3))
     assert [flag.sequence for flag in old.flags()] == [1, 2, 3]
+
+
+def test_processes_of_one_database_with_images_in_two_folders_are_refused(tmp_path, postgres):
+    url = postgres.database()
+    one, two = (FeedbackStore(tmp_path / name, url, min_free_mb=0) for name in ("one", "two"))
+    two.check()  # nothing is stored yet: the folder may change
+    one.add(flag_of(1))
+    two.close()
+    with pytest.raises(FeedbackError, match=r"has its images in another folder.*DECONVDEMO_BLOBS_URL"):
+        two.add(flag_of(2))
+    FeedbackStore(tmp_path / "two", url, min_free_mb=0, blobs_url=f"memory://{tmp_path.name}").add(flag_of(3))
+    assert one.totals()["flags"] == 2
+
+
+def test_a_server_that_goes_away_is_one_sentence_and_when_it_is_back_the_store_works(tmp_path, postgres):
+    url = postgres.database()
+    store = FeedbackStore(tmp_path, url, min_free_mb=0)
+    first = store.add(flag_of(1)).flag_id
+    postgres.stop()
+    try:
+        with pytest.raises(FeedbackError, match=r"^the flag was not saved: the database of DECONVDEMO_DATABASE_URL"):
+            store.add(flag_of(2))
+        with pytest.raises(FeedbackError, match=r"^flags cannot be saved: .*try again in a while$"):
+            FeedbackStore(tmp_path, url).check()
+    finally:
+        postgres.start()
+    second = store.add(flag_of(2)).flag_id
+    assert list(store.flag_ids()) == [first, second]
+    store.close()
+
+
+def test_postgresql_is_asked_to_sync_its_commits(postgres):
+    engine = open_database(postgres.database())
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    engine.dispose()

@@ -16,23 +16,19 @@ from deconvdemo.feedback.store import FeedbackStore
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = FeedbackStore(tmp_path, min_free_mb=0)
-    yield store
-    store.close()
-
-
-def test_a_visitor_is_the_same_all_day_and_another_tomorrow(store, tmp_path):
+def test_a_visitor_is_the_same_all_day_and_another_tomorrow(store):
     limits = Limits(store)
     today = limits.visitor("203.0.113.7", NOON)
-    assert today == Limits(FeedbackStore(tmp_path)).visitor("203.0.113.7", NOON + timedelta(hours=5))
+    assert today == Limits(FeedbackStore(store.folder.parent, store.database_url)).visitor(
+        "203.0.113.7", NOON + timedelta(hours=5)
+    )
     assert today != limits.visitor("203.0.113.8", NOON)
     assert today != limits.visitor("203.0.113.7", NOON + timedelta(days=1))
     assert limits.visitor("", NOON) == ""
 
 
-def test_no_address_is_stored_and_yesterdays_salt_is_gone(store):
+def test_no_address_is_stored_and_yesterdays_salt_is_gone(sqlite_store):
+    store = sqlite_store
     limits = Limits(store)
     for day in range(3):
         visitor = limits.visitor("203.0.113.7", NOON + timedelta(days=day))

@@ -31,22 +31,20 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store", "PIL.Image"])
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = FeedbackStore(tmp_path, min_free_mb=0)
-    yield store
-    store.close()
-
-
 def files_in(folder: Path) -> set[str]:
     return {file.name for file in folder.rglob("*") if file.is_file()}
+
+
+def again(store: FeedbackStore) -> FeedbackStore:
+    """Another process's store of the same data."""
+    return FeedbackStore(store.folder.parent, store.database_url, min_free_mb=0)
 
 
 def blobs_of(*flags: Flag) -> set[str]:
     return {blob_name(data) for flag in flags for data in flag.images.values()}
 
 
-def test_a_flag_comes_back_as_it_went_in(store, tmp_path):
+def test_a_flag_comes_back_as_it_went_in(store):
     flag = flag_of(
         1,
         task="inpaint",
@@ -61,7 +59,7 @@ def test_a_flag_comes_back_as_it_went_in(store, tmp_path):
     acknowledgement = store.add(flag)
     assert (acknowledgement.flag_id, acknowledgement.state) == (flag.flag_id, "saved")
     store.close()
-    stored = FeedbackStore(tmp_path).get(flag.flag_id)
+    stored = again(store).get(flag.flag_id)
     for field in fields(Flag):
         assert getattr(stored, field.name) == getattr(flag, field.name), field.name
     assert (stored.sequence, stored.schema_version) == (1, 1)
@@ -153,9 +151,9 @@ def test_a_double_click_from_threads_stores_one(store):
     assert files_in(store.folder / "blobs") == blobs_of(stored)
 
 
-def write_many(folder: Path, writer: int, start: float) -> list[str]:
+def write_many(folder: Path, database_url: str, writer: int, start: float) -> list[str]:
     """In a process of its own: 4 threads add 6 flags each; a token that both writers use comes in between."""
-    store = FeedbackStore(folder, min_free_mb=0)
+    store = FeedbackStore(folder, database_url, min_free_mb=0)
     time.sleep(max(0.0, start - time.time()))
     with ThreadPoolExecutor(4) as threads:
         numbers = range(writer * 1000, writer * 1000 + 24)
@@ -169,7 +167,9 @@ def write_many(folder: Path, writer: int, start: float) -> list[str]:
 def test_many_writers_in_two_processes_lose_nothing_and_see_no_lock(store):
     start = time.time() + 1.0  # both find no database and make it at once
     with ProcessPoolExecutor(2, mp_context=PROCESSES) as processes:
-        writers = [processes.submit(write_many, store.folder.parent, writer, start) for writer in (1, 2)]
+        writers = [
+            processes.submit(write_many, store.folder.parent, store.database_url, writer, start) for writer in (1, 2)
+        ]
         one, two = (writer.result(timeout=60) for writer in writers)
     assert one[24:] == two[24:]  # the double clicks, across processes: the same five flags
     assert set(one[24:29]) == set(one[29:])
@@ -179,12 +179,12 @@ def test_many_writers_in_two_processes_lose_nothing_and_see_no_lock(store):
     assert files_in(store.folder / "blobs") == blobs_of(*store.flags())
 
 
-def test_a_database_that_another_process_is_just_making_is_waited_for(store):
-    store.folder.mkdir()
-    other = sqlite3.connect(store.folder / "feedback.sqlite3", isolation_level=None, check_same_thread=False)
+def test_a_database_that_another_process_is_just_making_is_waited_for(sqlite_store):
+    sqlite_store.folder.mkdir()
+    other = sqlite3.connect(sqlite_store.folder / "feedback.sqlite3", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")  # SQLite itself does not wait here: "database is locked" at once
     threading.Timer(0.2, other.rollback).start()
-    store.add(flag_of(1))
+    sqlite_store.add(flag_of(1))
     other.close()
 
 
@@ -216,8 +216,8 @@ def test_bytes_are_on_the_disk_before_their_name_and_names_before_the_commit(sto
     assert written == ["sync incoming", "sync feedback", f"rename into {shelf}", "sync blobs", "commit"]
 
 
-def test_a_commit_is_synced(store):
-    with store.engine().connect() as connection:
+def test_a_commit_is_synced(sqlite_store):
+    with sqlite_store.engine().connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -302,18 +302,18 @@ def test_a_disk_that_fills_at_any_moment_leaves_no_trace_of_the_flag(store, monk
     assert [stored.client_token for stored in store.flags()] == ["token-1", f"token-{10 + moments}"]
 
 
-def test_a_database_that_cannot_grow_leaves_no_trace_of_the_flag(store):
+def test_a_database_that_cannot_grow_leaves_no_trace_of_the_flag(sqlite_store):
     first = flag_of(1)
-    store.add(first)
+    sqlite_store.add(first)
     big = flag_of(2, observed=first.observed, comment="x" * 10_000, controls={"text": "y" * 90_000})
-    with store.engine().connect() as connection:  # the only connection of the pool: the next add has it
+    with sqlite_store.engine().connect() as connection:  # the only connection of the pool: the next add has it
         connection.exec_driver_sql("PRAGMA max_page_count=1")  # SQLite takes the size it has: no page more
     with pytest.raises(FeedbackError, match="the flag was not saved: the disk is full"):
-        store.add(big)
-    assert files_in(store.folder / "blobs") == blobs_of(first)
-    store.close()
-    store.add(big)
-    assert [flag.flag_id for flag in store.flags()] == [first.flag_id, big.flag_id]
+        sqlite_store.add(big)
+    assert files_in(sqlite_store.folder / "blobs") == blobs_of(first)
+    sqlite_store.close()
+    sqlite_store.add(big)
+    assert [flag.flag_id for flag in sqlite_store.flags()] == [first.flag_id, big.flag_id]
 
 
 def fill_up(folder: Path) -> tuple[list[str], list[str]]:
@@ -329,15 +329,15 @@ def fill_up(folder: Path) -> tuple[list[str], list[str]]:
     return saved, refused
 
 
-def test_a_process_whose_files_cannot_grow_keeps_what_it_acknowledged(store):
+def test_a_process_whose_files_cannot_grow_keeps_what_it_acknowledged(sqlite_store):
     with ProcessPoolExecutor(1, mp_context=PROCESSES) as process:
-        saved, refused = process.submit(fill_up, store.folder.parent).result(timeout=60)
+        saved, refused = process.submit(fill_up, sqlite_store.folder.parent).result(timeout=60)
     assert len(saved) > 3  # it went on after the picture that was too large
     assert len(refused) > 1  # and then its database could not grow
     assert all(said.startswith("the flag was not saved: ") and "\n" not in said for said in refused)
-    assert [flag.flag_id for flag in store.flags()] == saved
-    assert files_in(store.folder / "blobs") == blobs_of(*store.flags())
-    store.add(flag_of(100))
+    assert [flag.flag_id for flag in sqlite_store.flags()] == saved
+    assert files_in(sqlite_store.folder / "blobs") == blobs_of(*sqlite_store.flags())
+    sqlite_store.add(flag_of(100))
 
 
 def add_as_nobody(folder: Path) -> str:
@@ -359,23 +359,23 @@ def test_a_folder_that_cannot_be_written_is_one_clear_sentence(tmp_path):
     assert "the flag was not saved: DECONVDEMO_DATA_DIR cannot be used (Permission denied)" in said
 
 
-def test_a_newer_database_is_refused_and_left_alone(store):
-    store.add(flag_of(1))
-    store.close()
-    with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
+def test_a_newer_database_is_refused_and_left_alone(sqlite_store):
+    sqlite_store.add(flag_of(1))
+    sqlite_store.close()
+    with sqlite3.connect(sqlite_store.folder / "feedback.sqlite3") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(FeedbackError, match=r"has version 9999 but this deconvdemo knows 0002.*update"):
-        store.add(flag_of(2))
+        sqlite_store.add(flag_of(2))
     with pytest.raises(FeedbackError, match="update"):
-        store.stats()
+        sqlite_store.stats()
 
 
-def test_a_file_that_is_no_database_is_one_clear_sentence(store):
-    store.folder.mkdir()
-    (store.folder / "feedback.sqlite3").write_text("these are my notes, please keep them" * 100)
+def test_a_file_that_is_no_database_is_one_clear_sentence(sqlite_store):
+    sqlite_store.folder.mkdir()
+    (sqlite_store.folder / "feedback.sqlite3").write_text("these are my notes, please keep them" * 100)
     with pytest.raises(FeedbackError, match="file is not a database"):
-        store.add(flag_of(1))
-    assert "my notes" in (store.folder / "feedback.sqlite3").read_text()
+        sqlite_store.add(flag_of(1))
+    assert "my notes" in (sqlite_store.folder / "feedback.sqlite3").read_text()
 
 
 @pytest.mark.parametrize("url", ["mysql://here/feedback", "no url"])

@@ -9,15 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from deconvdemo.feedback.database import flags, shards
-from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.ui.flag_routes import erase_link, flag_routes
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = FeedbackStore(tmp_path, min_free_mb=0)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from deconvdemo.feedback.blobs import (
     sync,
 )
 from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
+from deconvdemo.feedback.folder import require_same_folder
 from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
 from deconvdemo.feedback.ledger import added, count, upsert, use
 from deconvdemo.feedback.records import Acknowledgement, Event, StoredFlag
@@ -60,7 +61,7 @@ class FeedbackStore:
         """`min_free_mb` of the disk stay free; images take at most `budget_mb` (0: as much as there is)."""
         self.folder = Path(data_dir).absolute() / "feedback"
         self.blobs: Blobs = RemoteBlobs(blobs_url) if blobs_url else LocalBlobs(self.folder / "blobs")
-        self._url = database_url or sqlite_url(self.folder / "feedback.sqlite3")
+        self.database_url = database_url  # "": a SQLite file in the folder
         self._min_free, self._budget = min_free_mb * 1_000_000, budget_mb * 1_000_000
         self._database: Engine | None = None
         self._opening = threading.Lock()
@@ -87,14 +88,13 @@ class FeedbackStore:
                     with self.writing() as connection:
                         # the other click may have come first meanwhile
                         return _known(connection, kind, event) or self.insert(connection, event, staged)
-                except IntegrityError:
-                    with self.reading() as connection:  # in PostgreSQL, the other click may come first even now
-                        known = _known(connection, kind, event)
-                    if known:
-                        return known
-                    raise
-                except BaseException:
+                except BaseException as error:
                     self._forget_unused(images)
+                    if isinstance(error, IntegrityError):  # in PostgreSQL, the other click may come first even now
+                        with self.reading() as connection:
+                            known = _known(connection, kind, event)
+                        if known:
+                            return known
                     raise
 
     def has(self, event: Event) -> bool:
@@ -107,9 +107,8 @@ class FeedbackStore:
         kind = kind_of(event)
         names = {role: blob_name(data) for role, data in event.images.items()}
         sizes = {names[role]: len(data) for role, data in event.images.items()}
-        for name, uses in sorted(
-            Counter(names.values()).items()
-        ):  # in one order: two writers never wait for each other
+        # in one order: two writers never wait for each other
+        for name, uses in sorted(Counter(names.values()).items()):
             if use(connection, name, sizes[name], uses):
                 count(connection, "bytes", sizes[name])
         # after the blobs' rows, which are locked now: nobody removes the files from here on
@@ -278,9 +277,12 @@ class FeedbackStore:
             if self._database is None:
                 make_folder(self.folder)
                 self.blobs.open()
-                self._database = open_database(self._url)
+                database = open_database(self.database_url or sqlite_url(self.folder / "feedback.sqlite3"))
+                if self.database_url and isinstance(self.blobs, LocalBlobs):
+                    require_same_folder(database, self.folder)
                 sync(self.folder)
-                self._measure_old_blobs(self._database)
+                self._measure_old_blobs(database)
+                self._database = database
             return self._database
 
     def reading(self):

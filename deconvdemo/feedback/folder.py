@@ -1,0 +1,49 @@
+"""A database that many processes share, and images in a folder: all of them must have the same folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.database import blobs, meta
+from deconvdemo.feedback.ledger import upsert
+
+KEY = "folder of images"
+
+
+def require_same_folder(engine: Engine, folder: Path) -> None:
+    """Raises FeedbackError if the database's images are in another folder than this one: rows here would name images
+    that only another machine has. The first folder that comes with an empty database is the one."""
+    mine = _name_of(folder)
+    with engine.execution_options(write=True).begin() as connection:
+        row = upsert(connection, meta).values(key=KEY, value=mine)
+        connection.execute(row.on_conflict_do_nothing())
+        theirs = connection.execute(select(meta.c.value).where(meta.c.key == KEY)).scalar_one()
+        if theirs == mine:
+            return
+        if connection.execute(select(blobs.c.name).limit(1)).first() is None:
+            connection.execute(meta.update().where(meta.c.key == KEY).values(value=mine))
+            return
+    raise FeedbackError(
+        f"the database of DECONVDEMO_DATABASE_URL has its images in another folder than {folder}: let all its "
+        "processes have the same DECONVDEMO_DATA_DIR, or one bucket by DECONVDEMO_BLOBS_URL"
+    )
+
+
+def _name_of(folder: Path) -> str:
+    """What a folder is known by: a word in a file of it, the same for all who mount it."""
+    file = folder / "name"
+    if not file.exists():
+        partial = folder / f"name.{secrets.token_hex(8)}"
+        partial.write_text(secrets.token_hex(16))
+        try:
+            os.link(partial, file)
+        except FileExistsError:  # another process was quicker
+            pass
+        finally:
+            partial.unlink()
+    return file.read_text()

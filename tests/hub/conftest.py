@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import socket
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 
 import hub_client
 import pytest
@@ -101,6 +102,19 @@ def client(one_hub, hub_home):
     """client(function, …) runs it in a process that talks to the Hub, with one cache for all tests."""
     with _client(one_hub.env(hub_home)) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result(timeout=120)
+
+
+@pytest.fixture
+def four_clients(one_hub, hub_home):
+    """four_clients(function, [arguments, …]) runs it in four processes at once."""
+    with ExitStack() as stack:
+        pools = [stack.enter_context(_client(one_hub.env(hub_home))) for _ in range(4)]
+
+        def run(function, calls):
+            running = [pool.submit(function, *arguments) for pool, arguments in zip(pools, calls, strict=True)]
+            return [one.result(timeout=180) for one in running]
+
+        yield run
 
 
 @pytest.fixture(scope="session")

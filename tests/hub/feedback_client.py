@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,9 +19,9 @@ from deconvdemo.feedback.publish import Publisher
 from deconvdemo.feedback.store import FeedbackStore
 
 
-def publisher(folder: str, repo: str, **options: Any) -> Publisher:
+def publisher(folder: str, repo: str, database_url: str = "", **options: Any) -> Publisher:
     options = {"commits_per_hour": 1000, **options}
-    return Publisher(FeedbackStore(Path(folder), min_free_mb=0), DatasetHub(repo), **options)
+    return Publisher(FeedbackStore(Path(folder), database_url, min_free_mb=0), DatasetHub(repo), **options)
 
 
 def fill(folder: str, numbers: list[int], opinions: bool = False) -> list[str]:
@@ -41,6 +43,43 @@ def publish(folder: str, repo: str, rounds: int = 1, options: dict[str, Any] | N
         done.append((result.rows if result else -1, one.status()["error"]))
     one.release()
     return done
+
+
+def replica(folder: str, repo: str, database_url: str, number: int, start: float) -> list[str]:
+    """One of several app processes: flags come in on two threads while a third publishes; then it is stopped."""
+    one = publisher(folder, repo, database_url)
+    time.sleep(max(0.0, start - time.time()))
+
+    def visitor(first: int) -> list[str]:
+        ids = []
+        for flag in range(first, first + 10):
+            ids.append(one.store.add(flag_of(flag, comment=f"flag {flag}")).flag_id)
+            # a click that reaches two replicas
+            shared = flag_of(9000 + flag % 10, comment=f"flag {9000 + flag % 10}", client_token=f"click {flag % 10}")
+            ids.append(one.store.add(shared).flag_id if database_url else ids[-1])
+            time.sleep(0.02)
+        return ids
+
+    with ThreadPoolExecutor(2) as visitors:
+        coming = [visitors.submit(visitor, first) for first in (number * 100, number * 100 + 50)]
+        while not all(visit.done() for visit in coming):
+            one.round()
+        ids = [flag for visit in coming for flag in visit.result()]
+    one.release()
+    return ids
+
+
+def publish_until_all_is(folder: str, repo: str, database_url: str = "") -> list[str]:
+    """Rounds until nothing waits; returns what the store has then."""
+    one = publisher(folder, repo, database_url)
+    for _ in range(20):
+        with mock.patch("time.sleep"):
+            one.round()
+        if not one.status()["waiting"] and not one.status()["error"]:
+            break
+    one.release()
+    assert one.status()["waiting"] == 0, one.status()
+    return list(one.store.ids())
 
 
 def status(folder: str, repo: str) -> dict[str, Any]:

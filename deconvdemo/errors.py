@@ -25,5 +25,9 @@ class FeedbackError(DeconvdemoError):
     """A flag that cannot be taken or stored."""
 
 
+class DatasetError(DeconvdemoError):
+    """A dataset whose images or rows cannot be read."""
+
+
 class TrainingError(DeconvdemoError):
     """A corpus, recipe or resume file that training cannot go on from."""

@@ -9,9 +9,9 @@ from datasets import Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageColumn
 from PIL import Image
 
-from deconvdemo.errors import ControlError, TrainingError
+from deconvdemo.errors import ControlError, DatasetError
+from deconvdemo.image_datasets import HubDataset
 from deconvdemo.training.corpus import Corpus, source
-from deconvdemo.training.image_datasets import HubDataset
 from deconvdemo.training.sources import Folder, Pack
 
 
@@ -61,10 +61,10 @@ def test_split_and_column_are_chosen_or_asked_for(tmp_path):
         (f"{place}:low", "two:low has no image column 'image': name one of clean, noisy"),
         (f"{place}:low:dirty", "has no image column 'dirty': name one of clean, noisy, label"),
     ):
-        with pytest.raises(TrainingError, match=says):
+        with pytest.raises(DatasetError, match=says):
             opened(wrong, tmp_path)
     Dataset.from_dict({"label": [1]}).save_to_disk(tmp_path / "none")
-    with pytest.raises(TrainingError, match="has no image column 'image': it has none"):
+    with pytest.raises(DatasetError, match="has no image column 'image': it has none"):
         opened(tmp_path / "none", tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_rows_that_are_no_images_are_skipped_and_a_damaged_file_is_said(tmp_path
     assert len(opened(file, tmp_path, said)) == 1
     assert "some.parquet row 1" in said[0]
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(TrainingError, match=r"some.parquet cannot be read \("):
+    with pytest.raises(DatasetError, match=r"some.parquet cannot be read \("):
         opened(file, tmp_path)
 
 

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "deconvdemo"
 LAYERS = [
     [
         "deconvdemo.__init__", "errors", "settings", "metrics", "bicubic", "degradations", "noise", "classical", "exif",
-        "deep_files", "photo_reading", "photo_writing", "photo", "networks", "feedback.records", "feedback.imagefile",
+        "deep_files", "photo_reading", "photo_writing", "photo", "lossless", "networks",
+        "image_datasets", "feedback.records", "feedback.imagefile",
     ],
     ["checkpoints", "hub", "weights_index", "weights", "tasks", "feedback"],
     ["engine", "training"],

@@ -1,4 +1,4 @@
-"""`feedback`: what people flagged: counted, shown, exported, published, erased."""
+"""`feedback`: what people flagged: counted, shown, exported, imported, published, erased."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+from deconvdemo.feedback.records import REASONS
 from deconvdemo.settings import Settings
 
 
 def add_verbs(verbs) -> None:
-    summary = "Count, show, export, publish or erase what people flagged."
+    summary = "Count, show, export, import, publish or erase what people flagged."
     verb = verbs.add_parser("feedback", help=summary, description=summary)
     actions = verb.add_subparsers(metavar="ACTION", required=True)
     stats = actions.add_parser("stats", help="count the flags", description="Counts the flags, by task and reason.")
@@ -20,7 +21,29 @@ def add_verbs(verbs) -> None:
     what = "Writes the flags as a parquet dataset: datasets.load_dataset(DIR, 'flags') opens it."
     export = actions.add_parser("export", help="write a parquet dataset", description=what)
     export.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
+    export.add_argument("--csv", action="store_true", help="tables for a spreadsheet instead, and image files")
     export.set_defaults(run=_export)
+    what = (
+        "Stores flags from elsewhere: a folder that Gradio's CSVLogger filled, a dataset with image columns "
+        "(a folder, a parquet file or hf://datasets/owner/name[@revision][:split]), or an export of this program. "
+        "Importing again adds nothing twice."
+    )
+    imports = actions.add_parser("import", help="take in flags from elsewhere", description=what)
+    imports.add_argument("place", metavar="PLACE", help="the folder, file or dataset")
+    tasks = ("denoise", "upscale", "inpaint", "deblur")
+    imports.add_argument("--task", default="", choices=tasks, metavar="TASK", help=", ".join(tasks))
+    columns = {
+        "observed": "the column with what went in (default: the first image)",
+        "restored": "the column with what came out (default: the last image)",
+        "mask": "the column with the pixels to fill in",
+        "clean": "the column with a better version",
+    }
+    for role, words in columns.items():
+        imports.add_argument(f"--{role}", metavar="COLUMN", help=words)
+    words = "for rows that give none of ours (default: other): " + ", ".join(REASONS)
+    imports.add_argument("--reason", default="other", choices=REASONS, metavar="REASON", help=words)
+    imports.add_argument("--consent", action="store_true", help="the people agreed to a public dataset, CC BY 4.0")
+    imports.set_defaults(run=_import)
     what = "Publishes what is not published yet to the dataset of DECONVDEMO_FEEDBACK_REPO."
     publish = actions.add_parser("publish", help="publish to the Hub's dataset now", description=what)
     publish.set_defaults(run=_publish)
@@ -57,16 +80,30 @@ def _stats(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.feedback.csv_export import export_csv
     from deconvdemo.feedback.export import export_dataset
 
-    report = export_dataset(_store(settings), options.folder)
+    report = (export_csv if options.csv else export_dataset)(_store(settings), options.folder)
     rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
-    print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} parquet files")
-    for kind in report.counts:
+    print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} files")
+    for kind in () if options.csv else report.counts:
         print(f"open it with datasets.load_dataset({str(report.folder)!r}, {kind!r})")
     for sentence in report.damaged:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.damaged else 0
+
+
+def _import(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.feedback.importing import ROLES, Plan, import_feedback
+
+    columns = {role: column for role in ROLES if (column := getattr(options, role))}
+    plan = Plan(options.task, columns, options.reason, options.consent)
+    report = import_feedback(_store(settings), options.place, plan)
+    known = f", {report.known} were here already or erased" if report.known else ""
+    print(f"{report.added} imported{known}")
+    for sentence in report.refused:
+        print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
+    return 1 if report.refused else 0
 
 
 def _publish(options: argparse.Namespace, settings: Settings) -> int:

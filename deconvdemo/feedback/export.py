@@ -79,7 +79,7 @@ def _write_shards(store: FeedbackStore, folder: Path, partial: Path, limits: Lim
     files: list[Path] = []
     counts: dict[str, int] = {}
     for kind in KINDS.values():
-        pieces = tables(kind, _readable(store, kind.name, damaged), limits)
+        pieces = tables(kind, readable(store, kind.name, damaged), limits)
         table = next(pieces, None)
         shards = partial / kind.name
         while table is not None:
@@ -92,7 +92,7 @@ def _write_shards(store: FeedbackStore, folder: Path, partial: Path, limits: Lim
     return ExportReport(folder, counts, len(files), sum(file.stat().st_size for file in files), tuple(damaged))
 
 
-def _readable(store: FeedbackStore, kind: str, damaged: list[str]) -> Iterator[Any]:
+def readable(store: FeedbackStore, kind: str, damaged: list[str]) -> Iterator[Any]:
     """The events; one whose images the disk has lost must not keep all others from being exported."""
     for event_id in store.ids(kind):
         try:

@@ -14,8 +14,8 @@ import numpy as np
 from PIL.Image import Resampling
 
 from deconvdemo.errors import PhotoError, TrainingError
+from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.photo import Photo
-from deconvdemo.training.image_datasets import HubDataset, LocalDataset
 from deconvdemo.training.sources import SUFFIXES, Folder, Pack, Source
 
 __all__ = ["SUFFIXES", "Corpus", "source"]

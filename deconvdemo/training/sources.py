@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from safetensors import SafetensorError, safe_open
 
 from deconvdemo.errors import TrainingError
+from deconvdemo.image_datasets import SUFFIXES, listing
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 PACKED, PACK_VERSION = "deconvdemo.corpus", 1  # what tells packed crops from other safetensors files: JSON
 
 
@@ -101,8 +101,3 @@ class Pack:
         if facts["version"] != PACK_VERSION:
             raise TrainingError(f"{self.path} is packed for another deconvdemo (version {facts['version']}): update")
         return facts
-
-
-def listing(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Names, sizes and times: other files have another one."""
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -11,8 +11,9 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo, open_mask
-from deconvdemo.ui.results import Kept, Results, lossless
+from deconvdemo.ui.results import Kept, Results
 
 
 @dataclass(frozen=True)

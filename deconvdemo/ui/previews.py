@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from deconvdemo.errors import PhotoError
+from deconvdemo.lossless import lossless, lossless_suffix
 from deconvdemo.photo import Photo
-from deconvdemo.ui.results import lossless, lossless_suffix
 
 _DRAWN_BY_BROWSERS = {"PNG", "JPEG", "WEBP", "GIF", "BMP"}
 _PREVIEW = ".preview"

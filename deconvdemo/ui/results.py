@@ -25,10 +25,10 @@ from starlette.routing import Route
 
 from deconvdemo.engine.restorer import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
+from deconvdemo.lossless import lossless, lossless_suffix
 from deconvdemo.photo import Photo
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_WEBP_LONGEST_SIDE = 16383
 _LONGEST_STEM = 120  # bytes; file systems take 255 for the whole name
 URL = "results"  # relative, so that it holds behind a proxy's prefix, too
 
@@ -159,15 +159,3 @@ class Results:
             pass  # another process prunes the same folder
         finally:
             self._pruning.release()
-
-
-def lossless_suffix(photo: Photo) -> str:
-    """.webp where lossless WebP can hold the photo (it is the quickest and smallest), else .png."""
-    fits = max(photo.width, photo.height) <= _WEBP_LONGEST_SIDE
-    return ".webp" if fits and photo.bit_depth == 8 and not photo.is_grey else ".png"
-
-
-def lossless(photo: Photo) -> bytes:
-    """Every pixel of the photo, without its EXIF, in a format that a browser shows and a flag stores."""
-    form = {".webp": "WEBP", ".png": "PNG"}[lossless_suffix(photo)]
-    return photo.encode(form, metadata=False, lossless=True)

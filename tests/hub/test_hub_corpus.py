@@ -7,7 +7,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.errors import TrainingError
+from deconvdemo.errors import DatasetError
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -84,12 +84,12 @@ def test_what_is_not_there_is_said(hub, client, tmp_path):
         ("hf://datasets/some/one@v9", "hf://datasets/some/one@v9 cannot be read ("),
         ("hf://datasets/some/one:test", "hf://datasets/some/one:test has no split 'test': name one of train"),
     ):
-        with pytest.raises(TrainingError) as error:
+        with pytest.raises(DatasetError) as error:
             client(opened, place, str(tmp_path))
         assert str(error.value).startswith(says)
         assert "\n" not in str(error.value)
 
 
 def test_an_unreachable_hub_is_said(lonely_client, tmp_path):
-    with pytest.raises(TrainingError, match=r"hf://datasets/some/photos cannot be read \("):
+    with pytest.raises(DatasetError, match=r"hf://datasets/some/photos cannot be read \("):
         lonely_client(opened, "hf://datasets/some/photos", str(tmp_path))

@@ -1,17 +1,17 @@
-"""Hugging Face datasets as sources of a corpus: on this disk, or on the Hub, read by streaming."""
+"""Hugging Face datasets of images, on this disk or on the Hub, read by streaming."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.errors import ControlError, TrainingError
-from deconvdemo.training.sources import SUFFIXES, listing
+from deconvdemo.errors import ControlError, DatasetError
 
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 USUAL_SPLIT, USUAL_COLUMN = "train", "image"  # where there are several and none is asked for
 _HUB = re.compile(
     r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^:\s]+))?(?::(?P<split>[^:\s]*))?(?::(?P<column>.+))?"
@@ -48,6 +48,10 @@ class LocalDataset:
 
     def images(self) -> Iterator[tuple[str, Path | bytes]]:
         return _images(self.name, self._load, self.split, self.column)
+
+    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
+        """(values, images by column) of each row."""
+        return _rows(self.name, self._load, self.split)
 
     def _load(self) -> Mapping[str, Any]:
         from datasets import Dataset, load_dataset, load_from_disk
@@ -100,6 +104,10 @@ class HubDataset:
     def images(self) -> Iterator[tuple[str, Path | bytes]]:
         return _images(self.name, self._load, self.split, self.column)
 
+    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
+        """(values, images by column) of each row."""
+        return _rows(self.name, self._load, self.split)
+
     def _load(self) -> Mapping[str, Any]:
         from datasets import load_dataset
 
@@ -129,24 +137,49 @@ def _is_dataset(path: Path) -> bool:
     return _is_saved(path) or (".parquet" in suffixes and not suffixes & SUFFIXES)
 
 
+def listing(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Names, sizes and times: other files have another one."""
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
 def _images(
     name: str, load: Callable[[], Mapping[str, Any]], split: str, column: str
 ) -> Iterator[tuple[str, Path | bytes]]:
     """The images of the one split and column that are meant, each as the file it was stored as."""
+    with _explained(name):
+        rows, columns, pictures = _split(name, load, split)
+        column = _chosen(name, "image column", column, columns if column else pictures, USUAL_COLUMN)
+        for number, row in enumerate(rows.decode(False).select_columns([column])):
+            yield f"{name} row {number}", _content(row[column])
+
+
+def _rows(
+    name: str, load: Callable[[], Mapping[str, Any]], split: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
+    with _explained(name):
+        rows, _, pictures = _split(name, load, split)
+        for row in rows.decode(False):
+            images = {column: row.pop(column) for column in pictures}
+            yield row, {column: _content(value) for column, value in images.items() if value}
+
+
+def _split(name: str, load: Callable[[], Mapping[str, Any]], split: str) -> tuple[Any, list[str], list[str]]:
+    """The rows of the one split that is meant, its columns, and those of images."""
     from datasets import Image
+
+    splits = load()
+    rows = splits[_chosen(name, "split", split, list(splits), USUAL_SPLIT)]
+    features = rows.features or {}
+    return rows, list(features), [column for column, kind in features.items() if isinstance(kind, Image)]
+
+
+def _content(value: dict[str, Any]) -> Path | bytes:
     from huggingface_hub import HfFileSystem
 
-    with _explained(name):
-        splits = load()
-        rows = splits[_chosen(name, "split", split, list(splits), USUAL_SPLIT)]
-        features = rows.features or {}
-        pictures = [feature for feature, kind in features.items() if isinstance(kind, Image)]
-        column = _chosen(name, "image column", column, list(features) if column else pictures, USUAL_COLUMN)
-        for number, row in enumerate(rows.decode(False).select_columns([column])):
-            content, path = row[column]["bytes"], row[column]["path"]
-            if content is None:  # a dataset of image files, not of parquet
-                content = HfFileSystem().read_bytes(path) if path.startswith("hf://") else Path(path)
-            yield f"{name} row {number}", content
+    content, path = value["bytes"], value["path"]
+    if content is None:  # a dataset of image files, not of parquet
+        content = HfFileSystem().read_bytes(path) if path.startswith("hf://") else Path(path)
+    return content
 
 
 def _chosen(name: str, what: str, asked: str, there: Sequence[str], usual: str) -> str:
@@ -154,7 +187,7 @@ def _chosen(name: str, what: str, asked: str, there: Sequence[str], usual: str) 
     choice = asked or (there[0] if len(there) == 1 else usual)
     if choice not in there:
         among = f"name one of {', '.join(there)}" if there else "it has none"
-        raise TrainingError(f"{name} has no {what} {choice!r}: {among} (PLACE[:split[:column]])")
+        raise DatasetError(f"{name} has no {what} {choice!r}: {among} (PLACE[:split[:column]])")
     return choice
 
 
@@ -168,4 +201,4 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, HTTPError, DatasetsError) as error:
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise TrainingError(f"{name} cannot be read ({why[:200]})") from error
+        raise DatasetError(f"{name} cannot be read ({why[:200]})") from error

@@ -1,0 +1,80 @@
+"""The stored feedback as tables for a spreadsheet, with the images in files beside them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.blobs import make_folder
+from deconvdemo.feedback.dataset import dataset_row
+from deconvdemo.feedback.export import PARTIAL, ExportReport, readable
+from deconvdemo.feedback.kinds import KINDS, Kind
+from deconvdemo.feedback.store import FeedbackStore
+
+# what makes a cell a formula, in Excel, LibreOffice or Sheets; also behind the spaces that they ignore, and in
+# the full width that some of them take for the same (OWASP, CSV injection)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+
+
+def safe_cell(value: Any) -> str:
+    """The text of a cell that no spreadsheet takes for a formula: `'` stands before what could be one."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) or text[:1] in _FORMULA else text
+
+
+def export_csv(store: FeedbackStore, folder: Path) -> ExportReport:
+    """Writes flags.csv, verdicts.csv and votes.csv, UTF-8 with a byte order mark, and their images in images/.
+
+    Raises FeedbackError for an empty store, a folder that is not new or empty, or a disk that is full.
+    """
+    folder = Path(folder).absolute()
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FeedbackError(f"{folder} has something in it: choose a new or empty folder for the tables")
+        if not any(next(store.ids(kind), None) for kind in KINDS):
+            raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
+        make_folder(folder.parent)
+        partial = folder.parent / f"{PARTIAL}{folder.name}"
+        shutil.rmtree(partial, ignore_errors=True)  # an earlier, killed export's
+        damaged: list[str] = []
+        try:
+            (partial / "images").mkdir(parents=True)
+            counts = {kind.name: _write(store, kind, partial, damaged) for kind in KINDS.values()}
+            size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
+            os.replace(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise FeedbackError(
+            f"{folder} cannot be written ({error.strerror or error}): make room, or choose another folder"
+        ) from error
+    counts = {kind: count for kind, count in counts.items() if count}
+    return ExportReport(folder, counts, len(counts), size, tuple(damaged))
+
+
+def _write(store: FeedbackStore, kind: Kind, folder: Path, damaged: list[str]) -> int:
+    rows = 0
+    events = readable(store, kind.name, damaged)
+    first = next(events, None)
+    if first is None:
+        return 0
+    with (folder / f"{kind.name}.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.writer(file)
+        for event in chain([first], events):
+            row = dataset_row(kind, event)
+            for role in kind.roles:
+                if row[role]:
+                    (folder / "images" / row[role]["path"]).write_bytes(row[role]["bytes"])
+                    row[role] = f"images/{row[role]['path']}"
+            if "reasons" in row:
+                row["reasons"] = " ".join(row["reasons"])
+            if not rows:
+                table.writerow(row)
+            table.writerow([safe_cell(value) for value in row.values()])
+            rows += 1
+    return rows

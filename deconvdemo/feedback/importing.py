@@ -1,0 +1,216 @@
+"""Flags from elsewhere: folders that Gradio's CSVLogger filled, datasets with image columns, and our own exports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError
+from deconvdemo.feedback.dataset import event_of, kind_of_path
+from deconvdemo.feedback.dataset_hub import DatasetHub
+from deconvdemo.feedback.gradio_log import read_log
+from deconvdemo.feedback.kinds import Kind, kind_of
+from deconvdemo.feedback.records import IMAGES, REASONS, Event, Flag, as_json, clean_text
+from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.image_datasets import HubDataset, LocalDataset
+from deconvdemo.lossless import lossless
+from deconvdemo.photo import Photo
+
+MAX_PIXELS = 100_000_000
+COMMENT_COLUMNS = ("comment", "comments", "feedback", "notes")
+ROLES = tuple(role for role in IMAGES if role != "region")  # that a column may be named for
+
+Row = tuple[dict[str, Any], dict[str, Path | bytes]]  # values and images, by column
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of another program become flags. `columns`: role → column; left out, the first image column was
+    observed and the last one restored. `reason` is for rows that do not say one of ours."""
+
+    task: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    reason: str = "other"
+    consent: bool = False
+
+
+@dataclass
+class ImportReport:
+    """What became of the rows; `refused` has a sentence for each that could not be taken."""
+
+    added: int = 0
+    known: int = 0  # here already, or erased since
+    refused: list[str] = field(default_factory=list)
+
+
+def import_feedback(store: FeedbackStore, place: str, plan: Plan) -> ImportReport:
+    """Stores what is at a place: a folder with Gradio's dataset1.csv, a dataset as `LocalDataset` or `HubDataset`
+    name it, or an export of ours, which keeps its ids, dates and verdicts and needs no plan.
+
+    Again is no harm: rows that are here are left as they are, and erased ones stay away. Raises ControlError for a
+    place where nothing of that kind is, or rows of people who did not consent.
+    """
+    report = ImportReport()
+    for where, event in _events(place, plan, report):
+        try:
+            if store.erased(kind_of(event).id_of(event)) or store.has(event):
+                report.known += 1
+            else:
+                store.add(event)
+                report.added += 1
+        except FeedbackError as error:
+            report.refused.append(f"{where}: {error}")
+    return report
+
+
+def _events(place: str, plan: Plan, report: ImportReport) -> Iterator[tuple[str, Event]]:
+    own = _own_files(place)
+    if own is not None:
+        yield from _own_events(own, report)
+        return
+    rows = _rows(place, report)
+    if not plan.task:
+        raise ControlError(f"{place} does not say what its images are of: name the task, like --task denoise")
+    if not plan.consent:
+        raise ControlError(
+            f"{place} does not say that its people agreed to a public dataset under CC BY 4.0: "
+            "if they did, say so with --consent"
+        )
+    for number, (values, images) in enumerate(rows, 1):
+        where = f"row {number} of {place}"
+        try:
+            yield where, _flag(values, images, plan, place)
+        except DeconvdemoError as error:
+            report.refused.append(f"{where}: {error}")
+
+
+def _rows(place: str, report: ImportReport) -> Iterator[Row]:
+    folder = Path(place)
+    if place.startswith("hf://"):
+        return HubDataset.parse(place).rows()
+    if folder.is_dir() and list(folder.glob("*.csv")):
+        return read_log(folder, report.refused)
+    if dataset := LocalDataset.at(place):
+        return dataset.rows()
+    raise ControlError(
+        f"there is nothing to import at {place}: give a folder with Gradio's dataset1.csv, a dataset of parquet "
+        "files, hf://datasets/owner/name[@revision][:split], or an export of this program"
+    )
+
+
+def _own_files(place: str) -> Iterator[tuple[Kind, str, bytes]] | None:
+    """(kind, name, content) of the files of a dataset of ours, in a folder or on the Hub; None if it is none."""
+    if place.startswith("hf://"):
+        named = HubDataset.parse(place)
+        hub, revision = DatasetHub(named.repo), named.revision or "main"
+        there = hub.files("data", revision)
+        return _of_kinds({path: partial(hub.read, path, file.sha256, revision) for path, file in there.items()})
+    folder = Path(place)
+    return _of_kinds({str(file.relative_to(folder)): file.read_bytes for file in folder.glob("data/*/**/*.parquet")})
+
+
+def _of_kinds(files: Mapping[str, Callable[[], bytes]]) -> Iterator[tuple[Kind, str, bytes]] | None:
+    kinds = {path: kind for path in sorted(files) if (kind := kind_of_path(path))}
+    if not kinds or len(kinds) < len([path for path in files if path.endswith(".parquet")]):
+        return None
+    return ((kind, path, files[path]()) for path, kind in kinds.items())
+
+
+def _own_events(files: Iterator[tuple[Kind, str, bytes]], report: ImportReport) -> Iterator[tuple[str, Event]]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    for kind, path, content in files:
+        try:
+            for rows in ParquetFile(BytesIO(content)).iter_batches(batch_size=16):
+                for row in rows.to_pylist():
+                    where = f"{row.get(kind.id_column)} of {path}"
+                    try:
+                        yield where, event_of(kind, row)
+                    except FeedbackError as error:
+                        report.refused.append(f"{where}: {error}")
+        except ArrowException as error:
+            report.refused.append(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})")
+
+
+def _flag(values: Mapping[str, Any], images: Mapping[str, Path | bytes], plan: Plan, place: str) -> Flag:
+    files = {role: _file(role, column, images) for role, column in _columns(images, plan).items()}
+    said, reasons = _reasons(values.get("flag"), plan)
+    comments = [str(values[column]) for column in values if column.lower() in COMMENT_COLUMNS and values[column]]
+    rest = {
+        column: _plain(value)
+        for column, value in values.items()
+        if column not in ("flag", "timestamp", "username") and column.lower() not in COMMENT_COLUMNS
+    }
+    content = [as_json({column: _plain(value) for column, value in values.items()}).encode(), *files.values()]
+    return Flag(
+        task=plan.task,
+        reasons=reasons,
+        comment="\n".join([*comments, *said]),
+        controls=rest,
+        checkpoint={"source": f"imported from {place if place.startswith('hf://') else Path(place).name}"},
+        consent=plan.consent,
+        created_at=_moment(values.get("timestamp")),
+        client_token="import " + hashlib.sha256(b"\0".join(content)).hexdigest(),
+        **files,  # type: ignore[arg-type]
+    )
+
+
+def _columns(images: Mapping[str, Any], plan: Plan) -> dict[str, str]:
+    """Role → column: what the plan names, and the first and the last image for what it does not."""
+    found = list(images)
+    if not found or (len(found) < 2 and "restored" not in plan.columns):
+        raise FeedbackError(f"it has {len(found)} images: a flag needs what went in and what came out")
+    columns = {"observed": found[0], "restored": found[-1], **plan.columns}
+    for role, column in columns.items():
+        if column not in images and role in ("observed", "restored"):
+            raise FeedbackError(f"it has no image in the column {column!r}: it has {', '.join(found)}")
+    return {role: column for role, column in columns.items() if column in images}
+
+
+def _file(role: str, column: str, images: Mapping[str, Path | bytes]) -> bytes:
+    """The image as the store takes it; one of another format keeps its pixels."""
+    source = images[column]
+    if isinstance(source, Path):
+        try:
+            data = source.read_bytes()
+        except OSError as error:
+            raise FeedbackError(f"the {role} image {source} cannot be read ({error.strerror})") from error
+    else:
+        data = source
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    return lossless(Photo.open(data, MAX_PIXELS))
+
+
+def _reasons(flag: Any, plan: Plan) -> tuple[list[str], tuple[str, ...]]:
+    """What Gradio's flag button said, as reasons of ours; what is none of them goes into the comment."""
+    words = flag.strip() if isinstance(flag, str) else ""
+    for key, phrase in REASONS.items():
+        if words.lower() in (key, phrase.lower()):
+            return [], (key,)
+    return ([f"flagged as: {words}"] if words else []), (plan.reason,)
+
+
+def _moment(text: Any) -> datetime:
+    """When it was flagged; Gradio writes no time zone, so it is taken as UTC."""
+    try:
+        moment = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        return clean_text(str(value))

@@ -183,7 +183,9 @@ def test_the_card_has_the_config_and_no_sizes_that_would_forbid_more_rows(filled
     (config,) = card.data.configs
     assert config["config_name"] == "flags"
     assert config["data_files"] == [{"split": "train", "path": "data/flags/**/*.parquet"}]
-    assert "dataset_info" not in card.content
+    (info,) = card.data.dataset_info
+    assert set(info) == {"config_name", "features"}  # the columns, and nothing that the next rows would change
+    assert [column["name"] for column in info["features"]] == COLUMNS
     assert card.data.license == "cc-by-4.0"
     assert all(f"| `{column}` |" in card.text for column in COLUMNS)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from deconvdemo.feedback.dataset import COLUMNS
+import yaml
+
+from deconvdemo.feedback.dataset import COLUMNS, features
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.records import CONSENT, REASONS
 
-MARK = "<!-- written by `deconvdemo feedback` -->"
+MARK = "<!-- written by `deconvdemo feedback"  # what a card of ours has in it, whichever version wrote it
 PLOTS = {"plots/days.svg": "Flags a day", "plots/reasons.svg": "Flags by reason"}
 
 _WHAT = {
@@ -21,12 +24,55 @@ _WHAT = {
 }
 
 
-def dataset_card(counts: Mapping[str, int], repo: str = "path/to/this/folder", plots: Iterable[str] = ()) -> str:
+Columns = dict[str, dict[str, Any]]  # kind → column → its type, as a card's front matter has it
+
+
+def own_columns(kind: str) -> dict[str, Any]:
+    """The columns that this version writes."""
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    card = DatasetCardData()
+    DatasetInfosDict({kind: DatasetInfo(features=features(KINDS[kind]))}).to_dataset_card_data(card)
+    return {column.pop("name"): column for column in card["dataset_info"]["features"]}
+
+
+def columns_of(card: str) -> Columns:
+    """The kinds that a card of ours tells of, and their columns: a newer version may have written more of them."""
+    found = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
+    try:
+        front = yaml.safe_load(found[1]) if found else {}
+        configs = {config["config_name"] for config in front.get("configs") or ()}
+        infos = {info["config_name"]: info["features"] for info in front.get("dataset_info") or ()}
+        return {
+            kind: {
+                column["name"]: {key: column[key] for key in column if key != "name"} for column in infos.get(kind, ())
+            }
+            for kind in configs
+        }
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return {}  # somebody changed it by hand: it is written anew
+
+
+def dataset_card(
+    counts: Mapping[str, int],
+    repo: str = "path/to/this/folder",
+    plots: Iterable[str] = (),
+    columns: Columns | None = None,
+) -> str:
     """README.md for a dataset with that many rows of each kind; kinds without rows have no files, and no config.
 
-    Without `dataset_info`: stated split sizes would make the next rows an error on load.
+    `columns` are this version's, if not given. They are stated, so that files of all versions load together: a
+    column that a file does not have is empty. Sizes are not: the next rows would be an error on load.
     """
     kinds = [kind for kind in KINDS if counts.get(kind)]
+    columns = columns or {kind: own_columns(kind) for kind in kinds}
+    stated = [
+        {"config_name": kind, "features": [{"name": name, **type_} for name, type_ in columns[kind].items()]}
+        for kind in kinds
+    ]
+    infos = yaml.safe_dump({"dataset_info": stated}, sort_keys=False) if stated else ""
     configs = "configs:\n" * bool(kinds) + "\n".join(
         f"- config_name: {kind}\n"
         + ("  default: true\n" if kind == kinds[0] else "")
@@ -40,7 +86,7 @@ from datasets import load_dataset
 rows = load_dataset("{repo}", "{kinds[0] if kinds else "flags"}", split="train")
 ```'''
     pictures = "\n".join(f"![{PLOTS[path]}]({path})\n" for path in plots)
-    columns = "\n\n".join(
+    tables = "\n\n".join(
         f"### {kind}\n\n| column | meaning |\n|---|---|\n"
         + "\n".join(f"| `{column}` | {meaning} |" for column, meaning in COLUMNS[kind].items())
         for kind in kinds
@@ -55,8 +101,8 @@ tags:
 - image-restoration
 - deconvdemo
 {configs}
----
-{MARK}
+{infos}---
+{MARK}` -->
 
 # Flagged results of image restoration networks
 
@@ -67,7 +113,7 @@ tags:
 
 ## Columns
 
-{columns}
+{tables}
 
 ## Consent and licence
 

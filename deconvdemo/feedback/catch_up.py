@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
@@ -13,7 +14,7 @@ from sqlalchemy import insert, select, update
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import blob_name
 from deconvdemo.feedback.database import erasures, shards
-from deconvdemo.feedback.dataset import COLUMNS
+from deconvdemo.feedback.dataset import event_of, kind_of_path
 from deconvdemo.feedback.dataset_hub import DatasetHub, RepoFile
 from deconvdemo.feedback.erase import erase_event
 from deconvdemo.feedback.kinds import KINDS, Kind
@@ -23,6 +24,8 @@ from deconvdemo.feedback.shards import COMMITTED, GONE, READING
 from deconvdemo.feedback.store import FeedbackStore
 
 TOMBSTONES = "erasures"  # folder of the dataset: one small file an erased event, with nothing but its kind and id
+log = logging.getLogger(__name__)
+
 LARGEST = 600_000_000  # bytes of a file that is read; ours have a tenth
 
 
@@ -39,7 +42,7 @@ class CatchUp:
         rows are new. It may be killed anywhere, and goes on at the next call."""
         if head == self._head:
             return 0
-        there = {path: file for path, file in self.hub.files("data", head).items() if _kind_of(path)}
+        there = {path: file for path, file in self.hub.files("data", head).items() if kind_of_path(path)}
         known = self._known()
         taken = 0
         self._apply_tombstones(head)
@@ -49,7 +52,7 @@ class CatchUp:
             try:
                 taken += self._read(path, there[path], head)
             except _NotOursError as error:
-                self.refused[path] = str(error)
+                self._refuse(path, str(error))
         with refusals("the shards' state cannot be written"), self.store.writing() as connection:
             vanished = [path for path, state in known.items() if state == COMMITTED and path not in there]
             for path in vanished:
@@ -69,7 +72,7 @@ class CatchUp:
             try:
                 kind = KINDS[json.loads(self.hub.read(path, revision=head))["kind"]]
             except (KeyError, TypeError, ValueError):
-                self.refused[path] = f"{path} in the dataset is not a tombstone of ours"
+                self._refuse(path, f"{path} in the dataset is not a tombstone of ours")
                 continue
             erase_event(self.store, kind, event_id, "dataset", published=head)
 
@@ -77,7 +80,7 @@ class CatchUp:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
 
-        kind = _kind_of(path)
+        kind = kind_of_path(path)
         assert kind is not None
         if file.bytes > LARGEST:
             raise _NotOursError(f"{path} in the dataset has {file.bytes / 1e6:.0f} MB: it is not read")
@@ -138,37 +141,20 @@ class CatchUp:
         return taken
 
     def _events(self, kind: Kind, path: str, rows: list[dict[str, Any]]) -> Iterator[Event]:
-        """The rows as events, checked as if they were new: who writes to the dataset is not always this program."""
-        columns = set(COLUMNS[kind.name])
         for row in rows:
-            # a column that this version does not know is left out; one that an older version did not have is missing
-            fields = {name: value for name, value in row.items() if name in columns and value is not None}
-            version = fields.pop("schema_version", 1)
             try:
-                for role in kind.roles:
-                    if role in fields:
-                        fields[role] = fields[role]["bytes"]
-                for name in kind.record.JSON:
-                    if name in fields:
-                        fields[name] = json.loads(fields[name])
-                if "reasons" in fields:
-                    fields["reasons"] = tuple(fields["reasons"])
-                kind.record(**fields)
-                yield kind.stored(**fields, schema_version=version)  # type: ignore[call-arg]
-            except (FeedbackError, KeyError, TypeError, ValueError, AttributeError) as error:
-                self.refused[f"{path} {row.get(kind.id_column)}"] = (
-                    f"a row of {path} in the dataset is not ours: {error}"
-                )
+                yield event_of(kind, row)
+            except FeedbackError as error:
+                which = f"{path} {row.get(kind.id_column)}"
+                self._refuse(which, f"a row of {path} in the dataset is not ours: {error}")
+
+    def _refuse(self, what: str, why: str) -> None:
+        self.refused[what] = " ".join(why.split())
+        log.warning("%s", self.refused[what])
 
 
 class _NotOursError(Exception):
     """A file of the dataset that this program did not write, or not so."""
-
-
-def _kind_of(path: str) -> Kind | None:
-    parts = path.split("/")
-    ours = len(parts) >= 3 and parts[0] == "data" and path.endswith(".parquet")
-    return KINDS.get(parts[1]) if ours else None
 
 
 def _is_day(text: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
-from deconvdemo.feedback.kinds import Kind
+from deconvdemo.feedback.kinds import KINDS, Kind
 from deconvdemo.feedback.opinions import CHOICES, DECISIONS
 from deconvdemo.feedback.records import REASONS, SCHEMA_VERSION, Event, as_json
 
@@ -88,3 +91,31 @@ def dataset_row(kind: Kind, event: Event) -> dict[str, Any]:
     if "reasons" in row:
         row["reasons"] = list(row["reasons"])
     return row | {name: as_json(row[name]) for name in kind.record.JSON}
+
+
+def event_of(kind: Kind, row: Mapping[str, Any]) -> Event:
+    """A row as an event again, checked as if it were new: who writes to a dataset is not always this program.
+
+    A column that this version does not know is left out; one that an older version did not have is missing.
+    Raises FeedbackError, in one sentence, for what is not ours.
+    """
+    fields = {name: value for name, value in row.items() if name in COLUMNS[kind.name] and value is not None}
+    version = fields.pop("schema_version", 1)
+    try:
+        for role in fields.keys() & kind.roles:
+            fields[role] = fields[role]["bytes"]
+        for name in fields.keys() & kind.record.JSON:
+            fields[name] = json.loads(fields[name])
+        if "reasons" in fields:
+            fields["reasons"] = tuple(fields["reasons"])
+        kind.record(**fields)
+        return kind.stored(**fields, schema_version=version)  # type: ignore[call-arg]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FeedbackError(f"it does not have a {kind.record.WORD}'s fields ({error})") from error
+
+
+def kind_of_path(path: str) -> Kind | None:
+    """Of which kind a file of the dataset has rows, by its place: data/flags/…"""
+    parts = path.split("/")
+    ours = len(parts) >= 3 and parts[0] == "data" and path.endswith(".parquet")
+    return KINDS.get(parts[1]) if ours else None

@@ -1,57 +1,24 @@
-"""Publishing feedback: what is stored here becomes rows of a dataset on the Hub, each exactly once.
-
-    frozen → sending → committed at a commit
-
-A batch is frozen once (`shards.py`). Before a call that may commit it, it is noted as `sending`; whatever becomes of
-the call, the Hub is asked whether the file is there before the same bytes are sent again under the same name.
-"""
+"""The publisher: a thread of the door that brings feedback to a dataset on the Hub, and tells how it goes."""
 
 from __future__ import annotations
 
-import json
 import logging
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
-
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.card import MARK, dataset_card, plots
-from deconvdemo.feedback.catch_up import TOMBSTONES, CatchUp
-from deconvdemo.feedback.database import erasures
-from deconvdemo.feedback.database import shards as shards_table
 from deconvdemo.feedback.dataset_hub import DatasetHub, HubError, HubMovedError
-from deconvdemo.feedback.kinds import KINDS
-from deconvdemo.feedback.lease import Lease
-from deconvdemo.feedback.refusals import refusals
-from deconvdemo.feedback.shards import COMMITTED, LEAVING, SENDING, Shard, Shards
+from deconvdemo.feedback.publication import Publication, Published
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
 
-FILES_A_COMMIT = 50
-BYTES_A_COMMIT = 200_000_000
-CARD_SECONDS = 3600.0  # between two cards that differ in their counts only
 FIRST_WAIT, LONGEST_WAIT = 5.0, 1800.0  # seconds after a failure; doubled each time
-HOUR = 3600.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Published:
-    """What one round did. `wait`: seconds until the next commit is allowed, where a commit had to wait."""
-
-    rows: int = 0
-    files: int = 0
-    commit: str = ""
-    wait: float = 0.0
-    busy: bool = False  # another process publishes from this database
 
 
 class NoPublisher:
@@ -85,206 +52,17 @@ class Publisher:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ):
-        self.store, self.hub, self.every, self.commits_per_hour = store, hub, every, commits_per_hour
-        self.shards = Shards(store)
+        self.store, self.hub, self.every = store, hub, every
+        self.publication = Publication(store, hub, commits_per_hour, clock)
         self._clock, self._chance = clock, chance
-        self._lease = Lease(store, f"publisher of {hub.repo}"[:64])
-        self._catch_up = CatchUp(store, hub)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._card_head = ""  # the commit whose card is known,
-        self._card_kinds: set[str] = set()  # and the kinds that it tells of
-        self._carded = 0.0
         self._failures = 0
         self._error, self._next = "", 0.0
 
-    # ---- a round ---------------------------------------------------------------------------------------------------
-
     def publish(self) -> Published:
         """Takes in what others published, and publishes what there is, in at most one commit. Raises FeedbackError."""
-        if not self._lease.take():
-            return Published(busy=True)
-        head = self._head()
-        self._catch_up.take(head)
-        self._settle()
-        self._rewrite_what_holds_erased()
-        batch, erased = self._batch(), self._erased()
-        if not batch and not erased and not self.shards.in_state(LEAVING):
-            self._forget_history()
-            return Published()
-        if wait := self._wait_for_the_hour():
-            return Published(wait=wait)
-        done = self._commit(batch, erased, head)
-        self._forget_history()
-        return done
-
-    def _head(self) -> str:
-        head = self.hub.head()
-        if head is None:
-            self.hub.create()
-            log.info("made the public dataset %s", self.hub.url())
-            head = self.hub.head()
-        if head is None:
-            raise HubError(f"the Hub made the dataset {self.hub.repo}, and does not find it yet")
-        return head
-
-    def _settle(self) -> None:
-        """Finds out what became of the batches whose commit got no clear answer."""
-        unsure = [shard for shard in self.shards.unsent() if shard.state == SENDING]
-        if not unsure:
-            return
-        there = self.hub.lookup([shard.path for shard in unsure])
-        for shard in unsure:
-            found = there.get(shard.path)
-            if found and found.sha256 == shard.sha256:
-                self.shards.committed([shard], found.commit)
-
-    def _rewrite_what_holds_erased(self) -> None:
-        for shard in self.shards.unsent():
-            if self.shards.holds_erased(shard):
-                self.shards.thaw(shard)
-        for number in sorted({row.shard for row in self._erased() if row.shard}):
-            old = self.shards.get(number)
-            if old and old.state == COMMITTED:
-                self.shards.rewrite(old)
-
-    def _erased(self) -> Sequence[Row]:
-        """Tombstones that the dataset does not have yet."""
-        with refusals("the erasures cannot be read"), self.store.reading() as connection:
-            return connection.execute(select(erasures).where(erasures.c.published.is_(None))).all()
-
-    def _forget_history(self) -> None:
-        """After an erasure: the dataset's past goes, and the bytes that only its past had."""
-        doomed = json.loads(self.store.word("to forget") or "[]")
-        if not doomed:
-            return
-        self.hub.squash("Erase rows on request")
-        self._card_head = ""
-        try:
-            left = len(set(doomed) - set(self.hub.delete_objects(doomed)))
-        except HubError as error:
-            if not error.hopeless:
-                raise
-            left = len(doomed)  # a Hub without that service: no commit leads to the files any more
-        if left:
-            log.warning("the Hub still lists %d erased files of %s: ask it to drop them", left, self.hub.url())
-        self.store.keep_word("to forget", "[]")
-
-    def _batch(self) -> list[Shard]:
-        """What to commit next: what was frozen before, then what is new."""
-        waiting = self.shards.unsent()
-        for shard in waiting:
-            try:
-                self.shards.data(shard)
-            except FeedbackError as error:  # its events are here still: they go with another file
-                log.warning("%s", error)
-                self.shards.thaw(shard)
-        waiting = self.shards.unsent()
-        if len(waiting) < FILES_A_COMMIT:
-            waiting += self.shards.freeze()
-        batch: list[Shard] = []
-        for shard in waiting[:FILES_A_COMMIT]:
-            if not batch or sum(one.bytes for one in batch) + shard.bytes <= BYTES_A_COMMIT:
-                batch.append(shard)
-        return batch
-
-    def _commit(self, batch: list[Shard], erased: Sequence[Row], head: str) -> Published:
-        add = {shard.path: self.shards.data(shard) for shard in batch}
-        for row in erased:
-            tombstone = {"kind": row.kind, "event_id": row.event_id, "erased_at": row.created_at[:10]}
-            add[f"{TOMBSTONES}/{row.event_id}.json"] = (json.dumps(tombstone) + "\n").encode()
-        leaving = self.shards.in_state(LEAVING)
-        there = self.hub.lookup([shard.path for shard in leaving]) if leaving else {}
-        card = self._card({shard.kind for shard in batch}, head)
-        self.shards.sending(batch)
-        rows = {kind: sum(shard.rows for shard in batch if shard.kind == kind) for kind in KINDS}
-        message = "Add " + (", ".join(f"{count} {kind}" for kind, count in rows.items() if count) or "tombstones")
-        # the card is only written over the one that was read: two instances that begin at once must not hide each
-        # other's rows. Shards need no such care: nobody else has their names
-        self._card_head = ""  # whatever becomes of this commit, what is known of the card was known before it
-        commit = self.hub.commit(add | card, message, delete=sorted(there), parent=head if card else None)
-        self.shards.committed(batch, commit)
-        if erased or leaving:
-            self._note_erased(erased, leaving, commit)
-        self._note_commit()
-        if card:
-            self._carded = self._clock()
-            self._card_head = commit
-        return Published(sum(rows.values()), len(batch), commit)
-
-    def _note_erased(self, erased: Sequence[Row], leaving: list[Shard], commit: str) -> None:
-        doomed = json.loads(self.store.word("to forget") or "[]")
-        if leaving:  # before they are noted as gone: whoever is killed here forgets once more, not never
-            self.store.keep_word("to forget", json.dumps(sorted({*doomed, *(shard.sha256 for shard in leaving)})))
-        self.shards.gone(leaving)
-        with refusals("the erasures cannot be written"), self.store.writing() as connection:
-            numbers = [row.sequence for row in erased]
-            connection.execute(update(erasures).where(erasures.c.sequence.in_(numbers)).values(published=commit))
-
-    # ---- the card --------------------------------------------------------------------------------------------------
-
-    def _card(self, new: set[str], head: str) -> dict[str, bytes]:
-        """The card's files, if this commit should bring them."""
-        if self._card_head != head:
-            self._card_kinds = self._kinds_of_card(head)
-            self._card_head = head
-        kinds = self._published_kinds() | new
-        if kinds == self._card_kinds and not (self._clock() - self._carded > CARD_SECONDS and self._leads()):
-            return {}
-        pictures = plots(self.store.stats())
-        card = dataset_card(self._counts(), self.hub.repo, pictures)
-        self._card_kinds = kinds
-        return {"README.md": card.encode(), **pictures}
-
-    def _kinds_of_card(self, head: str) -> set[str]:
-        if "README.md" not in self.hub.lookup(["README.md"], head):
-            return set()
-        text = self.hub.read("README.md", revision=head).decode(errors="replace")
-        if MARK not in text:
-            raise HubError(
-                f"the dataset {self.hub.repo} has a README.md that is not ours: "
-                "set DECONVDEMO_FEEDBACK_REPO to a new dataset, or remove it",
-                hopeless=True,
-            )
-        return set(re.findall(r"^- config_name: (\w+)", text, re.MULTILINE))
-
-    def _published_kinds(self) -> set[str]:
-        with refusals("the shards cannot be read"), self.store.reading() as connection:
-            kinds = select(shards_table.c.kind).where(shards_table.c.state == COMMITTED).distinct()
-            return set(connection.execute(kinds).scalars())
-
-    def _counts(self) -> dict[str, int]:
-        """Rows of each kind that are in a shard."""
-        totals = self.store.totals()
-        with refusals("the backlog cannot be counted"), self.store.reading() as connection:
-            for kind in KINDS.values():
-                new = select(func.count()).where(kind.table.c.shard.is_(None))
-                totals[kind.name] -= connection.execute(new).scalar_one()
-        return {kind: totals[kind] for kind in KINDS}
-
-    def _leads(self) -> bool:
-        """Whether this is the instance that keeps the card: the first by name of those that published within a day."""
-        day = datetime.fromtimestamp(self._clock() - 24 * HOUR, UTC).strftime("%Y-%m-%d")
-        with refusals("the shards cannot be read"), self.store.reading() as connection:
-            recent = select(shards_table.c.path).where(func.substr(shards_table.c.created_at, 1, 10) >= day)
-            names = {path.rpartition("/")[2].partition("-")[0] for path in connection.execute(recent).scalars()}
-        return self.store.instance <= min(names, default=self.store.instance)
-
-    # ---- commits an hour -------------------------------------------------------------------------------------------
-
-    def _wait_for_the_hour(self) -> float:
-        """Seconds until a commit is allowed; 0 if one is."""
-        made = self._commits()
-        return made[-self.commits_per_hour] + HOUR - self._clock() if len(made) >= self.commits_per_hour else 0.0
-
-    def _commits(self) -> list[float]:
-        """The moments of this database's commits within the last hour; they outlive the process."""
-        return [moment for moment in json.loads(self.store.word("commits") or "[]") if moment > self._clock() - HOUR]
-
-    def _note_commit(self) -> None:
-        self.store.keep_word("commits", json.dumps([*self._commits(), self._clock()]))
-
-    # ---- the thread ------------------------------------------------------------------------------------------------
+        return self.publication.publish()
 
     def start(self) -> None:
         """Publishes in the background from now on."""
@@ -303,7 +81,7 @@ class Publisher:
     def release(self) -> None:
         """Lets another process publish at once."""
         try:
-            self._lease.release()
+            self.publication.lease.release()
         except FeedbackError as error:
             log.warning("%s", error)
 
@@ -320,7 +98,7 @@ class Publisher:
         """One publication and its bookkeeping: what went wrong is in the status, and when to try again."""
         try:
             if with_tidying:
-                self.shards.tidy()
+                self.publication.shards.tidy()
                 self.store.tidy()
             done = self.publish()
             self._failures, self._error = 0, ""
@@ -348,25 +126,19 @@ class Publisher:
 
     def status(self) -> dict[str, Any]:
         """JSON-able: the repository, the backlog, the last error and commit, and when the next try is."""
-        backlog = self.shards.backlog()
+        backlog = self.publication.shards.backlog()
         age = 0.0
         if backlog["oldest"]:
             age = max(0.0, self._clock() - datetime.fromisoformat(backlog["oldest"]).timestamp())
-        with refusals("the shards cannot be read"), self.store.reading() as connection:
-            last = connection.execute(
-                select(shards_table.c.commit, shards_table.c.committed_at)
-                .where(shards_table.c.committed_at.is_not(None))
-                .order_by(shards_table.c.committed_at.desc())
-                .limit(1)
-            ).first()
+        commit, committed_at = self.publication.shards.last_commit()
         return {
             "repo": self.hub.repo,
             **backlog,
             "oldest_seconds": round(age),
             "error": self._error,
-            "damaged": [*self.shards.damaged.values(), *self._catch_up.refused.values()],
-            "commit": last.commit if last else None,
-            "committed_at": last.committed_at if last else None,
+            "damaged": [*self.publication.shards.damaged.values(), *self.publication.catch_up.refused.values()],
+            "commit": commit,
+            "committed_at": committed_at,
             "next": datetime.fromtimestamp(self._next, UTC).isoformat(timespec="seconds") if self._thread else None,
         }
 

@@ -233,6 +233,8 @@ def clean_text(text: str) -> str:
 
 
 def _require_json(word: str, name: str, value: dict[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise FeedbackError(f"the {word}'s {name} are {type(value).__name__}: give a dictionary of names and values")
     try:
         text = as_json(value)
         text.encode()

@@ -158,6 +158,13 @@ class Shards:
                 waiting, since = waiting + count, [*since, first]
         return {"waiting": int(waiting), "oldest": min(filter(None, since), default=None)}
 
+    def last_commit(self) -> tuple[str | None, str | None]:
+        """The newest commit of this database's, and its moment (ISO 8601)."""
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            last = select(shards.c.commit, shards.c.committed_at).where(shards.c.committed_at.is_not(None))
+            row = connection.execute(last.order_by(shards.c.committed_at.desc()).limit(1)).first()
+            return (row.commit, row.committed_at) if row else (None, None)
+
     def file(self, shard: Shard) -> Path:
         return self.folder / f"{shard.sha256}.parquet"
 
@@ -177,7 +184,7 @@ class Shards:
             rows, _ = write(partial, iter([table, *pieces]), self.limits)
             data = partial.read_bytes()
             now = datetime.now(UTC)
-            day = old.path.split("/")[2] if old else f"{now:%Y-%m-%d}"
+            day = old.created_at[:10] if old else f"{now:%Y-%m-%d}"
             sha256 = hashlib.sha256(data).hexdigest()
             name = f"{self.store.instance}-{min(sequences)}-{max(sequences)}-{sha256[:8]}.parquet"
             values = {

@@ -52,7 +52,7 @@ def work_until_killed(folder: Path, number: int, url: str, told) -> None:
     store = FeedbackStore(folder, min_free_mb=0)
     publisher = Publisher(store, DatasetHub(REPO), commits_per_hour=100_000)
     for step in ("freeze", "sending", "committed"):
-        telling(publisher.shards, step, told)
+        telling(publisher.publication.shards, step, told)
     telling(publisher.hub, "commit", told)
     while True:
         for _ in range(3):

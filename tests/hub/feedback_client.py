@@ -11,11 +11,14 @@ from unittest import mock
 
 from feedback_flags import flag_of
 
+from deconvdemo.feedback.dataset import COLUMNS
 from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase
+from deconvdemo.feedback.importing import Plan, import_feedback
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.opinions import Verdict, Vote
 from deconvdemo.feedback.publish import Publisher
+from deconvdemo.feedback.records import StoredFlag
 from deconvdemo.feedback.store import FeedbackStore
 
 
@@ -80,6 +83,26 @@ def publish_until_all_is(folder: str, repo: str, database_url: str = "") -> list
     one.release()
     assert one.status()["waiting"] == 0, one.status()
     return list(one.store.ids())
+
+
+def publish_with_a_new_column(folder: str, repo: str) -> list[tuple[int, str]]:
+    """As a version of tomorrow would, whose flags have a mood."""
+    columns = {**COLUMNS, "flags": {**COLUMNS["flags"], "mood": "the visitor's"}}
+    with mock.patch.dict(COLUMNS, columns), mock.patch.object(StoredFlag, "mood", "fine", create=True):
+        return publish(folder, repo)
+
+
+def publish_and_tell(folder: str, repo: str) -> tuple[int, str, list[str]]:
+    """Rows and error of a round, and what it found in the dataset that is not ours."""
+    one = publisher(folder, repo)
+    done = one.round()
+    one.release()
+    return done.rows if done else -1, one.status()["error"], one.status()["damaged"]
+
+
+def import_from_hub(folder: str, repo: str) -> tuple[int, int, list[str]]:
+    report = import_feedback(FeedbackStore(Path(folder), min_free_mb=0), f"hf://datasets/{repo}", Plan())
+    return report.added, report.known, report.refused
 
 
 def status(folder: str, repo: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help run test lint format space results clean
+.PHONY: help run test lint format space results bench clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -15,6 +15,7 @@ help:
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
+	@echo "make bench            measure how fast flags are acknowledged and published"
 	@echo "make clean            remove what make made"
 
 run: .venv/.runtime
@@ -68,6 +69,10 @@ train-%: .venv/.runtime
 results: .venv/.development
 	$(PY) -m deconvdemo evaluate --all --images $(IMAGES) --json --out docs/results.json $(ARGS)
 	$(PY) docs/plot_quality.py
+
+bench: .venv/.development
+	$(PY) benchmarks/flags.py $(ARGS)
+	$(PY) benchmarks/publish.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -25,7 +25,8 @@ def programs() -> Path | None:
 class Server:
     """A server on a socket in a folder of its own; nothing listens on the network. `database()` makes an empty one."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, durable: bool = False):
+        self.durable = durable  # a test needs no fsync: it survives its server
         self.bin = folder
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path may have 107 bytes
         self.user: str | None = None
@@ -50,7 +51,8 @@ class Server:
         return f"postgresql://tests@/postgres?host={self.folder}&options=-csearch_path%3D{name}"
 
     def start(self) -> None:
-        options = f"-k {self.folder} -c listen_addresses='' -c max_connections=100 -c fsync=off"
+        fsync = "on" if self.durable else "off"
+        options = f"-k {self.folder} -c listen_addresses='' -c max_connections=100 -c fsync={fsync}"
         self._run("pg_ctl", "-D", self.data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
     def stop(self) -> None:

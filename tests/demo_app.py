@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,3 +81,44 @@ def bomb(side: int = 12_000) -> bytes:
     file = io.BytesIO()
     Image.new("1", (side, side)).save(file, "PNG")
     return file.getvalue()
+
+
+@contextmanager
+def running_door(weights: Path, data_dir: Path, hub: Any, repo: str, **environment: str) -> Iterator[tuple[str, Any]]:
+    """(URL, process) of `deconvdemo serve`, which publishes its flags to a dataset on this Hub."""
+    port = free_port()
+    variables = {
+        **os.environ,
+        **hub.env(data_dir / "home"),
+        "DECONVDEMO_DATA_DIR": str(data_dir),
+        "DECONVDEMO_FEEDBACK_REPO": repo,
+        "DECONVDEMO_PUBLISH_EVERY": "1",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        **environment,
+    }
+    command = [sys.executable, "-m", "deconvdemo", "serve", "--port", str(port), "--weights", str(weights)]
+    process = subprocess.Popen([*command, "--device", "cpu"], env=variables, stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"{url}/healthz", timeout=5):
+                break
+            time.sleep(0.3)
+        yield url, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asked(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=20) as reply:
+        return json.load(reply)
+
+
+def becomes(url: str, expected: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+    """The JSON there, once it is as expected; or as it is when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not expected(facts := asked(url)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return facts

@@ -64,8 +64,8 @@ class Publication:
         head = self._head()
         self.catch_up.take(head)
         self._settle()
-        self._rewrite_what_holds_erased()
-        batch, erased = self._batch(), self._erased()
+        erased = self._rewrite_what_holds_erased()
+        batch = self._batch()
         if not batch and not erased and not self.shards.in_state(LEAVING):
             self._forget_history()
             return Published()
@@ -96,19 +96,18 @@ class Publication:
             if found and found.sha256 == shard.sha256:
                 self.shards.committed([shard], found.commit)
 
-    def _rewrite_what_holds_erased(self) -> None:
+    def _rewrite_what_holds_erased(self) -> Sequence[Row]:
+        """Returns the tombstones that the dataset does not have yet, and that no file of it will contradict."""
+        with refusals("the erasures cannot be read"), self.store.reading() as connection:
+            erased = connection.execute(select(erasures).where(erasures.c.published.is_(None))).all()
         for shard in self.shards.unsent():
             if self.shards.holds_erased(shard):
                 self.shards.thaw(shard)
-        for number in sorted({row.shard for row in self._erased() if row.shard}):
+        for number in sorted({row.shard for row in erased if row.shard}):
             old = self.shards.get(number)
             if old and old.state == COMMITTED:
                 self.shards.rewrite(old)
-
-    def _erased(self) -> Sequence[Row]:
-        """Tombstones that the dataset does not have yet."""
-        with refusals("the erasures cannot be read"), self.store.reading() as connection:
-            return connection.execute(select(erasures).where(erasures.c.published.is_(None))).all()
+        return [row for row in erased if not row.shard or not self.shards.in_dataset(row.shard)]
 
     def _forget_history(self) -> None:
         """After an erasure: the dataset's past goes, and the bytes that only its past had."""

@@ -113,6 +113,11 @@ class Shards:
             rows = connection.execute(select(func.count()).where(table.c.shard == shard.shard)).scalar_one()
         return rows != shard.rows
 
+    def in_dataset(self, number: int) -> bool:
+        """Whether the dataset has this shard, or may have, also after the next commit."""
+        shard = self.get(number)
+        return shard is not None and shard.state not in (LEAVING, GONE)
+
     def in_state(self, state: str) -> list[Shard]:
         with refusals("the shards cannot be read"), self.store.reading() as connection:
             rows = connection.execute(select(shards).where(shards.c.state == state).order_by(shards.c.shard))

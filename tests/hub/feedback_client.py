@@ -113,6 +113,24 @@ def erase_here(folder: str, ids: list[str]) -> list[str]:
     return erase(FeedbackStore(Path(folder), min_free_mb=0), ids).sentences()
 
 
+def erased_during(step: str, folder: str, repo: str, ids: list[str]) -> tuple[int, str]:
+    """A round of publishing during which somebody erases flags, just before one of its steps."""
+    one = publisher(folder, repo)
+    holder = one.publication if hasattr(one.publication, step) else one.publication.hub
+    work = getattr(holder, step)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        object.__setattr__(holder, step, work)
+        erase_here(folder, ids)
+        return work(*arguments, **options)
+
+    object.__setattr__(holder, step, interrupted)
+    done = one.round()
+    assert getattr(holder, step) is work, f"{step} was not met"
+    one.release()
+    return done.rows if done else -1, one.status()["error"]
+
+
 def stored(folder: str) -> dict[str, list[str]]:
     store = FeedbackStore(Path(folder), min_free_mb=0)
     return {kind: list(store.ids(kind)) for kind in KINDS}

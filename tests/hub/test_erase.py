@@ -95,6 +95,25 @@ def test_an_erasure_outlives_faults(hub, client, repo, tmp_path, call, kind):
     assert flag_of(1).observed not in everything(hub, repo)
 
 
+STEPS = ["_head", "_settle", "_rewrite_what_holds_erased", "_batch", "_commit", "commit", "_note_erased"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_erasure_at_any_moment_of_a_publication_is_carried_out(hub, client, repo, tmp_path, step):
+    folder = str(tmp_path / "data")
+    ids = client(at.fill, folder, [1])
+    client(at.publish, folder, repo)
+    ids += client(at.fill, folder, [2, 3])  # in another file
+    client(at.publish, folder, repo)
+    client(at.erase_here, folder, [ids[2]])  # so that every step is taken
+    new = client(at.fill, folder, [4, 5])
+    client(at.erased_during, step, folder, repo, [ids[0], new[0]])
+    assert client(at.publish, folder, repo, 3)[-1] == (0, "")
+    assert sorted(row["flag_id"] for row in hub.rows(repo)) == sorted([ids[1], new[1]])
+    for number in (1, 3, 4):
+        assert flag_of(number).observed not in everything(hub, repo)
+
+
 def test_when_everything_is_erased_the_dataset_says_so_and_goes_on(hub, client, repo, tmp_path):
     folder = str(tmp_path / "data")
     ids = client(at.fill, folder, [1])

@@ -21,7 +21,7 @@ from deconvdemo.weights_index import Entry, add_to_index, read_index, write_inde
 
 SMALL = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},
-    "DeconvSR": {"scale": 2, "channels": 8, "blocks": 1},
+    "DeconvSR": {"scale": 2, "channels": 8, "depth": 3},
 }
 
 

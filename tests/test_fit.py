@@ -42,10 +42,12 @@ def test_a_small_network_learns(name, corpus, tmp_path):
     out = tmp_path / f"{name}.safetensors"
     # the learning rate is made up for the warm-up, of which a run this short sees only the beginning
     recipe = small(name, rate=0.02)
-    trained(recipe, corpus, out, 60, checkpoint_every=0)
+    # upscaling begins as good as bicubic: it takes longer to be better, and not by as much
+    steps, enough = (250, 0.97) if recipe.network == "DeconvSR" else (60, 0.85)
+    trained(recipe, corpus, out, steps, checkpoint_every=0)
     # judged on the same batches: masks and sigmas differ so much from step to step that losses in the log say little
     before, after = (mean_loss(recipe, corpus, tensors) for tensors in (None, load_checkpoint(out).tensors))
-    assert after < 0.85 * before
+    assert after < enough * before
 
 
 def mean_loss(recipe: Recipe, corpus: Corpus, tensors) -> float:

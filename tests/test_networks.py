@@ -119,7 +119,7 @@ SIZES = {
         {"widths": [4, 4, 4, 4], "blocks": 2},
         {"widths": [4, 4, 4], "blocks": [3, 1, 2]},
     ],
-    "DeconvSR": [{"scale": 2}, {"scale": 3, "blocks": 2}, {"scale": 4}],
+    "DeconvSR": [{"scale": 2}, {"scale": 3, "depth": 4}, {"scale": 4}],
 }
 SIZED = [(name, config) for name in NETWORKS for config in SIZES.get(name, [{}])]
 

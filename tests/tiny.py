@@ -20,10 +20,10 @@ from deconvdemo.weights_index import add_to_index
 # a network that is not listed here is tested at its default size
 SIZES: dict[str, dict] = {
     "DeconvUNet": {"widths": [8, 16], "blocks": 1},
-    "DeconvSR": {"channels": 8, "blocks": 1},
+    "DeconvSR": {"channels": 8, "depth": 3},
 }
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
-_CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 0.4)}
+_CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}
 
 
 def network(name: str, seed: int = 0, **config) -> nn.Module:

@@ -1,38 +1,27 @@
-"""DeconvSR: a light residual trunk at low resolution and one learned deconvolution at the end.
+"""DeconvSR: a plain stack of 3×3 convolutions at low resolution and one learned deconvolution at the end.
 
 FSRCNN's line (Dong et al. 2016): all features are computed on the small image, and a transposed convolution paints the
-large one. The trunk's blocks follow RLFN (Kong et al. 2022). The network learns what bicubic upscaling misses.
+large one. The stack has no branches (SESR's collapsed form, Bhardwaj et al. 2022): each convolution starts as the
+identity plus a little, so that it trains like a residual network and costs what its multiplications cost. The network
+learns what bicubic upscaling misses. What else was tried is in docs/networks.md.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from deconvdemo.bicubic import resize
 from deconvdemo.networks.layers import deconvolution
 
-
-class LocalBlock(nn.Module):
-    """Three 3×3 convolutions with a shortcut, then a 1×1 fusion (RLFN's block without its pooled attention)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
-        self.fusion = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = x
-        for convolution in self.convolutions:
-            features = functional.leaky_relu(convolution(features), 0.05)
-        return self.fusion(features + x)
+SLOPE = 0.1  # of the leaky rectifiers
 
 
 class DeconvSR(nn.Module):
     """(N, 3, H, W) → (N, 3, scale·H, scale·W), any H and W; scale 2, 3 or 4.
 
-    `channels` wide, `blocks` deep; the deconvolution's kernel is 3·scale, so each output pixel mixes 3×3 features.
+    `channels` wide, `depth` convolutions deep; the deconvolution's kernel is 3·scale, so each output pixel mixes 3×3
+    features.
     """
 
     stride = 1  # tiles may start anywhere on the small image
@@ -40,18 +29,23 @@ class DeconvSR(nn.Module):
     image_channels = 3
     outer_layers = ("head", "upsample")  # those that meet the image
 
-    def __init__(self, scale: int = 2, channels: int = 48, blocks: int = 5):
+    def __init__(self, scale: int = 2, channels: int = 48, depth: int = 15):
         super().__init__()
-        self.scale, self.channels, self.blocks = scale, channels, blocks
+        self.scale, self.channels, self.depth = scale, channels, depth
         self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.trunk = nn.Sequential(*(LocalBlock(channels) for _ in range(blocks)))
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [_near_identity(channels), nn.LeakyReLU(SLOPE)]
+        self.trunk = nn.Sequential(*layers)
         self.join = nn.Conv2d(channels, channels, 3, padding=1)
         self.upsample = deconvolution(channels, 3, kernel=3 * scale, stride=scale)
+        with torch.no_grad():  # start near "no correction"
+            self.upsample.weight.mul_(0.1)
 
     @property
     def radius(self) -> int:
         """How far, in pixels of the small image, an output pixel can see (bicubic's two pixels are fewer)."""
-        return 1 + 3 * self.blocks + 1 + 1
+        return 1 + self.depth + 1 + 1
 
     def forward(self, images: Tensor) -> Tensor:
         # centred on grey: convolutions pad with zeros, and mid-grey is a gentler border than black
@@ -59,3 +53,13 @@ class DeconvSR(nn.Module):
         features = self.join(self.trunk(features)) + features
         correction = self.upsample(features).to(torch.float32)
         return resize(images.to(torch.float32), self.scale) + correction
+
+
+def _near_identity(channels: int) -> nn.Conv2d:
+    """A 3×3 convolution that starts as x + a little: residual blocks' advantage without their additions."""
+    layer = nn.Conv2d(channels, channels, 3, padding=1)
+    with torch.no_grad():
+        layer.weight.mul_(0.5)
+        layer.weight[range(channels), range(channels), 1, 1] += 1.0
+        layer.bias.zero_()
+    return layer

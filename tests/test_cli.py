@@ -413,6 +413,8 @@ def test_weights_show_prints_the_header(run, tiny_weights):
     shown = json.loads("\n".join(run("weights", "show", "denoise-photo", "--weights", tiny_weights)[1]))
     assert (shown["name"], shown["task"], shown["variant"]) == ("denoise-photo", "denoise", "photo")
     assert run("weights", "show", "colourise", "--weights", tiny_weights)[0] == 1
+    assert json.loads("\n".join(run("weights", "show", tiny_weights / "inpaint.safetensors")[1]))["name"] == "inpaint"
+    assert run("weights", "show", tiny_weights / "nothing.safetensors")[0] == 1
 
 
 def test_flags_are_counted_and_exported_and_a_damaged_one_is_named(run, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def add_verbs(verbs) -> None:
     showing = actions.add_parser(
         "show", help="what a weights file says of itself", description="Prints a header as JSON."
     )
-    showing.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
+    showing.add_argument("name", metavar="NAME|FILE", help="denoise, denoise-photo, upscale-x2, …, or a file")
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
     showing.set_defaults(run=_show)
 
@@ -44,9 +44,13 @@ def _pull(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _show(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.checkpoints import load_checkpoint
     from deconvdemo.weights import Weights
 
-    checkpoint = Weights(spec=options.weights).load(options.name)
+    if options.name.endswith(".safetensors"):
+        checkpoint = load_checkpoint(options.name)
+    else:
+        checkpoint = Weights(spec=options.weights).load(options.name)
     facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
     print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
     return 0

@@ -333,7 +333,7 @@ def test_a_network_is_trained_resumed_measured_and_used(run, tmp_path, photo, mo
     train += ["--data", "synthetic: CC0", "--precision", "fp32"]
     status, _, err = run(*train, "--steps", 2, "--dev", dev)
     assert status == 0
-    assert "1 images" in " ".join(err)
+    assert "4 images" in " ".join(err)  # the one, and three smaller copies
     assert run(*train, "--steps", 3, "--resume", out.with_suffix(".state.safetensors"))[0] == 0
     header = json.loads(out.read_bytes()[8 : 8 + int.from_bytes(out.read_bytes()[:8], "little")])["__metadata__"]
     assert json.loads(header["deconvdemo.recipe"])["steps"] == 3

@@ -61,5 +61,5 @@ def _near_identity(channels: int) -> nn.Conv2d:
     with torch.no_grad():
         layer.weight.mul_(0.5)
         layer.weight[range(channels), range(channels), 1, 1] += 1.0
-        layer.bias.zero_()
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer

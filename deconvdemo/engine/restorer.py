@@ -19,6 +19,7 @@ from torch import nn
 
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine import device as devices
+from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
 from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import compute
@@ -159,6 +160,7 @@ class Restorer:
         Closing the iterator stops the work at the next tile.
         """
         work = self._prepared(task, photo, mask, controls)
+        yield from self._filled_from_coarse(work)
         height, width = work.photo.height, work.photo.width
         size = (LARGEST_TILE // work.scale) if self.tile == "auto" else int(self.tile)
 
@@ -195,6 +197,23 @@ class Restorer:
             precision=self.compute_on.precision,
             notes=(*work.photo.notes, *work.notes),
         )
+
+    def _filled_from_coarse(self, work: Work) -> Iterator[Progress]:
+        """Fills the middle of holes that are too deep for the network, in a copy of half the size."""
+        if work.weight is None or not work.task.strength(work.controls):
+            return
+        holes = work.weight > 0
+        middle = middle_of(holes)
+        smaller = halved(work.photo.pixels, holes) if middle is not None else None
+        if middle is None or smaller is None:
+            return
+        small, lost = smaller
+        plainly = {"grow": 0, "feather": 0, "strength": 1.0}
+        for step in self.steps(work.task.name, small, lost, **{**work.controls, **plainly}):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                work.middle, work.shown = middle, with_middle(work.photo.pixels, middle, step.photo.pixels)
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""

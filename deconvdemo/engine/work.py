@@ -32,6 +32,8 @@ class Work:
     checkpoint: Checkpoint
     compute_on: Compute
     result: np.ndarray = field(init=False)
+    middle: np.ndarray | None = None  # (H, W) bool: what is filled already, in `shown`, as a deep hole's middle is
+    shown: np.ndarray | None = None  # the photo with it
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self):
@@ -53,16 +55,21 @@ class Work:
         window = (tile.window_rows, tile.window_columns)
         core = (..., *tile.kept(self.scale))
         observed = _tensor(self.photo.pixels[window])
+        shown = observed if self.shown is None else _tensor(self.shown[window])
+        filled = None if self.middle is None else torch.from_numpy(self.middle[window])
         weight = None if self.weight is None else _tensor(self.weight[window][..., None])
         restored = self.task.plain(observed, self.controls)[core]
-        strength = self.task.strength(self.controls) * (1 if weight is None else weight[core])
-        if np.any(np.asarray(strength)):
-            restored = restored + strength * (self._estimate(observed, weight)[core] - restored)
+        strength = self.task.strength(self.controls) * (torch.ones(()) if weight is None else weight[core])
+        if strength.any():
+            # exact where the strength is 0 or 1: there, rounding lets nothing through of what was lost
+            restored = torch.lerp(restored, self._estimate(shown, weight, filled)[core], strength)
         self.result[tile.placed(self.scale)] = _pixels(restored, self.result.dtype)
 
-    def _estimate(self, observed: Tensor, weight: Tensor | None) -> Tensor:
-        """The network's full result for one window, in the photo's own channels."""
+    def _estimate(self, observed: Tensor, weight: Tensor | None, filled: Tensor | None) -> Tensor:
+        """The network's full result for one window, in the photo's own channels; what is `filled` stays."""
         holes = None if weight is None else (weight > 0).float()
+        if holes is not None and filled is not None:
+            holes = holes * ~filled
         inputs = self.task.inputs(observed.expand(-1, 3, -1, -1), holes, self.controls)
         estimate = self._call(inputs, self.compute_on)
         if not torch.isfinite(estimate).all():
@@ -73,7 +80,8 @@ class Work:
                 f"{self.checkpoint.name} gave a result that is not finite, even in fp32: "
                 "use other weights or another photo"
             )
-        return estimate if observed.shape[1] == 3 else estimate.mean(dim=1, keepdim=True)
+        estimate = estimate if observed.shape[1] == 3 else estimate.mean(dim=1, keepdim=True)
+        return estimate if filled is None else torch.where(filled, observed, estimate)
 
     def _call(self, inputs: Tensor, compute_on: Compute) -> Tensor:
         inputs = inputs.to(compute_on.device).contiguous(memory_format=torch.channels_last)

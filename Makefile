@@ -15,7 +15,7 @@ help:
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
-	@echo "make bench            measure how fast flags are acknowledged and published"
+	@echo "make bench            measure how fast flags are acknowledged, published and found"
 	@echo "make clean            remove what make made"
 
 run: .venv/.runtime
@@ -73,6 +73,7 @@ results: .venv/.development
 bench: .venv/.development
 	$(PY) benchmarks/flags.py $(ARGS)
 	$(PY) benchmarks/publish.py
+	$(PY) benchmarks/review.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

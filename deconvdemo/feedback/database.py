@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError
 
 from deconvdemo.errors import FeedbackError
 
-NEWEST = "0002"  # the migration that leads to the tables below
+NEWEST = "0003"  # the migration that leads to the tables below
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
 MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
 
@@ -103,6 +103,18 @@ verdicts = _events(
     _json("reasons"),
     Column("comment", Text, nullable=False),
     *(_blob(role) for role in ("clean", "mask", "region")),
+    Index("ix_verdicts_reviewer", "reviewer", "flag_id"),
+)
+
+# how many reviewers there are of each flag that has one, and what they decided, by the newest verdict of each
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("flag_id", ID, primary_key=True),
+    Column("reviewers", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("without_target", Integer, nullable=False),
 )
 
 votes = _events(
@@ -224,7 +236,7 @@ def _postgresql(url: URL) -> Engine:
             "DECONVDEMO_DATABASE_URL names a PostgreSQL database, but its driver is not installed: "
             "pip install 'psycopg[binary]'"
         ) from None
-    event.listen(engine, "connect", _require_synchronous_commit)
+    event.listen(engine, "connect", _set_up_session)
     return engine
 
 
@@ -282,9 +294,10 @@ def _make_durable(connection: sqlite3.Connection, _record) -> None:
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _require_synchronous_commit(connection: Any, _record) -> None:
+def _set_up_session(connection: Any, _record) -> None:
     with connection.cursor() as cursor:  # a server may be set up to promise less
         cursor.execute("SET synchronous_commit TO on")
+        cursor.execute("SET jit TO off")  # it takes longer to compile than these queries take
     connection.commit()
 
 

@@ -1,13 +1,14 @@
-"""The books of a feedback database: how often each image is used, and totals, so that nothing is counted anew."""
+"""The books of a feedback database: how often each image is used, what reviewers think, and totals: nothing is counted
+anew when it is asked for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from deconvdemo.feedback.database import blobs, totals
+from deconvdemo.feedback.database import blobs, reviews, totals, verdicts
 
 
 def upsert(connection: Connection, table: Table) -> Any:
@@ -37,3 +38,23 @@ def count(connection: Connection, key: str, more: int) -> None:
     connection.execute(
         row.on_conflict_do_update(index_elements=[totals.c.key], set_={"value": totals.c.value + row.excluded.value})
     )
+
+
+def recount(connection: Connection, flag_id: str) -> None:
+    """What reviewers think of a flag now: by the newest verdict of each, unless they took it back."""
+    age = func.row_number().over(
+        partition_by=verdicts.c.reviewer, order_by=(verdicts.c.created_at.desc(), verdicts.c.sequence.desc())
+    )
+    newest = select(verdicts.c.decision, age.label("age")).where(verdicts.c.flag_id == flag_id).subquery()
+    found = connection.execute(select(newest.c.decision).where(newest.c.age == 1)).scalars().all()
+    counts = {
+        "reviewers": len(found) - found.count("withdrawn"),
+        "accepted": found.count("accept"),
+        "rejected": found.count("reject"),
+        "without_target": found.count("needs_target"),
+    }
+    if not counts["reviewers"]:
+        connection.execute(delete(reviews).where(reviews.c.flag_id == flag_id))
+        return
+    row = upsert(connection, reviews).values(flag_id=flag_id, **counts)
+    connection.execute(row.on_conflict_do_update(index_elements=[reviews.c.flag_id], set_=counts))

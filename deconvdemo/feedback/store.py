@@ -38,7 +38,8 @@ from deconvdemo.feedback.blobs import (
 from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
 from deconvdemo.feedback.folder import require_same_folder
 from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
-from deconvdemo.feedback.ledger import added, count, upsert, use
+from deconvdemo.feedback.ledger import added, count, recount, upsert, use
+from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import Acknowledgement, Event, StoredFlag
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.settings import Settings
@@ -115,6 +116,8 @@ class FeedbackStore:
         self.blobs.keep(staged)
         connection.execute(insert(kind.table).values({**kind.row(event, names), "shard": shard}))
         count(connection, kind.name, 1)
+        if isinstance(event, Verdict):
+            recount(connection, event.flag_id)
         return _acknowledged(kind.id_of(event), getattr(event, "erase_key", ""))
 
     def check(self) -> None:
@@ -214,6 +217,8 @@ class FeedbackStore:
         for name, uses in sorted(Counter(row[role] for role in kind.roles if row[role]).items()):
             connection.execute(update(blobs).where(blobs.c.name == name).values(uses=blobs.c.uses - uses))
         count(connection, kind.name, -1)
+        if kind.record is Verdict:
+            recount(connection, row["flag_id"])
         return True
 
     def sweep(self) -> int:

@@ -1,0 +1,263 @@
+"""The reviewers' queue: which flags a reviewer looks at next, by filters that an address bar can hold."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true, tuple_
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.database import flags, reviews, verdicts
+from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.records import REASONS, Acknowledgement
+from deconvdemo.feedback.refusals import refusals
+from deconvdemo.feedback.store import FeedbackStore
+
+STATUSES = {
+    "todo": "To do",
+    "mine": "Judged by me",
+    "disputed": "Reviewers disagree",
+    "accepted": "Accepted",
+    "rejected": "Rejected",
+    "needs_target": "Needs a target",
+    "all": "All",
+}
+RATINGS = {"": "Any", "good": "Good", "bad": "Something is wrong"}
+SORTS = {"newest": "Newest first", "oldest": "Oldest first", "disputed": "Disagreement first"}
+CHOICES = {"status": STATUSES, "rating": RATINGS, "sort": SORTS, "reason": {"": "Any", **REASONS}}  # by View's field
+COUNTED = {"task": flags.c.task, "reason": flags.c.reasons, "weights": flags.c.checkpoint}
+MOST_ROWS = 200
+MAX_TEXT = 200  # characters
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reviewer asked to see. Dates are UTC days like 2026-11-20; `weights` begins a sha256."""
+
+    status: str = "todo"
+    task: str = ""
+    reason: str = ""
+    rating: str = ""
+    weights: str = ""
+    since: str = ""
+    until: str = ""
+    text: str = ""
+    sort: str = "newest"
+
+    def __post_init__(self):
+        for name, known in (
+            ("status", STATUSES),
+            ("rating", RATINGS),
+            ("sort", SORTS),
+            ("reason", {"": "", **REASONS}),
+        ):
+            if getattr(self, name) not in known:
+                raise FeedbackError(
+                    f"{getattr(self, name)!r} is not a {name}: choose among {', '.join(filter(None, known))}"
+                )
+        for name in ("since", "until"):
+            if getattr(self, name) and not _is_day(getattr(self, name)):
+                raise FeedbackError(f"{getattr(self, name)!r} is not a day: write it like 2026-11-20")
+        if len(self.text) > MAX_TEXT:
+            raise FeedbackError(f"search for at most {MAX_TEXT} characters")
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> View:
+        """From an address's query; what it does not know is left out. FeedbackError for values that are none."""
+        return cls(**{field.name: query[field.name] for field in fields(cls) if field.name in query})
+
+    def query(self) -> dict[str, str]:
+        """For an address: what is not the default."""
+        plain = asdict(View())
+        return {name: value for name, value in asdict(self).items() if value != plain[name]}
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What reviewers think of one flag, by the newest verdict of each."""
+
+    reviewers: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    without_target: int = 0
+
+    @property
+    def disputed(self) -> bool:
+        return max(self.accepted, self.rejected, self.without_target) < self.reviewers
+
+
+class ReviewQueue:
+    """Flags for review. `needed`: how many reviewers a flag should have."""
+
+    def __init__(self, store: FeedbackStore, needed: int = 1):
+        self.store, self.needed = store, needed
+
+    def ids(self, view: View, reviewer: str, after: str = "", limit: int = 50) -> list[str]:
+        """The next flags of a view, behind the flag `after`, at most `limit` of them (and of MOST_ROWS)."""
+        query = self._seen(select(flags.c.flag_id), view, reviewer)
+        with refusals("the queue cannot be read"), self.store.reading() as connection:
+            if after:
+                query = query.where(self._behind(connection, view, after))
+            rows = query.order_by(*_order(view)).limit(max(1, min(limit, MOST_ROWS)))
+            return list(connection.execute(rows).scalars())
+
+    def count(self, view: View, reviewer: str) -> int:
+        query = self._seen(select(func.count()), view, reviewer)
+        with refusals("the queue cannot be read"), self.store.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def counts(self, view: View, reviewer: str) -> dict[str, dict[str, int]]:
+        """How many flags each choice of a filter would show, the other filters as they are: filter → choice → flags."""
+        found: dict[str, dict[str, int]] = {}
+        with refusals("the queue cannot be read"), self.store.reading() as connection:
+            for name, columns in (
+                ("task", [flags.c.task]),
+                ("reason", [flags.c.reasons]),
+                ("weights", [flags.c.checkpoint]),
+            ):
+                without = View(**{**asdict(view), name: ""})
+                query = self._seen(select(*columns, func.count()), without, reviewer).group_by(*columns)
+                counted = Counter[str]()
+                for value, number in connection.execute(query):
+                    for choice in _choices(name, value):
+                        counted[choice] += number
+                found[name] = dict(counted.most_common())
+            # one look at the table for all statuses
+            judged = _judged_by(reviewer)
+            sums = [func.sum(case((and_(true(), *self._status(status, judged)), 1), else_=0)) for status in STATUSES]
+            row = connection.execute(self._seen(select(*sums), replace(view, status="all"), reviewer)).one()
+            found["status"] = {status: number or 0 for status, number in zip(STATUSES, row, strict=True)}
+        return found
+
+    def opinions(self, flag_id: str) -> Opinions:
+        columns = [reviews.c[field.name] for field in fields(Opinions)]
+        with refusals("the verdicts cannot be read"), self.store.reading() as connection:
+            row = connection.execute(select(*columns).where(reviews.c.flag_id == flag_id)).first()
+            return Opinions(*row) if row else Opinions()
+
+    def mine(self, flag_id: str, reviewer: str) -> str:
+        """What this reviewer decided last: "" for nothing, or if it was taken back."""
+        query = select(verdicts.c.decision).where(verdicts.c.flag_id == flag_id, verdicts.c.reviewer == reviewer)
+        newest = query.order_by(verdicts.c.created_at.desc(), verdicts.c.sequence.desc()).limit(1)
+        with refusals("the verdicts cannot be read"), self.store.reading() as connection:
+            decision = connection.execute(newest).scalar() or ""
+        return "" if decision == "withdrawn" else decision
+
+    def decide(self, verdict: Verdict) -> Acknowledgement:
+        """Stores a verdict. FeedbackError if the flag was erased meanwhile, or there never was such a flag."""
+        if self.store.erased(verdict.flag_id):
+            raise FeedbackError("this flag was erased while you looked at it: there is nothing to judge any more")
+        with refusals("the flag cannot be looked up"), self.store.reading() as connection:
+            there = connection.execute(select(flags.c.sequence).where(flags.c.flag_id == verdict.flag_id)).first()
+        if not there:
+            raise FeedbackError(f"no flag has the id {verdict.flag_id!r}: reload the queue")
+        return self.store.add(verdict)
+
+    def _seen(self, query: Select, view: View, reviewer: str) -> Select:
+        """`query` over the flags of a view."""
+        joined = query.select_from(flags.outerjoin(reviews, reviews.c.flag_id == flags.c.flag_id))
+        return joined.where(*self._conditions(view, _judged_by(reviewer)))
+
+    def _conditions(self, view: View, judged: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+        most = self._status(view.status, judged)
+        if view.task:
+            most.append(flags.c.task == view.task)
+        if view.reason:
+            most.append(flags.c.reasons.contains(f'"{view.reason}"', autoescape=True))
+        if view.rating:
+            good = flags.c.reasons == '["good"]'
+            most.append(good if view.rating == "good" else ~good)
+        if view.weights:
+            most.append(flags.c.checkpoint.contains(f'"sha256":"{view.weights}', autoescape=True))
+        if view.since:
+            most.append(flags.c.created_at >= view.since)
+        if view.until:
+            most.append(flags.c.created_at < f"{view.until}T~")  # the whole day: ~ sorts behind all digits
+        if view.text:
+            most.append(flags.c.comment.icontains(view.text, autoescape=True))
+        return most
+
+    def _status(self, status: str, judged: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+        reviewers = func.coalesce(reviews.c.reviewers, 0)
+        most = func.coalesce(_largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target), 0)
+        agreed = and_(reviewers >= self.needed, most == reviewers)
+        return {
+            "todo": lambda: [~judged, or_(reviewers < self.needed, most < reviewers)],
+            "mine": lambda: [judged],
+            "disputed": lambda: [most < reviewers],
+            # what others decided is shown to those who have decided themselves
+            "accepted": lambda: [judged, agreed, reviews.c.accepted == reviewers],
+            "rejected": lambda: [judged, agreed, reviews.c.rejected == reviewers],
+            "needs_target": lambda: [judged, agreed, reviews.c.without_target == reviewers],
+            "all": list,
+        }[status]()
+
+    def _behind(self, connection, view: View, after: str) -> ColumnElement[bool]:
+        """What comes behind a flag in the view's order; everything, if the flag is not there any more."""
+        place = select(flags.c.sequence, _disputed()).select_from(
+            flags.outerjoin(reviews, reviews.c.flag_id == flags.c.flag_id)
+        )
+        row = connection.execute(place.where(flags.c.flag_id == after)).first()
+        if row is None:
+            return flags.c.sequence.is_not(None)
+        sequence, disputed = row
+        if view.sort == "oldest":
+            return flags.c.sequence > sequence
+        if view.sort == "newest":
+            return flags.c.sequence < sequence
+        return or_(_disputed() < disputed, and_(_disputed() == disputed, flags.c.sequence < sequence))
+
+
+def _judged_by(reviewer: str) -> ColumnElement[bool]:
+    """Whether the reviewer's newest verdict on a flag stands."""
+    last, newer = verdicts.alias(), verdicts.alias()
+    overtaken = exists().where(
+        newer.c.flag_id == last.c.flag_id,
+        newer.c.reviewer == last.c.reviewer,
+        tuple_(newer.c.created_at, newer.c.sequence) > tuple_(last.c.created_at, last.c.sequence),
+    )
+    mine = exists().where(last.c.flag_id == flags.c.flag_id, last.c.reviewer == reviewer)
+    return mine.where(last.c.decision != "withdrawn", ~overtaken)
+
+
+def _order(view: View) -> list[Any]:
+    return {
+        "newest": [flags.c.sequence.desc()],
+        "oldest": [flags.c.sequence.asc()],
+        "disputed": [_disputed().desc(), flags.c.sequence.desc()],
+    }[view.sort]
+
+
+def _disputed() -> ColumnElement[int]:
+    """How many reviewers do not agree with the most."""
+    most = _largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target)
+    return func.coalesce(reviews.c.reviewers - most, 0)
+
+
+def _largest(*columns: ColumnElement[int]) -> ColumnElement[int]:
+    """SQLite calls it max, PostgreSQL greatest."""
+    largest: ColumnElement[int] = columns[0]
+    for column in columns[1:]:
+        largest = case((column > largest, column), else_=largest)
+    return largest
+
+
+def _choices(name: str, value: str) -> list[str]:
+    if name == "reason":
+        return json.loads(value)
+    if name == "weights":
+        facts: dict[str, Any] = json.loads(value)
+        return [str(facts.get("sha256") or "")[:12]] if facts.get("sha256") else []
+    return [value]
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -58,6 +58,10 @@ class Settings:
         60, "DECONVDEMO_FLAGS_PER_VISITOR", "most flags, and most votes, of one visitor in an hour"
     )
     flags_per_hour: int = _setting(2000, "DECONVDEMO_FLAGS_PER_HOUR", "most flags, and most votes, of all in an hour")
+    review_password: str = _setting(
+        "", "DECONVDEMO_REVIEW_PASSWORD", "opens `/review` to whoever has it; empty: to this machine's own user alone"
+    )
+    verdicts_needed: int = _setting(1, "DECONVDEMO_VERDICTS_NEEDED", "how many reviewers a flag should have")
     behind_proxy: str = _setting(
         "",
         "DECONVDEMO_BEHIND_PROXY",

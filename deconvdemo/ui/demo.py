@@ -21,6 +21,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
+from deconvdemo.feedback.review import ReviewQueue
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
@@ -30,6 +31,8 @@ from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
+from deconvdemo.ui.review_routes import review_routes
+from deconvdemo.ui.reviewers import LOCAL_NAMES, Reviewers
 from deconvdemo.ui.theme import THEME
 
 ASSETS = Path(__file__).parent / "assets"
@@ -52,7 +55,7 @@ class Demo:
     publisher: Publisher | NoPublisher
 
 
-def build(settings: Settings, restorer: Restorer) -> Demo:
+def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     """Puts the pages together; nothing is listened to yet, and no file is written."""
     gr.set_static_paths(
         [EXAMPLES_FOLDER]
@@ -74,7 +77,14 @@ def build(settings: Settings, restorer: Restorer) -> Demo:
         blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
         endpoints(tasks, restorer, flagging)
     blocks.queue(max_size=64)
-    routes = [results.route(), _health(restorer, store, publisher), *flag_routes(store, publisher.url)]
+    local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
+    reviewers = Reviewers(store, settings.review_password, local)
+    routes = [
+        results.route(),
+        _health(restorer, store, publisher),
+        *flag_routes(store, publisher.url),
+        *review_routes(ReviewQueue(store, settings.verdicts_needed), reviewers),
+    ]
     return Demo(blocks, routes, results.folder, publisher)
 
 
@@ -84,7 +94,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     With a weights repository in the settings, its weights are fetched behind the serving ones, then take over.
     Raises ControlError for a port that is taken.
     """
-    demo = build(settings, restorer)
+    demo = build(settings, restorer, share)
     restorer.weights.fetch_in_background(restorer.swap)
     demo.publisher.start()
     try:

@@ -1,0 +1,96 @@
+"""Who may review: nobody, unless this machine's own user asks on this machine, or the password is known.
+
+A reviewer's name travels in a signed cookie. The key is in the feedback database, so any replica knows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.records import clean_text
+from deconvdemo.feedback.store import FeedbackStore
+
+COOKIE = "deconvdemo_reviewer"
+HOURS = 12
+OFF, OPEN, PASSWORD = "off", "open", "password"
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+WRONG_WAIT = 1.0  # seconds that a wrong password costs: nobody tries thousands
+MAX_NAME = 60
+
+
+@dataclass(frozen=True)
+class Reviewers:
+    """`password` opens the review to whoever has it. Without one it is open on this machine alone, and only if the demo
+    listens to nobody else (`local`)."""
+
+    store: FeedbackStore
+    password: str = ""
+    local: bool = False
+    clock: Callable[[], float] = time.time
+
+    def door(self, request: Request) -> str:
+        """What a request finds: OFF, OPEN, or PASSWORD."""
+        if self.password:
+            return PASSWORD
+        return OPEN if self.local and _from_this_machine(request) else OFF
+
+    def reviewer(self, request: Request) -> str:
+        """Who it is, or "" for a stranger."""
+        name = self._signed_in(request.cookies.get(COOKIE, ""))
+        door = self.door(request)
+        return "" if door == OFF else name or ("me" if door == OPEN else "")
+
+    def sign_in(self, response: Response, name: str, password: str, secure: bool) -> str:
+        """Puts the reviewer's name into a cookie. FeedbackError for a wrong password, or no name."""
+        if not self.password or not hmac.compare_digest(password.encode(), self.password.encode()):
+            raise FeedbackError("that is not the reviewers' password: ask whoever keeps this demo")
+        name = clean_text(name).strip()
+        if not name or len(name) > MAX_NAME or "\n" in name:
+            raise FeedbackError(f"give your name, of at most {MAX_NAME} characters: your verdicts carry it")
+        facts = json.dumps({"name": name, "until": self.clock() + HOURS * 3600, "password": self._mark()})
+        body = base64.urlsafe_b64encode(facts.encode()).decode()
+        response.set_cookie(
+            COOKIE, f"{body}.{self._signature(body)}", HOURS * 3600, httponly=True, samesite="strict", secure=secure
+        )
+        return name
+
+    def _signed_in(self, cookie: str) -> str:
+        body, _, signature = cookie.partition(".")
+        if not body or not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
+            return ""
+        facts = json.loads(base64.urlsafe_b64decode(body))
+        # another password than then: whoever signed in by the old one is out
+        return facts["name"] if facts["until"] > self.clock() and facts["password"] == self._mark() else ""
+
+    def _signature(self, body: str) -> str:
+        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()
+
+    def _mark(self) -> str:
+        return hmac.new(self._key, self.password.encode(), hashlib.sha256).hexdigest()[:16]
+
+    @property
+    def _key(self) -> bytes:
+        return bytes.fromhex(self.store.recall("reviewers' key", lambda: secrets.token_hex(32)))
+
+
+def _from_this_machine(request: Request) -> bool:
+    """By address, through no proxy, and by a name of this machine: another site's name that leads here is refused."""
+    client = request.client.host if request.client else ""
+    through_proxy = {"x-forwarded-for", "forwarded", "x-real-ip"} & {name.lower() for name in request.headers}
+    try:
+        loopback = ip_address(client).is_loopback
+    except ValueError:
+        return False
+    return loopback and not through_proxy and request.url.hostname in LOCAL_NAMES

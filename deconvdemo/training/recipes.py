@@ -78,13 +78,13 @@ REDUCED = (0.7, 0.5, 0.35)  # photographs made smaller have finer detail: what u
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("denoise", "DeconvUNet", UNET, noisy, patch=96, batch=8, rate=7e-4, steps=13000),
-        Recipe("denoise", "DeconvUNet", SMALL_UNET, noisy, variant="fast", patch=96, batch=8, steps=13000),
+        Recipe("denoise", "DeconvUNet", UNET, noisy, patch=96, batch=8, rate=7e-4, steps=15500),
+        Recipe("denoise", "DeconvUNet", SMALL_UNET, noisy, variant="fast", patch=96, batch=8, steps=8000),
         Recipe(
-            "denoise", "DeconvUNet", UNET, photographed, variant="photo", patch=96, batch=8, rate=7e-4,
-            starts_from="denoise",
+            "denoise", "DeconvUNet", UNET, photographed, variant="photo", patch=96, batch=8, rate=5e-4,
+            steps=3500, starts_from="denoise",
         ),
-        Recipe("inpaint", "DeconvUNet", UNET, holed, batch=8, rate=7e-4, starts_from="denoise"),
+        Recipe("inpaint", "DeconvUNet", UNET, holed, batch=8, rate=7e-4, steps=12000, starts_from="denoise"),
         *(
             Recipe(
                 "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled, scale, patch=64, batch=4, steps=steps,
@@ -94,8 +94,8 @@ RECIPES = {
         ),
         *(
             Recipe(
-                "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled_jpeg, scale, "photo", patch=64, batch=4,
-                steps=3000, rate=5e-4, reduced=REDUCED, starts_from=f"upscale-x{scale}",
+                "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled_jpeg, scale, "photo", patch=32, steps=3000,
+                rate=5e-4, starts_from=f"upscale-x{scale}",
             )
             for scale in (2, 3, 4)
         ),

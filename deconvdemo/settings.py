@@ -61,6 +61,14 @@ class Settings:
     review_password: str = _setting(
         "", "DECONVDEMO_REVIEW_PASSWORD", "opens `/review` to whoever has it; empty: to this machine's own user alone"
     )
+    reviewers: str = _setting(
+        "",
+        "DECONVDEMO_REVIEWERS",
+        "Hugging Face users, with commas between, who may sign in to `/review`; on a Space with `hf_oauth: true`",
+    )
+    oauth_client: str = _setting(
+        "", "DECONVDEMO_OAUTH_CLIENT_ID", "a Space with `hf_oauth: true` sets it", "OAUTH_CLIENT_ID"
+    )
     verdicts_needed: int = _setting(1, "DECONVDEMO_VERDICTS_NEEDED", "how many reviewers a flag should have")
     behind_proxy: str = _setting(
         "",

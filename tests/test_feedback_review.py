@@ -186,7 +186,8 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
     store.close()
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         database.executescript(
-            "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; UPDATE alembic_version SET version_num = '0002'"
+            "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
+            "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()
     assert [queue.opinions(flag_id) for flag_id in ids] == expected == [Opinions(2, 0, 1, 1), Opinions(), Opinions()]

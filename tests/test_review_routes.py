@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import io
+import json
 import time
 
+import numpy as np
 import pytest
+from demo_app import png
 from feedback_flags import NASTY_COMMENTS, flag_of, picture
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from deconvdemo.feedback.catches import Accuracy, Catches
 from deconvdemo.feedback.erase import erase
+from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.review import ReviewQueue
+from deconvdemo.metrics import psnr
 from deconvdemo.ui import review_routes as routes_module
+from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.review_routes import review_routes
 from deconvdemo.ui.reviewers import HOURS, Reviewers
 
@@ -21,6 +32,11 @@ ADDRESSES = (
     "/review/flags/{flag}",
     "/review/flags/{flag}/observed",
     "/review/flags/{flag}/restored",
+    "/review/flags/{flag}/observed?small",
+    "/review/flags/{flag}/metrics",
+    "/review/cards?id={flag}",
+    "/review/audit",
+    "/review/verdicts/{flag}/clean",
 )
 
 
@@ -29,15 +45,30 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr(routes_module, "WRONG_WAIT", 0.0)
 
 
-def visitor(store, password="", local=False, address="127.0.0.1", host="http://127.0.0.1", clock=time.time, needed=1):
-    routes = review_routes(ReviewQueue(store, needed), Reviewers(store, password, local, clock))
-    return TestClient(Starlette(routes=routes), base_url=host, client=(address, 5000), follow_redirects=False)
+def visitor(
+    store,
+    password="",
+    local=False,
+    address="127.0.0.1",
+    host="http://127.0.0.1",
+    clock=time.time,
+    needed=1,
+    restorer=None,
+):
+    desk = ReviewDesk(ReviewQueue(store, needed), restorer, 1_000_000)
+    app = Starlette(routes=review_routes(desk, Reviewers(store, password, local, clock=clock)))
+    page = {"X-Deconvdemo": "page"}
+    return TestClient(app, base_url=host, client=(address, 5000), follow_redirects=False, headers=page)
 
 
 def signed_in(store, name: str, **options) -> TestClient:
     client = visitor(store, "word", **options)
     assert client.post("/review/sign_in", data={"name": name, "password": "word"}).status_code == 303
     return client
+
+
+def opened(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 def decide(client: TestClient, flag_id: str, decision: str = "accept", **more):
@@ -67,6 +98,9 @@ def test_a_stranger_gets_no_page_no_answer_and_no_image(store, stranger):
         assert "secret words" not in answer.text
         assert not answer.headers["content-type"].startswith("image")
     assert decide(client, flag_id).status_code in (401, 404)
+    for address in ("verdicts/bulk", f"flags/{flag_id}/rerun", f"flags/{flag_id}/catch"):
+        answer = client.post(f"/review/{address}", json={"flag_ids": [flag_id], "decision": "accept"})
+        assert answer.status_code in (401, 404)
     assert store.totals()["verdicts"] == 0
 
 
@@ -114,8 +148,14 @@ def test_the_cookie_is_for_this_site_alone_and_not_for_scripts(store):
 
 def test_a_form_of_another_site_cannot_judge(store):
     flag_id, client = store.add(flag_of(1)).flag_id, signed_in(store, "ada")
-    answer = client.post("/review/verdicts", data={"flag_id": flag_id, "decision": "accept"})
-    assert answer.status_code == 415
+    del client.headers["X-Deconvdemo"]
+    verdict = {"flag_id": flag_id, "decision": "accept"}
+    for sent in (
+        {"data": verdict},
+        {"json": verdict},
+        {"data": {"verdict": json.dumps(verdict)}, "files": {"clean": b""}},
+    ):
+        assert client.post("/review/verdicts", **sent).status_code == 415
     assert store.totals()["verdicts"] == 0
 
 
@@ -169,7 +209,7 @@ def test_a_flag_is_shown_with_its_images_and_its_words_as_text(store):
         b'{"flag_id": 7}',
         b'{"flag_id": "f", "decision": "maybe"}',
         b'{"reasons": 3}',
-        b"x" * 100_001,
+        b"x" * 2_000_001,
     ],
     ids=lambda body: repr(body[:40]),
 )
@@ -192,3 +232,174 @@ def test_a_flag_erased_while_it_is_open_says_so(store):
     erase(store, [flag_id])
     assert "was erased while you looked at it" in decide(client, flag_id).json()["error"]
     assert client.get(f"/review/flags/{flag_id}/observed").status_code == 400
+
+
+def painted_value(width, height):
+    """What the painter sends: everything marked."""
+    bits = base64.b64encode(bytes([255] * ((width * height + 7) // 8))).decode()
+    return {"width": width, "height": height, "mask": {"width": width, "height": height, "bits": bits}}
+
+
+def test_a_target_a_mask_and_a_painted_region_go_with_a_verdict(store):
+    flag_id = store.add(flag_of(1, task="inpaint", mask=picture("mask"))).flag_id
+    client = signed_in(store, "ada")
+    said = {"flag_id": flag_id, "decision": "accept", "target": {"source": "upload"}, "mask": painted_value(8, 8)}
+    said |= {"region": painted_value(8, 8)}
+    target = picture("better", format="JPEG")
+    answer = client.post("/review/verdicts", data={"verdict": json.dumps(said)}, files={"clean": ("t.jpg", target)})
+    assert answer.status_code == 200, answer.text
+    (verdict,) = store.events("verdicts")
+    assert verdict.target == {"source": "upload"}
+    assert np.array_equal(opened(verdict.clean), opened(target))
+    assert opened(verdict.mask).min() == opened(verdict.region).min() == 255
+    own = client.get(f"/review/flags/{flag_id}").json()["my_verdict"]
+    assert set(own["images"]) == {"clean", "mask", "region"}
+    address = f"/review/verdicts/{verdict.verdict_id}/clean"
+    assert np.array_equal(opened(client.get(address).content), opened(target))
+    stranger = signed_in(store, "bob")  # who has not judged the flag
+    assert stranger.get(address).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("said", "clean", "why"),
+    [
+        ({}, b"no image", "not"),
+        ({}, picture("other", side=9), "9×9 but the result is 8×8"),
+        ({"mask": painted_value(9, 8)}, None, "another size"),
+        ({"region": {"width": 8, "height": 8, "mask": {"width": 8, "height": 8, "bits": "AAAA"}}}, None, "incomplete"),
+        ({"target": "x"}, picture("t"), "reload"),
+    ],
+)
+def test_a_correction_that_is_none_is_one_sentence_and_nothing_is_stored(store, said, clean, why):
+    flag_id, client = store.add(flag_of(1)).flag_id, signed_in(store, "ada")
+    form = {"verdict": json.dumps({"flag_id": flag_id, "decision": "accept", **said})}
+    files = {"clean": ("t.png", clean)} if clean else {"none": ("x", b"")}
+    answer = client.post("/review/verdicts", data=form, files=files)
+    assert answer.status_code == 400
+    assert why in answer.json()["error"]
+    assert store.totals()["verdicts"] == 0
+
+
+def test_a_flag_is_run_again_with_other_settings(store, restorer):
+    clean = picture("clean", side=24)
+    flag = flag_of(1, observed=picture("o", side=24), restored=picture("r", side=24), clean=clean)
+    flag_id = store.add(dataclasses.replace(flag, controls={"sigma": 10.0, "strength": 1.0, "gone": 3})).flag_id
+    client = signed_in(store, "ada", restorer=restorer)
+    again = client.post(f"/review/flags/{flag_id}/rerun", json={"controls": {"sigma": 40}})
+    report = json.loads(again.headers["x-report"])
+    expected = restorer.restore("denoise", picture("o", side=24), sigma=40, strength=1.0)
+    assert np.array_equal(opened(again.content), expected.photo.pixels)
+    assert report["controls"]["sigma"] == 40
+    assert report["checkpoint"]["sha256"] == expected.checkpoint["sha256"]
+    measured = client.get(f"/review/flags/{flag_id}/metrics").json()
+    assert measured["restored"]["psnr"] == round(psnr(opened(flag.restored), opened(clean)), 2)
+    assert report["metrics"]["psnr"] == round(psnr(expected.photo.pixels, opened(clean)), 2)
+    wrong = client.post(f"/review/flags/{flag_id}/rerun", json={"controls": {"sigma": -1}})
+    assert "sigma is -1" in wrong.json()["error"]
+
+
+def test_a_mask_can_be_changed_and_run_again(store, restorer):
+    holes = np.zeros((24, 24), np.uint8)
+    holes[4:9, 4:9] = 255
+    flag = flag_of(1, task="inpaint", observed=picture("o", side=24), restored=picture("r", side=24), mask=png(holes))
+    flag_id = store.add(flag).flag_id
+    client = signed_in(store, "ada", restorer=restorer)
+    first = client.post(f"/review/flags/{flag_id}/rerun", json={})
+    other = client.post(f"/review/flags/{flag_id}/rerun", json={"mask": painted_value(24, 24)})
+    known = holes == 0
+    assert np.array_equal(opened(first.content)[known], opened(flag.observed)[known])
+    assert other.status_code == 400  # nothing known is left to fill from
+    assert "mask" in other.json()["error"]
+
+
+def test_many_flags_get_one_verdict_and_what_could_not_be_saved_is_named(store):
+    ids = [store.add(flag_of(number)).flag_id for number in range(4)]
+    erase(store, ids[3:])
+    client = signed_in(store, "ada")
+    said = {"flag_ids": ids, "decision": "reject", "client_token": "t"}
+    found, again = (client.post("/review/verdicts/bulk", json=said).json() for _ in range(2))
+    assert found == again
+    assert found["saved"] == ids[:3]
+    assert "erased" in found["refused"][ids[3]]
+    assert [(v.flag_id, v.decision) for v in store.events("verdicts")] == [(flag_id, "reject") for flag_id in ids[:3]]
+    for wrong in ([], "x", ["f"] * 101):
+        assert client.post("/review/verdicts/bulk", json={**said, "flag_ids": wrong}).status_code == 400
+
+
+def test_the_grid_shows_flags_of_one_picture_as_a_family(store):
+    same = picture("same", side=64)
+    ids = [store.add(flag_of(n, observed=same if n < 2 else picture(n, side=64))).flag_id for n in range(3)]
+    assert Likenesses(store).note() == 3
+    client = signed_in(store, "ada")
+    cards = client.get("/review/cards", params={"id": [*ids, "nobody"]}).json()["cards"]
+    assert [(card["flag_id"], card["alike"]) for card in cards] == [(ids[0], 1), (ids[1], 1), (ids[2], 0)]
+    assert client.get(f"/review/queue?family={cards[0]['family']}&sort=oldest").json()["flags"] == ids[:2]
+    small = client.get(f"/review/flags/{ids[0]}/observed?small")
+    assert small.headers["content-type"] == "image/webp"
+    erase(store, ids[:1])
+    assert client.get(f"/review/flags/{ids[0]}/observed?small").status_code == 400
+
+
+def test_the_audit_list_tells_who_but_not_what_before_ones_own_verdict(store):
+    ids = [store.add(flag_of(number)).flag_id for number in range(2)]
+    ada, bob = signed_in(store, "ada"), signed_in(store, "bob")
+    for flag_id in ids:
+        decide(ada, flag_id, "reject")
+    decide(bob, ids[0], "accept")
+    told = bob.get("/review/audit").json()["verdicts"]
+    assert [(entry["reviewer"], entry["decision"]) for entry in told] == [
+        ("bob", "accept"),
+        ("ada", ""),
+        ("ada", "reject"),
+    ]
+    assert len(bob.get(f"/review/audit?before={told[0]['verdict_id']}").json()["verdicts"]) == 2
+
+
+def test_catch_items_come_to_every_reviewer_and_measure_them(store):
+    ids = [store.add(flag_of(number)).flag_id for number in range(30)]
+    ada, bob = signed_in(store, "ada"), signed_in(store, "bob")
+    oldest = ids[0]  # the last page of the queue
+    assert ada.post(f"/review/flags/{oldest}/catch", json={"decision": "reject"}).json() == {"catch": "reject"}
+    decide(ada, oldest, "accept")  # one verdict is enough for other flags
+    assert ada.get("/review/queue?limit=10").json()["flags"] == ids[:-11:-1]
+    page = bob.get("/review/queue?limit=10").json()["flags"]
+    assert oldest in page[:-1]
+    assert [flag_id for flag_id in page if flag_id != oldest] == ids[:-11:-1]
+    decide(bob, oldest, "reject")
+    catches = Catches(store)
+    assert catches.accuracy() == [Accuracy("ada", 0, 1), Accuracy("bob", 1, 1)]
+    assert bob.post(f"/review/flags/{oldest}/catch", json={"decision": "maybe"}).status_code == 400
+    bob.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
+    assert catches.all() == {}
+
+
+class Session:
+    """What Starlette's SessionMiddleware does for the routes: puts a session into the scope."""
+
+    def __init__(self, app, told):
+        self.app, self.told = app, told
+
+    async def __call__(self, scope, receive, send):
+        await self.app({**scope, "session": {"oauth_info": self.told}}, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({"userinfo": {"preferred_username": "Ada"}, "expires_at": 2e9}, 200),
+        ({"userinfo": {"preferred_username": "mallory"}, "expires_at": 2e9}, 401),
+        ({"userinfo": {"preferred_username": "ada"}, "expires_at": 5}, 401),
+        ({"userinfo": {}}, 401),
+        (None, 401),
+    ],
+)
+def test_hugging_face_opens_it_to_the_listed_alone(store, told, status):
+    reviewers = Reviewers(store, listed=frozenset({"ada"}), oauth=True)
+    app = Starlette(routes=review_routes(ReviewDesk(ReviewQueue(store), None, 1), reviewers))
+    client = TestClient(Session(app, told), base_url="https://demo.example")
+    assert client.get("/review/queue").status_code == status
+    page = client.get("/review").text
+    assert ("login/huggingface" in page) == (status != 200)
+    assert "password" not in page
+    if status == 200:
+        assert client.get("/review/queue").json()["reviewer"] == "Ada"

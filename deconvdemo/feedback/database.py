@@ -34,7 +34,8 @@ from sqlalchemy.exc import ArgumentError
 
 from deconvdemo.errors import FeedbackError
 
-NEWEST = "0003"  # the migration that leads to the tables below
+NEWEST = "0004"  # the migration that leads to the tables below
+PIECES = 5  # of a perceptual hash: two hashes that differ in fewer bits have a piece in common
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
 MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
 
@@ -103,6 +104,7 @@ verdicts = _events(
     _json("reasons"),
     Column("comment", Text, nullable=False),
     *(_blob(role) for role in ("clean", "mask", "region")),
+    Column("target", Text, nullable=False, server_default=text("'{}'")),
     Index("ix_verdicts_reviewer", "reviewer", "flag_id"),
 )
 
@@ -115,6 +117,27 @@ reviews = Table(
     Column("accepted", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("without_target", Integer, nullable=False),
+)
+
+# flags whose truth is known: every reviewer gets them, and is measured by them
+catches = Table(
+    "catches",
+    metadata,
+    Column("flag_id", ID, primary_key=True),
+    Column("decision", String(32), nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+)
+
+# what the observed photo of each flag looks like: a perceptual hash, in pieces that can be looked up. Flags of one
+# `family` are of one picture
+likenesses = Table(
+    "likenesses",
+    metadata,
+    Column("flag_id", ID, primary_key=True),
+    Column("hash", String(16), nullable=False),
+    *(Column(f"piece{place}", Integer, nullable=False, index=True) for place in range(PIECES)),
+    Column("family", ID, nullable=False, index=True),
 )
 
 votes = _events(

@@ -50,6 +50,7 @@ COLUMNS = {
         "clean": "a target to learn from",
         "mask": "inpainting: a corrected mask",
         "region": "where the result is bad",
+        "target": "where `clean` is from, as JSON: `source` is `upload`, or `rerun` for a network's own result",
         **_COMMON,
     },
     "votes": {

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from deconvdemo.feedback.database import blobs, reviews, totals, verdicts
+from deconvdemo.feedback.database import blobs, catches, likenesses, reviews, totals, verdicts
 
 
 def upsert(connection: Connection, table: Table) -> Any:
@@ -58,3 +58,9 @@ def recount(connection: Connection, flag_id: str) -> None:
         return
     row = upsert(connection, reviews).values(flag_id=flag_id, **counts)
     connection.execute(row.on_conflict_do_update(index_elements=[reviews.c.flag_id], set_=counts))
+
+
+def forget(connection: Connection, flag_id: str) -> None:
+    """Removes what was noted of a flag that is gone."""
+    for table in (reviews, catches, likenesses):
+        connection.execute(delete(table).where(table.c.flag_id == flag_id))

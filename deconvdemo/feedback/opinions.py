@@ -26,6 +26,9 @@ DECISIONS = {
     "withdrawn": "Taken back",
 }
 
+# where a verdict's target is from: a network's own output tells what is better, and nothing is trained on it
+SOURCES = {"upload": "Uploaded", "rerun": "A result with other settings"}
+
 # what a visitor says of two results
 CHOICES = {
     "left": "The left one",
@@ -42,9 +45,12 @@ class Verdict(Event):
     """One reviewer's opinion of one flag. `reasons` are the reviewer's, if they see others than the visitor did.
 
     `clean` is a target to learn from, `mask` a corrected mask for inpainting, `region` where the result is bad.
+    `target`, JSON-able, tells where `clean` is from: `source` is a key of SOURCES, with `controls` and `checkpoint` of
+    a result.
     """
 
     ROLES = ("clean", "mask", "region")
+    JSON = ("target",)
     WORD = "verdict"
 
     flag_id: str
@@ -55,6 +61,7 @@ class Verdict(Event):
     clean: bytes | None = None
     mask: bytes | None = None
     region: bytes | None = None
+    target: dict[str, Any] = field(default_factory=dict)
     verdict_id: str = ""
 
     def __post_init__(self):

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, func, or_, select, true, tuple_
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.database import flags, reviews, verdicts
+from deconvdemo.feedback.database import catches, flags, likenesses, reviews, verdicts
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import REASONS, Acknowledgement
 from deconvdemo.feedback.refusals import refusals
@@ -47,6 +47,7 @@ class View:
     since: str = ""
     until: str = ""
     text: str = ""
+    family: str = ""  # flags of one picture
     sort: str = "newest"
 
     def __post_init__(self):
@@ -89,6 +90,24 @@ class Opinions:
     @property
     def disputed(self) -> bool:
         return max(self.accepted, self.rejected, self.without_target) < self.reviewers
+
+    def consensus(self, needed: int = 1) -> str:
+        """The decision of more than half of the reviewers, once there are as many as needed; else ""."""
+        if self.reviewers < needed:
+            return ""
+        counted = {"accept": self.accepted, "reject": self.rejected, "needs_target": self.without_target}
+        return next((decision for decision, number in counted.items() if 2 * number > self.reviewers), "")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the audit list: who gave which verdict on what, and when."""
+
+    verdict_id: str
+    created_at: str
+    flag_id: str
+    reviewer: str
+    decision: str  # "" as long as whoever looks has not judged the flag
 
 
 class ReviewQueue:
@@ -142,21 +161,54 @@ class ReviewQueue:
 
     def mine(self, flag_id: str, reviewer: str) -> str:
         """What this reviewer decided last: "" for nothing, or if it was taken back."""
-        query = select(verdicts.c.decision).where(verdicts.c.flag_id == flag_id, verdicts.c.reviewer == reviewer)
+        return self.own(flag_id, reviewer)[1]
+
+    def own(self, flag_id: str, reviewer: str) -> tuple[str, str]:
+        """The id and the decision of the reviewer's verdict that stands, or two empty words."""
+        query = select(verdicts.c.verdict_id, verdicts.c.decision)
+        query = query.where(verdicts.c.flag_id == flag_id, verdicts.c.reviewer == reviewer)
         newest = query.order_by(verdicts.c.created_at.desc(), verdicts.c.sequence.desc()).limit(1)
         with refusals("the verdicts cannot be read"), self.store.reading() as connection:
-            decision = connection.execute(newest).scalar() or ""
-        return "" if decision == "withdrawn" else decision
+            row = connection.execute(newest).first()
+        return ("", "") if row is None or row.decision == "withdrawn" else (row.verdict_id, row.decision)
+
+    def catch_ids(self, view: View, reviewer: str, limit: int) -> list[str]:
+        """Catch items of a view that the reviewer has not judged."""
+        query = self._seen(select(flags.c.flag_id), view, reviewer).where(_is_catch())
+        with refusals("the queue cannot be read"), self.store.reading() as connection:
+            return list(connection.execute(query.order_by(*_order(view)).limit(limit)).scalars())
+
+    def audit(self, reviewer: str, limit: int = 100, before: str = "") -> list[Entry]:
+        """The newest verdicts of all, those of one moment by their ids; `before` names the verdict where to go on.
+
+        What others decided is told of the flags that `reviewer` has judged, as everywhere.
+        """
+        columns = [verdicts.c[name] for name in ("verdict_id", "created_at", "flag_id", "reviewer", "decision")]
+        query = select(*columns, _judged_by(reviewer, verdicts.c.flag_id).label("judged"))
+        if before:
+            place = select(verdicts.c.sequence).where(verdicts.c.verdict_id == before).scalar_subquery()
+            query = query.where(verdicts.c.sequence < place)
+        query = query.order_by(verdicts.c.sequence.desc()).limit(max(1, min(limit, MOST_ROWS)))
+        with refusals("the verdicts cannot be read"), self.store.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Entry(verdict_id, when, flag_id, author, decision if judged or author == reviewer else "")
+            for verdict_id, when, flag_id, author, decision, judged in rows
+        ]
 
     def decide(self, verdict: Verdict) -> Acknowledgement:
         """Stores a verdict. FeedbackError if the flag was erased meanwhile, or there never was such a flag."""
-        if self.store.erased(verdict.flag_id):
+        self.require(verdict.flag_id)
+        return self.store.add(verdict)
+
+    def require(self, flag_id: str) -> None:
+        """FeedbackError for a flag that is not there, or not any more."""
+        if self.store.erased(flag_id):
             raise FeedbackError("this flag was erased while you looked at it: there is nothing to judge any more")
         with refusals("the flag cannot be looked up"), self.store.reading() as connection:
-            there = connection.execute(select(flags.c.sequence).where(flags.c.flag_id == verdict.flag_id)).first()
+            there = connection.execute(select(flags.c.sequence).where(flags.c.flag_id == flag_id)).first()
         if not there:
-            raise FeedbackError(f"no flag has the id {verdict.flag_id!r}: reload the queue")
-        return self.store.add(verdict)
+            raise FeedbackError(f"no flag has the id {flag_id!r}: reload the queue")
 
     def _seen(self, query: Select, view: View, reviewer: str) -> Select:
         """`query` over the flags of a view."""
@@ -178,6 +230,9 @@ class ReviewQueue:
             most.append(flags.c.created_at >= view.since)
         if view.until:
             most.append(flags.c.created_at < f"{view.until}T~")  # the whole day: ~ sorts behind all digits
+        if view.family:
+            alike = select(likenesses.c.flag_id).where(likenesses.c.family == view.family)
+            most.append(flags.c.flag_id.in_(alike))
         if view.text:
             most.append(flags.c.comment.icontains(view.text, autoescape=True))
         return most
@@ -187,7 +242,7 @@ class ReviewQueue:
         most = func.coalesce(_largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target), 0)
         agreed = and_(reviewers >= self.needed, most == reviewers)
         return {
-            "todo": lambda: [~judged, or_(reviewers < self.needed, most < reviewers)],
+            "todo": lambda: [~judged, or_(reviewers < self.needed, most < reviewers, _is_catch())],
             "mine": lambda: [judged],
             "disputed": lambda: [most < reviewers],
             # what others decided is shown to those who have decided themselves
@@ -213,7 +268,22 @@ class ReviewQueue:
         return or_(_disputed() < disputed, and_(_disputed() == disputed, flags.c.sequence < sequence))
 
 
-def _judged_by(reviewer: str) -> ColumnElement[bool]:
+def newest_verdicts() -> Subquery:
+    """What stands: the newest verdict of each reviewer on each flag (`flag_id`, `reviewer`, `decision`)."""
+    age = func.row_number().over(
+        partition_by=(verdicts.c.flag_id, verdicts.c.reviewer),
+        order_by=(verdicts.c.created_at.desc(), verdicts.c.sequence.desc()),
+    )
+    aged = select(verdicts.c.flag_id, verdicts.c.reviewer, verdicts.c.decision, age.label("age")).subquery()
+    standing = select(aged).where(aged.c.age == 1, aged.c.decision != "withdrawn")
+    return standing.subquery()
+
+
+def _is_catch() -> ColumnElement[bool]:
+    return exists().where(catches.c.flag_id == flags.c.flag_id)
+
+
+def _judged_by(reviewer: str, flag_id: ColumnElement[str] = flags.c.flag_id) -> ColumnElement[bool]:
     """Whether the reviewer's newest verdict on a flag stands."""
     last, newer = verdicts.alias(), verdicts.alias()
     overtaken = exists().where(
@@ -221,7 +291,7 @@ def _judged_by(reviewer: str) -> ColumnElement[bool]:
         newer.c.reviewer == last.c.reviewer,
         tuple_(newer.c.created_at, newer.c.sequence) > tuple_(last.c.created_at, last.c.sequence),
     )
-    mine = exists().where(last.c.flag_id == flags.c.flag_id, last.c.reviewer == reviewer)
+    mine = exists().where(last.c.flag_id == flag_id, last.c.reviewer == reviewer)
     return mine.where(last.c.decision != "withdrawn", ~overtaken)
 
 

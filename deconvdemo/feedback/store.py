@@ -38,9 +38,9 @@ from deconvdemo.feedback.blobs import (
 from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
 from deconvdemo.feedback.folder import require_same_folder
 from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
-from deconvdemo.feedback.ledger import added, count, recount, upsert, use
+from deconvdemo.feedback.ledger import added, count, forget, recount, upsert, use
 from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import Acknowledgement, Event, StoredFlag
+from deconvdemo.feedback.records import Acknowledgement, Event, Flag, StoredFlag
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.settings import Settings
 
@@ -169,6 +169,19 @@ class FeedbackStore:
                 raise DamagedBlobError(f"{word} {event_id}: {error}") from error
             return of.event(dict(row), images)
 
+    def image(self, event_id: str, role: str, kind: str = "flags") -> bytes:
+        """One image of an event. FeedbackError if there is none, DamagedBlobError if it is not what was stored."""
+        of = KINDS[kind]
+        word = of.record.WORD
+        if role not in of.roles:
+            raise FeedbackError(f"a {word} has no {role!r} image: it has {', '.join(of.roles)}")
+        with refusals(f"the {word} cannot be read"):
+            with self.reading() as connection:
+                name = connection.execute(select(of.table.c[role]).where(of.id == event_id)).scalar()
+            if not name:
+                raise FeedbackError(f"no {word} {event_id!r} has a {role} image")
+            return self.blobs.read(name)
+
     def totals(self) -> dict[str, int]:
         """How many `flags`, `verdicts` and `votes` there are, and their images' `bytes`; at once, however many."""
         with refusals("the flags cannot be counted"), self.reading() as connection:
@@ -219,6 +232,8 @@ class FeedbackStore:
         count(connection, kind.name, -1)
         if kind.record is Verdict:
             recount(connection, row["flag_id"])
+        if kind.record is Flag:
+            forget(connection, event_id)
         return True
 
     def sweep(self) -> int:

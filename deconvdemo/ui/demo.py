@@ -19,6 +19,7 @@ from starlette.routing import Route
 from deconvdemo import __version__
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
+from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.review import ReviewQueue
@@ -31,6 +32,7 @@ from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
+from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.review_routes import review_routes
 from deconvdemo.ui.reviewers import LOCAL_NAMES, Reviewers
 from deconvdemo.ui.theme import THEME
@@ -53,6 +55,7 @@ class Demo:
     routes: list[Route]
     folder: Path  # of results: the only folder that Gradio may serve files from
     publisher: Publisher | NoPublisher
+    likenesses: Likenesses
 
 
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
@@ -78,14 +81,16 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         endpoints(tasks, restorer, flagging)
     blocks.queue(max_size=64)
     local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
-    reviewers = Reviewers(store, settings.review_password, local)
+    listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
+    reviewers = Reviewers(store, settings.review_password, local, listed, bool(settings.oauth_client))
+    desk = ReviewDesk(ReviewQueue(store, settings.verdicts_needed), restorer, settings.max_pixels)
     routes = [
         results.route(),
         _health(restorer, store, publisher),
         *flag_routes(store, publisher.url),
-        *review_routes(ReviewQueue(store, settings.verdicts_needed), reviewers),
+        *review_routes(desk, reviewers, settings.max_upload_mb),
     ]
-    return Demo(blocks, routes, results.folder, publisher)
+    return Demo(blocks, routes, results.folder, publisher, Likenesses(store))
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -97,6 +102,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     demo = build(settings, restorer, share)
     restorer.weights.fetch_in_background(restorer.swap)
     demo.publisher.start()
+    demo.likenesses.start()
     try:
         return demo.blocks.launch(
             server_name=settings.host,

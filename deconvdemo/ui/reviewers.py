@@ -1,6 +1,8 @@
-"""Who may review: nobody, unless this machine's own user asks on this machine, or the password is known.
+"""Who may review: nobody, unless this machine's own user asks on this machine, or the password is known, or Hugging
+Face says that it is somebody of the reviewers' list.
 
-A reviewer's name travels in a signed cookie. The key is in the feedback database, so any replica knows it.
+A reviewer's name travels in a signed cookie. The key is in the feedback database, so any replica knows it. Hugging
+Face's word travels in Gradio's own session.
 """
 
 from __future__ import annotations
@@ -21,36 +23,63 @@ from starlette.responses import Response
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.records import clean_text
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.ui.asset import asset
 
 COOKIE = "deconvdemo_reviewer"
 HOURS = 12
-OFF, OPEN, PASSWORD = "off", "open", "password"
+OFF, OPEN, SIGN_IN = "off", "open", "sign in"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 WRONG_WAIT = 1.0  # seconds that a wrong password costs: nobody tries thousands
 MAX_NAME = 60
+HUGGING_FACE = "login/huggingface?_target_url=/review"  # Gradio's own route
 
 
 @dataclass(frozen=True)
 class Reviewers:
-    """`password` opens the review to whoever has it. Without one it is open on this machine alone, and only if the demo
-    listens to nobody else (`local`)."""
+    """`password` opens the review to whoever has it, `listed` to these users of Hugging Face, where they can sign in
+    (`oauth`). Without any of them it is open on this machine alone, and only if the demo listens to nobody else
+    (`local`)."""
 
     store: FeedbackStore
     password: str = ""
     local: bool = False
+    listed: frozenset[str] = frozenset()  # names in lower case
+    oauth: bool = False
     clock: Callable[[], float] = time.time
 
     def door(self, request: Request) -> str:
-        """What a request finds: OFF, OPEN, or PASSWORD."""
-        if self.password:
-            return PASSWORD
+        """What a request finds: OFF, OPEN, or SIGN_IN."""
+        if self.password or self._by_hugging_face:
+            return SIGN_IN
         return OPEN if self.local and _from_this_machine(request) else OFF
 
     def reviewer(self, request: Request) -> str:
         """Who it is, or "" for a stranger."""
-        name = self._signed_in(request.cookies.get(COOKIE, ""))
         door = self.door(request)
-        return "" if door == OFF else name or ("me" if door == OPEN else "")
+        if door == OFF:
+            return ""
+        name = self._signed_in(request.cookies.get(COOKIE, "")) if self.password or door == OPEN else ""
+        return name or self._from_hugging_face(request) or ("me" if door == OPEN else "")
+
+    def sign_in_page(self) -> str:
+        """With the ways in that there are."""
+        ways = asset("sign_in_password.html") if self.password else ""
+        if self._by_hugging_face:
+            ways = f'<p><a class="act accept" href="{HUGGING_FACE}">Sign in with Hugging Face</a></p>' + ways
+        return asset("sign_in.html").replace("<!-- ways in -->", ways)
+
+    @property
+    def _by_hugging_face(self) -> bool:
+        return bool(self.oauth and self.listed)
+
+    def _from_hugging_face(self, request: Request) -> str:
+        """The user whom Gradio's sign-in put into the session, if they are of the list."""
+        if not self._by_hugging_face or "session" not in request.scope:
+            return ""
+        told = request.session.get("oauth_info") or {}
+        name = str((told.get("userinfo") or {}).get("preferred_username") or "")
+        current = told.get("expires_at") is None or told["expires_at"] > self.clock()
+        return name if current and name.lower() in self.listed else ""
 
     def sign_in(self, response: Response, name: str, password: str, secure: bool) -> str:
         """Puts the reviewer's name into a cookie. FeedbackError for a wrong password, or no name."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import re
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from demo_app import App, running_app
 from feedback_flags import NASTY_COMMENTS, flag_of, picture
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.store import FeedbackStore
 
+SEEN = lambda page: page.locator('#review[aria-busy="false"]')  # a flag, not one on its way
 LOOKS = [{"width": 1280}, {"width": 390, "dark": True, "touch": True}]
 
 
@@ -37,9 +42,13 @@ def filled(store: FeedbackStore, number: int) -> list[str]:
     return [store.add(flag(place)).flag_id for place in range(number)]
 
 
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
 def review(open_page, app: App, query: str = "", **look) -> Page:
     page = open_page(f"{app.url}review{query}", **look)
-    expect(page.locator("#review")).to_be_visible()
+    expect(SEEN(page)).to_be_visible()
     return page
 
 
@@ -98,6 +107,7 @@ def test_what_visitors_wrote_is_text_and_a_view_is_a_link(open_page, app, store)
     assert "reason=seams" in page.url
     assert "sort=oldest" in page.url
     page.reload()
+    expect(SEEN(page)).to_be_visible()
     assert page.locator("select[name=reason]").input_value() == "seams"
 
 
@@ -105,7 +115,7 @@ def test_a_verdict_given_offline_is_stored_when_the_network_is_back(in_trouble, 
     ids = filled(store, 3)
     page = in_trouble
     page.goto(f"{app.url}review?sort=oldest")
-    expect(page.locator("#review")).to_be_visible()
+    expect(SEEN(page)).to_be_visible()
     dropped = []
 
     def drop(route):
@@ -126,7 +136,7 @@ def test_a_flag_erased_while_open_says_so_and_the_others_go_on(in_trouble, app, 
     ids = filled(store, 3)
     page = in_trouble
     page.goto(f"{app.url}review?sort=oldest")
-    expect(page.locator("#review")).to_be_visible()
+    expect(SEEN(page)).to_be_visible()
     erase(store, [ids[0]])
     page.keyboard.press("a")
     expect(page.locator("#message")).to_contain_text("was erased while you looked at it")
@@ -134,3 +144,100 @@ def test_a_flag_erased_while_open_says_so_and_the_others_go_on(in_trouble, app, 
     expect(page.locator("#progress")).to_contain_text("2 of 3")
     page.keyboard.press("r")
     assert stored(page, store, 1) == [(ids[1], "reject")]
+
+
+def test_a_result_with_other_settings_becomes_the_target(open_page, app, store):
+    filled(store, 2)
+    page = review(open_page, app, "?sort=oldest")
+    page.fill("input[name=sigma]", "40")
+    page.locator("input[name=sigma]").press("Escape")
+    page.keyboard.press("w")
+    expect(page.locator("#take")).to_be_enabled()
+    assert page.locator("#compare").input_value() == "restored rerun"
+    page.keyboard.press("n")
+    page.keyboard.press("p")
+    middle = page.locator("#painter .stage").bounding_box()
+    page.mouse.click(middle["x"] + middle["width"] / 2, middle["y"] + middle["height"] / 2)
+    page.click("#paint-done")
+    expect(page.locator("#attached li")).to_have_text(
+        [re.compile("Target: this result"), re.compile("Where it is bad")]
+    )
+    page.keyboard.press("a")
+    stored(page, store, 1)
+    (verdict,) = store.events("verdicts")
+    assert verdict.target["source"] == "rerun"
+    assert verdict.target["controls"]["sigma"] == 40
+    again = app.restorer.restore("denoise", store.get(verdict.flag_id).observed, sigma=40)
+    assert np.array_equal(pixels(verdict.clean), again.photo.pixels)
+    assert 0 < np.count_nonzero(pixels(verdict.region)) < 64 * 64
+    page.keyboard.press("k")
+    expect(page.locator("#standing")).to_contain_text("Your verdict: Accept")
+    page.keyboard.press("v")
+    assert page.locator("#compare").input_value() == "restored mine"
+
+
+def test_a_target_of_another_size_is_refused_before_it_is_sent(open_page, app, store):
+    filled(store, 1)
+    page = review(open_page, app)
+    page.set_input_files("#file", {"name": "t.png", "mimeType": "image/png", "buffer": picture("t", side=32)})
+    expect(page.locator("#message")).to_have_text(re.compile("32×32 but the result is 64×64"))
+    page.set_input_files("#file", {"name": "t.png", "mimeType": "image/png", "buffer": picture("t", side=64)})
+    expect(page.locator("#attached li")).to_have_text(re.compile("Target: your file"))
+    page.keyboard.press("a")
+    stored(page, store, 1)
+    (verdict,) = store.events("verdicts")
+    assert np.array_equal(pixels(verdict.clean), pixels(picture("t", side=64)))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_many_at_once_and_back(open_page, app, store, look):
+    ids = filled(store, 5)
+    page = review(open_page, app, "?sort=oldest", **look)
+    page.keyboard.press("g")
+    expect(page.locator(".card")).to_have_count(5)
+    page.keyboard.press(" ")  # the first is chosen
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    expect(page.locator("#chosen")).to_have_text("2 chosen")
+    page.keyboard.press("r")
+    expect(page.locator(".card")).to_have_count(3)
+    assert stored(page, store, 2) == [(flag_id, "reject") for flag_id in ids[:2]]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.keyboard.press("u")
+    assert stored(page, store, 4)[2:] == [(flag_id, "withdrawn") for flag_id in ids[:2]]
+    page.keyboard.press("g")
+    expect(SEEN(page)).to_be_visible()
+
+
+def test_two_reviewers_disagree_and_the_disagreement_shows(browser, tiny_weights, tmp_path):
+    with running_app(tiny_weights, tmp_path, review_password="word", verdicts_needed=2) as app:
+        store = FeedbackStore(app.data_dir, min_free_mb=0)
+        ids = filled(store, 2)
+
+        def signed_in(name: str) -> Page:
+            page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+            page.goto(f"{app.url}review?sort=oldest")
+            assert page.locator("#review").count() == 0
+            page.fill("input[name=name]", name)
+            page.fill("input[name=password]", "word")
+            page.keyboard.press("Enter")
+            expect(SEEN(page)).to_be_visible()
+            page.goto(f"{app.url}review?sort=oldest")
+            expect(SEEN(page)).to_be_visible()
+            return page
+
+        ada, bob = signed_in("ada"), signed_in("bob")
+        ada.keyboard.press("a")
+        stored(ada, store, 1)
+        bob.reload()
+        expect(SEEN(bob)).to_be_visible()
+        assert "accept" not in bob.inner_text("#standing").lower()  # no bias
+        bob.keyboard.press("r")
+        assert stored(bob, store, 2) == [(ids[0], "accept"), (ids[0], "reject")]
+        for page in (ada, bob):
+            page.goto(f"{app.url}review?status=disputed")
+            expect(SEEN(page)).to_be_visible()
+            expect(page.locator("#standing")).to_contain_text("Reviewers disagree")
+            expect(page.locator("select[name=status] option[value=disputed]")).to_have_text("Reviewers disagree (1)")
+            page.context.close()
+        store.close()

@@ -15,58 +15,39 @@ const KEYS = {
   a: ["Accept", () => decide("accept")],
   r: ["Reject", () => decide("reject")],
   t: ["Needs a target", () => decide("needs_target")],
-  j: ["Skip to the next", () => step(1)],
-  k: ["Back to the one before", () => step(-1)],
+  j: ["Skip to the next", () => (gridIsOpen() ? stepGrid(1) : step(1))],
+  k: ["Back to the one before", () => (gridIsOpen() ? stepGrid(-1) : step(-1))],
   u: ["Undo the last verdict", () => undo()],
   c: ["Comment", () => $("said").focus()],
-  f: ["Look at the picture: then 0, 1, 2, 4, + and − zoom, arrows move, B shows what came in", () => $("viewer").querySelector(".stage").focus()],
+  b: ["Hold: what came in", () => viewer.show(true)],
+  d: ["Difference, and back", () => viewer.setMode(viewer.mode === "difference" ? "split" : "difference")],
+  s: ["Side by side, and back", () => viewer.setMode(viewer.mode === "side" ? "split" : "side")],
+  v: ["Compare the next two versions", () => comparePair()],
+  o: ["The visitor's painted region", () => toggleOverlay()],
+  f: ["Look at the picture: then 0, 1, 2, 4, + and − zoom, arrows move", () => $("viewer").querySelector(".stage").focus()],
+  w: ["Run again with the current weights", () => attempt(rerun)],
+  n: ["Take that result as the target", () => takeRerun()],
+  x: ["Upload a target", () => current && $("file").click()],
+  p: ["Paint where the result is bad", () => attempt(() => paint("region"))],
+  m: ["Edit the mask", () => attempt(() => paint("mask"))],
+  g: ["Many at once, and back", () => attempt(toggleGrid)],
+  e: ["In the grid: choose all", () => gridIsOpen() && chooseAll()],
+  l: ["Who judged what", () => attempt(showAudit)],
   "?": ["These keys", () => $("help").showModal()],
 };
 
-const $ = (id) => document.getElementById(id);
-const make = (tag, props = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), props);
-  element.append(...children);
-  return element;
-};
-
-let ids = [], place = 0, finished = false, current = null, undone = [], asking = 0;
+let ids = [], place = 0, finished = false, asking = 0;
+let current = null; // the flag that is shown; null while one is on its way
 const facts = new Map(); // flag id → promise of its facts, its pictures on their way
-let viewer, viewerProps, changed;
-
-async function ask(path, options = {}) {
-  let reply;
-  try {
-    reply = await fetch(`review/${path}`, options);
-  } catch {
-    throw new Error("The demo cannot be reached: nothing of yours is lost here, try again.");
-  }
-  const said = await reply.json().catch(() => ({}));
-  if (reply.status === 401 || reply.status === 404) throw new Error("You are not signed in any more: reload this page.");
-  if (!reply.ok) throw new Error(said.error || `The demo answered ${reply.status}: try again.`);
-  return said;
-}
-
-function tell(text, wrong = false) {
-  $("message").textContent = text;
-  $("message").classList.toggle("wrong", wrong);
-  $("message").hidden = !text;
-}
-
-async function attempt(work) {
-  try {
-    return await work();
-  } catch (error) {
-    tell(error.message, true);
-  }
-}
 
 // ---- the view, which is the address
 
 const view = () => {
-  const chosen = {};
-  for (const [name, value] of new FormData($("filters"))) if (value && value !== DEFAULTS[name]) chosen[name] = value;
-  return new URLSearchParams(chosen);
+  const asked = {};
+  for (const [name, value] of new FormData($("filters"))) if (value && value !== DEFAULTS[name]) asked[name] = value;
+  const family = new URLSearchParams(location.search).get("family");
+  if (family) asked.family = family;
+  return new URLSearchParams(asked);
 };
 
 function drawFilters() {
@@ -87,7 +68,7 @@ function drawFilters() {
 }
 
 async function drawCounts() {
-  const counts = await ask(`counts?${view()}`);
+  const counts = await ask(`review/counts?${view()}`);
   for (const name of COUNTED)
     for (const option of $("filters").elements[name].options) {
       const words = FILTERS.find(([filter]) => filter === name)[2][option.value];
@@ -103,14 +84,14 @@ async function load() {
   [ids, place, finished] = [[], 0, false];
   facts.clear();
   await more();
-  await show();
+  await (gridIsOpen() ? drawGrid() : show());
   attempt(drawCounts);
 }
 
 async function more() {
   const number = ++asking;
   const after = ids.length ? `&after=${ids[ids.length - 1]}` : "";
-  const found = await ask(`queue?${view()}&limit=${BATCH}${after}`);
+  const found = await ask(`review/queue?${view()}&limit=${BATCH}${after}`);
   if (number !== asking) return;
   finished = found.flags.length < BATCH;
   ids.push(...found.flags.filter((id) => !ids.includes(id)));
@@ -119,7 +100,8 @@ async function more() {
 
 function fetched(id) {
   if (!facts.has(id)) {
-    const promise = ask(`flags/${id}`).then((flag) => {
+    const promise = ask(`review/flags/${id}`).then((flag) => {
+      flag.draft = { clean: null, target: {}, mask: null, region: null, rerun: null, comment: flag.my_verdict.comment || "", controls: flag.controls };
       for (const role of ["observed", "restored"]) new Image().src = imageOf(flag, role);
       return flag;
     });
@@ -132,6 +114,7 @@ function fetched(id) {
 const imageOf = (flag, role) => `review/flags/${flag.flag_id}/${role}`;
 
 async function show() {
+  current = null;
   if (place >= ids.length && !finished) await more();
   const id = ids[place];
   $("review").hidden = !id;
@@ -139,6 +122,7 @@ async function show() {
   $("progress").textContent = id ? `${place + 1} of ${ids.length}${finished ? "" : " or more"} · ${$("progress").dataset.reviewer}` : "";
   $("previous").disabled = place === 0;
   if (!id) return;
+  $("review").setAttribute("aria-busy", "true");
   let flag;
   try {
     flag = await fetched(id);
@@ -149,7 +133,7 @@ async function show() {
     }
     return;
   }
-  if (ids[place] !== id) return; // gone on meanwhile
+  if (ids[place] !== id || gridIsOpen()) return; // gone on meanwhile
   draw(flag);
   for (const ahead of [1, 2]) if (ids[place + ahead]) fetched(ids[place + ahead]).catch(() => {});
   if (!finished && place > ids.length - 10) attempt(more);
@@ -157,12 +141,8 @@ async function show() {
 
 function draw(flag) {
   current = flag;
+  $("review").setAttribute("aria-busy", "false");
   const size = flag.images.restored;
-  viewerProps.value = {
-    before: imageOf(flag, "observed"), after: imageOf(flag, "restored"), width: size.width, height: size.height,
-    before_label: "Observed", after_label: "Restored",
-  };
-  changed();
   const made = flag.checkpoint.name ? `${flag.checkpoint.name} ${(flag.checkpoint.sha256 || "").slice(0, 12)}` : flag.checkpoint.source || "unknown";
   const controls = Object.entries(flag.controls).filter(([, value]) => value !== null);
   const lines = {
@@ -175,88 +155,64 @@ function draw(flag) {
   };
   $("facts").replaceChildren(...Object.entries(lines).flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   $("comment").textContent = flag.comment;
-  $("said").value = "";
-  for (const box of $("reasons").querySelectorAll("input")) box.checked = flag.reasons.includes(box.value);
+  $("said").value = flag.draft.comment;
+  const reasons = flag.my_verdict.reasons?.length ? flag.my_verdict.reasons : flag.reasons;
+  for (const box of $("reasons").querySelectorAll("input")) box.checked = reasons.includes(box.value);
+  $("alike").hidden = !flag.alike;
+  $("alike").href = `?status=all&family=${flag.family}`;
+  $("alike").textContent = flag.alike === 1 ? "1 other flag of this picture" : `${flag.alike} other flags of this picture`;
   const others = ["mask", "region", "clean"].filter((role) => flag.images[role]);
   const names = { mask: "What was filled in", region: "Where the visitor points", clean: "A better version, from the visitor" };
   $("thumbs").replaceChildren(...others.map((role) => make("figure", {}, make("img", { src: imageOf(flag, role), alt: names[role] }), names[role])));
+  $("truth").value = "";
+  drawControls(flag);
+  drawAttached(flag);
+  compare("observed restored");
+  attempt(() => drawMetrics(flag));
   stand(flag.mine, flag.opinions);
 }
 
 function stand(mine, opinions) {
-  for (const button of document.querySelectorAll("[data-decision]"))
+  for (const button of document.querySelectorAll("#review [data-decision]"))
     button.setAttribute("aria-pressed", String(button.dataset.decision === mine));
-  const all = opinions ? ` Of ${opinions.reviewers}: ${opinions.accepted} accept, ${opinions.rejected} reject, ${opinions.without_target} need a target.` : "";
+  let all = "";
+  if (opinions) {
+    all = ` Of ${opinions.reviewers}: ${opinions.accepted} accept, ${opinions.rejected} reject, ${opinions.without_target} need a target.`;
+    if (opinions.disputed) all += " Reviewers disagree.";
+    if (opinions.consensus) all += ` Most say: ${WORDS.decisions[opinions.consensus]}.`;
+  }
   $("standing").textContent = mine ? `Your verdict: ${WORDS.decisions[mine]}.${all}` : "";
 }
 
 function step(by) {
   const to = place + by;
-  if (to < 0 || to > ids.length || (to === ids.length && finished && by > 0 && place === ids.length)) return;
+  if (to < 0 || to > ids.length) return;
   place = to;
   tell("");
   return attempt(show);
 }
 
-// ---- verdicts: drawn at once, stored behind; what could not be stored comes back
+// ---- who judged what, and known truths
 
-let sending = Promise.resolve(); // one after another: what is taken back was given before
-
-function send(...verdict) {
-  const sent = sending.then(() => sendOne(...verdict));
-  sending = sent.catch(() => {});
-  return sent;
+async function showAudit() {
+  const { verdicts } = await ask("review/audit?limit=200");
+  const rows = verdicts.map((entry) =>
+    make("tr", {},
+      make("td", { textContent: entry.created_at.replace("T", " ").slice(0, 19) }),
+      make("td", { textContent: entry.reviewer }),
+      make("td", { textContent: entry.decision ? WORDS.decisions[entry.decision] : "judge it first" }),
+      make("td", {}, make("code", { textContent: entry.flag_id.slice(-12) })),
+    ),
+  );
+  $("audit-rows").replaceChildren(...rows);
+  $("audit").showModal();
 }
 
-async function sendOne(flag, decision, reasons, comment) {
-  const token = `${flag.flag_id}-${Date.now()}-${Math.random()}`;
-  const body = JSON.stringify({ flag_id: flag.flag_id, decision, reasons, comment, client_token: token });
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body };
-  for (let tries = 0; ; tries++) {
-    try {
-      return await ask("verdicts", options);
-    } catch (error) {
-      // the token makes a repetition harmless; only what the network swallowed is worth one
-      if (tries === 3 || !error.message.startsWith("The demo cannot be reached")) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries));
-    }
-  }
-}
-
-async function decide(decision) {
-  if (!current || $("review").hidden) return;
-  const flag = current, at = place;
-  const chosen = [...$("reasons").querySelectorAll("input:checked")].map((box) => box.value);
-  const same = chosen.length === flag.reasons.length && chosen.every((reason) => flag.reasons.includes(reason));
-  const comment = $("said").value;
-  undone.push({ flag, at });
-  $("undo").disabled = false;
-  step(1);
-  try {
-    const saved = await send(flag, decision, same ? [] : chosen, comment);
-    flag.mine = saved.mine;
-    facts.delete(flag.flag_id); // others' opinions may be shown now
-  } catch (error) {
-    undone = undone.filter((entry) => entry.flag !== flag);
-    $("undo").disabled = !undone.length;
-    place = at;
-    await attempt(show);
-    $("said").value = comment;
-    tell(error.message, true);
-  }
-}
-
-async function undo() {
-  const last = undone.pop();
-  if (!last) return;
-  $("undo").disabled = !undone.length;
-  await attempt(async () => {
-    await send(last.flag, "withdrawn", [], "");
-    facts.delete(last.flag.flag_id);
-    place = last.at;
-    await show();
-    tell("Taken back.");
-  });
+async function setTruth() {
+  const decision = $("truth").value;
+  if (!current) return;
+  await ask(`review/flags/${current.flag_id}/catch`, posted({ decision }));
+  tell(decision ? "Every reviewer will get this flag, and is measured by it." : "It is a flag like all others again.");
 }
 
 // ---- the start
@@ -264,29 +220,24 @@ async function undo() {
 function start() {
   for (const [value, words] of Object.entries(WORDS.reasons))
     $("reasons").append(make("label", {}, make("input", { type: "checkbox", value }), words));
-  $("keys").append(...Object.entries(KEYS).flatMap(([key, [words]]) => [make("dt", {}, make("kbd", { textContent: key.toUpperCase() })), make("dd", { textContent: words })]));
-  $("viewer").innerHTML = VIEWER_HTML;
-  viewerProps = { value: null, empty: "" };
-  viewer = startViewer($("viewer"), viewerProps, () => {});
-  changed = () => viewer.load();
+  startTools();
+  startGrid();
   for (const button of document.querySelectorAll("[data-decision]")) button.onclick = () => decide(button.dataset.decision);
   $("next").onclick = () => step(1);
   $("previous").onclick = () => step(-1);
   $("undo").onclick = undo;
-  $("help-open").onclick = () => $("help").showModal();
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
-    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
-    if (typing) {
-      if (event.key === "Escape") typing.blur();
-      return;
-    }
-    const key = KEYS[event.key.toLowerCase()];
-    if (!key) return;
-    event.preventDefault();
-    key[1]();
-  });
+  $("audit-open").onclick = () => attempt(showAudit);
+  $("truth").onchange = () => attempt(setTruth);
+  drawKeys(KEYS);
+  listenToKeys(KEYS);
   drawFilters();
+  const links = () => {
+    for (const link of document.querySelectorAll("[data-format]")) link.href = `review/export?format=${link.dataset.format}&${view()}`;
+  };
+  $("take-away").onclick = () => {
+    links();
+    $("exports").showModal();
+  };
   attempt(load);
 }
 

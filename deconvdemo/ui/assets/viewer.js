@@ -35,6 +35,10 @@ class Viewer {
     this.view.show(photo);
     this.name("before", value.before_label || "Before", value.before);
     this.name("after", value.after_label || "After", value.after);
+    for (const overlay of this.find.all("overlay")) {
+      overlay.hidden = !value.overlay;
+      if (value.overlay) overlay.style.setProperty("--region", `url("${new URL(value.overlay, document.baseURI)}")`);
+    }
     this.find("trouble").hidden = true;
     this.hold.textContent = `Hold to see: ${this.before.alt}`;
     this.setMode(this.mode);
@@ -92,6 +96,7 @@ class Viewer {
     const { view, stage } = this;
     view.place(this.after, this.panes[0]);
     view.place(this.before, this.panes[1]);
+    this.find.all("overlay").forEach((overlay, number) => view.place(overlay, this.panes[number]));
     const magnified = view.scale > 1.99;
     const smoothed = !this.smooth.hidden && this.smooth.getAttribute("aria-pressed") === "true";
     this.after.classList.toggle("pixels", magnified);

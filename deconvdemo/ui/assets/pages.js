@@ -1,0 +1,74 @@
+// What our own pages beside the demo share: elements, messages, and questions to the server.
+
+const $ = (id) => document.getElementById(id);
+const make = (tag, props = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), props);
+  element.append(...children);
+  return element;
+};
+
+class Unreachable extends Error {}
+
+/** The reply's JSON, or the whole reply if it is something else. Errors carry a sentence for the person. */
+async function ask(path, options = {}) {
+  let reply;
+  try {
+    reply = await fetch(path, options);
+  } catch {
+    throw new Unreachable("The demo cannot be reached: nothing of yours is lost here, try again.");
+  }
+  if (reply.ok && !reply.headers.get("content-type")?.startsWith("application/json")) return reply;
+  const said = await reply.json().catch(() => ({}));
+  if (reply.status === 401 || reply.status === 404) throw new Error(said.error ? `${said.error[0].toUpperCase()}${said.error.slice(1)}: reload this page.` : "This is not there any more: reload this page.");
+  if (!reply.ok) throw new Error(said.error || `The demo answered ${reply.status}: try again.`);
+  return said;
+}
+
+/** A POST of JSON, or of a form; the header is one that no form of another site can send. */
+function posted(body) {
+  const headers = { "X-Deconvdemo": "page" };
+  if (body instanceof FormData) return { method: "POST", headers, body };
+  return { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
+
+const newToken = () => `${Date.now()}-${Math.random()}`;
+
+function tell(text, wrong = false) {
+  $("message").textContent = text;
+  $("message").classList.toggle("wrong", wrong);
+  $("message").hidden = !text;
+}
+
+async function attempt(work) {
+  try {
+    return await work();
+  } catch (error) {
+    tell(error.message, true);
+  }
+}
+
+/** Keys of `table`, while nothing is being typed and no dialog is open. */
+function listenToKeys(table) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
+    if (typing) {
+      if (event.key === "Escape") typing.blur();
+      return;
+    }
+    const key = table[event.key.toLowerCase()];
+    if (!key) return;
+    event.preventDefault();
+    key[1](event);
+  });
+}
+
+function drawKeys(table) {
+  $("keys").append(
+    ...Object.entries(table).flatMap(([key, [words]]) => [
+      make("dt", {}, make("kbd", { textContent: key === " " ? "Space" : key.toUpperCase() })),
+      make("dd", { textContent: words }),
+    ]),
+  );
+  $("help-open").onclick = () => $("help").showModal();
+}

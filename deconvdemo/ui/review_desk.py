@@ -1,0 +1,269 @@
+"""What a reviewer works with: a flag's facts, its images small and large, results with other settings, and verdicts."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from deconvdemo.engine.restorer import Restoration, Restorer
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.catches import Catches
+from deconvdemo.feedback.likeness import Likenesses
+from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.records import Acknowledgement, StoredFlag
+from deconvdemo.feedback.review import ReviewQueue, View
+from deconvdemo.lossless import lossless
+from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
+from deconvdemo.photo import Photo
+from deconvdemo.ui.painter import mask_from_painter
+
+MOST_AT_ONCE = 100  # flags in one bulk verdict
+THUMBNAIL = 320  # pixels, the longer side
+KEPT_THUMBNAILS = 400  # some 10 KB each
+
+
+@dataclass(frozen=True)
+class ReviewDesk:
+    """The queue, and the network that serves now. Errors are FeedbackError, PhotoError and ControlError."""
+
+    queue: ReviewQueue
+    restorer: Restorer
+    max_pixels: int
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails())
+
+    @property
+    def store(self):
+        return self.queue.store
+
+    def page(self, view: View, reviewer: str, after: str, limit: int) -> list[str]:
+        """A page of the reviewer's queue, catch items among it."""
+        ids = self.queue.ids(view, reviewer, after, limit)
+        return Catches(self.store).mixed(self.queue, ids, view, reviewer)
+
+    def facts(self, flag_id: str, reviewer: str) -> dict[str, Any]:
+        """What the page says of a flag, JSON-able."""
+        flag = self.store.get(flag_id)
+        family, alike = Likenesses(self.store).family(flag_id)
+        verdict_id, mine = self.queue.own(flag_id, reviewer)
+        facts = {
+            **_short(flag),
+            "controls": flag.controls,
+            "checkpoint": flag.checkpoint,
+            "images": {role: _size(data) for role, data in flag.images.items()},
+            "family": family,
+            "alike": alike - 1,
+            "mine": mine,
+            "my_verdict": {},
+            "opinions": None,
+        }
+        if mine:
+            # what others think is told to those who have said what they think
+            opinions = self.queue.opinions(flag_id)
+            consensus = opinions.consensus(self.queue.needed)
+            facts["opinions"] = {**asdict(opinions), "disputed": opinions.disputed, "consensus": consensus}
+            verdict = self.store.get(verdict_id, "verdicts")
+            sizes = {role: _size(data) for role, data in verdict.images.items()}
+            facts["my_verdict"] = {
+                "verdict_id": verdict_id,
+                "images": sizes,
+                "target": verdict.target,
+                "reasons": list(verdict.reasons),
+                "comment": verdict.comment,
+            }
+        return facts
+
+    def cards(self, flag_ids: list[str], reviewer: str) -> list[dict[str, Any]]:
+        """What the grid says of each of these flags; those that are gone are left out."""
+        likenesses, cards = Likenesses(self.store), []
+        for flag_id in flag_ids[:MOST_AT_ONCE]:
+            try:
+                flag = self.store.get(flag_id)
+            except FeedbackError:
+                continue
+            family, alike = likenesses.family(flag_id)
+            card = {**_short(flag), "family": family, "alike": alike - 1, "mine": self.queue.mine(flag_id, reviewer)}
+            cards.append({**card, "comment": flag.comment[:200]})
+        return cards
+
+    def image(self, flag_id: str, role: str, small: bool = False) -> bytes:
+        data = self.store.image(flag_id, role)
+        return self.thumbnails.of((flag_id, role), data) if small else data
+
+    def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
+        """An image of a verdict, for its author and for those who have judged the flag themselves."""
+        verdict = self.store.get(verdict_id, "verdicts")
+        if verdict.reviewer != reviewer and not self.queue.mine(verdict.flag_id, reviewer):
+            raise FeedbackError("judge this flag first: what others think is shown to those who have")
+        return self.store.image(verdict_id, role, "verdicts")
+
+    def metrics(self, flag_id: str) -> dict[str, Any]:
+        """PSNR in dB and SSIM of what went in and what came out, where the visitor gave a clean version."""
+        flag = self.store.get(flag_id)
+        return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
+
+    def rerun(self, flag_id: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """The flag's photo restored by the weights that serve now, as a lossless file, and the report.
+
+        `asked`: `controls`, those left out as the flag had them, and `mask`, a painter's value in place of the flag's.
+        """
+        flag = self.store.get(flag_id)
+        known = {control.name for control in self.restorer.task(flag.task).controls}
+        controls = {name: value for name, value in flag.controls.items() if name in known}
+        controls |= {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
+        mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels) or flag.mask
+        restoration = self.restorer.restore(flag.task, flag.observed, mask, **controls)
+        result = lossless(restoration.photo)
+        return result, {**_report(restoration), "metrics": self._measured(flag, result)}
+
+    def give(self, reviewer: str, said: Mapping[str, Any], clean: bytes | None) -> tuple[Acknowledgement, Verdict]:
+        """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size."""
+        flag_id, decision, comment, token = (
+            str(said.get(name, "")) for name in ("flag_id", "decision", "comment", "client_token")
+        )
+        reasons, target = said.get("reasons") or (), said.get("target") or {}
+        if not isinstance(reasons, list | tuple) or not isinstance(target, dict):
+            raise FeedbackError("a verdict's reasons are a list and its target a dictionary: reload the page")
+        images: dict[str, Any] = {}
+        if clean is not None or said.get("mask") or said.get("region"):
+            self.queue.require(flag_id)
+            flag = self.store.get(flag_id)
+            images = {
+                "clean": _clean(clean, _size(flag.restored), self.max_pixels),
+                "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
+                "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
+            }
+        verdict = Verdict(
+            flag_id=flag_id,
+            reviewer=reviewer,
+            decision=decision,
+            reasons=tuple(map(str, reasons)),
+            comment=comment,
+            target=target if clean is not None else {},
+            client_token=f"{reviewer} {token}"[:200] if token else "",  # two reviewers' tokens may be the same
+            **images,
+        )
+        return self.queue.decide(verdict), verdict
+
+    def give_many(self, reviewer: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """One decision on many flags: which were saved, and why the others were not."""
+        flag_ids = said.get("flag_ids")
+        if not isinstance(flag_ids, list) or not 0 < len(flag_ids) <= MOST_AT_ONCE:
+            raise FeedbackError(f"choose from 1 to {MOST_AT_ONCE} flags")
+        saved, refused = [], {}
+        for flag_id in map(str, flag_ids):
+            token = f"{said.get('client_token', '')}-{flag_id}"
+            try:
+                self.give(reviewer, {**said, "flag_id": flag_id, "client_token": token}, None)
+                saved.append(flag_id)
+            except FeedbackError as error:
+                refused[flag_id] = str(error)
+        return {"saved": saved, "refused": refused}
+
+    def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
+        """None where there is no clean image of this size."""
+        if flag.clean is None or _size(flag.clean) != _size(data):
+            return None
+        clean, other = (_eight_bits(image) for image in (flag.clean, data))
+        found = {"psnr": round(psnr(other, clean), 2)}
+        if min(clean.shape[:2]) >= SSIM_WINDOW:
+            found["ssim"] = round(ssim(other, clean), 4)
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+class Thumbnails:
+    """The small pictures of the grid, the last ones asked for."""
+
+    def __init__(self):
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, key: tuple[str, str], data: bytes) -> bytes:
+        from PIL import Image
+
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        with Image.open(BytesIO(data)) as opened:
+            small = opened.convert("RGB")
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+        file = BytesIO()
+        small.save(file, "WEBP", quality=85, method=0)
+        with self._lock:
+            self._kept[key] = file.getvalue()
+            while len(self._kept) > KEPT_THUMBNAILS:
+                self._kept.popitem(last=False)
+        return file.getvalue()
+
+
+def read_json(body: bytes | str) -> Mapping[str, Any]:
+    """FeedbackError for anything but an object."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise FeedbackError("this is not what the page sends: reload it")
+    return said
+
+
+def _short(flag: StoredFlag) -> dict[str, Any]:
+    return {
+        "flag_id": flag.flag_id,
+        "task": flag.task,
+        "created_at": flag.created_at.isoformat(timespec="seconds"),
+        "reasons": list(flag.reasons),
+        "comment": flag.comment,
+    }
+
+
+def _report(restoration: Restoration) -> dict[str, Any]:
+    report = restoration.report()
+    return {
+        "width": restoration.photo.width,
+        "height": restoration.photo.height,
+        "seconds": report["seconds"],
+        "controls": restoration.controls,
+        "checkpoint": restoration.checkpoint,
+    }
+
+
+def _size(data: bytes) -> dict[str, int]:
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as opened:
+        return {"width": opened.width, "height": opened.height}
+
+
+def _clean(data: bytes | None, size: dict[str, int], max_pixels: int) -> bytes | None:
+    if data is None:
+        return None
+    photo = Photo.open(data, max_pixels)
+    if (photo.width, photo.height) != (size["width"], size["height"]):
+        raise FeedbackError(
+            f"the target is {photo.width}×{photo.height} but the result is {size['width']}×{size['height']}: "
+            "give one of the same size"
+        )
+    return lossless(photo)
+
+
+def _painted(value: Any, size: dict[str, int], max_pixels: int) -> bytes | None:
+    mask = mask_from_painter(value, max_pixels) if value else None
+    if mask is not None and _size(mask) != size:
+        raise FeedbackError("what was painted has another size than the photo: paint it again")
+    return mask
+
+
+def _eight_bits(data: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as opened:
+        return np.asarray(opened.convert("RGB"))

@@ -119,7 +119,7 @@ def test_datasets_opens_it_with_images_and_the_designed_columns(filled, tmp_path
 
 
 def test_every_row_is_what_was_stored_in_order_also_streaming(filled, tmp_path):
-    export_dataset(filled, tmp_path / "out", Limits(rows_a_group=2, rows_a_shard=4))
+    export_dataset(filled, tmp_path / "out", limits=Limits(rows_a_group=2, rows_a_shard=4))
     loaded = raw(opened(tmp_path / "out", tmp_path / "cache"))
     assert loaded == raw(opened(tmp_path / "out", tmp_path / "cache", streaming=True))
     for row, flag in zip(loaded, filled.flags(), strict=True):
@@ -162,7 +162,7 @@ def test_images_keep_sixteen_bits(tmp_path):
 def test_pieces_are_bounded_by_rows_and_by_bytes_and_have_a_page_index(store, tmp_path, limits, groups_of_shards):
     from pyarrow import parquet
 
-    report = export_dataset(store, tmp_path / "out", limits)
+    report = export_dataset(store, tmp_path / "out", limits=limits)
     shards = [parquet.ParquetFile(file).metadata for file in sorted((tmp_path / "out/data/flags").iterdir())]
     assert [[m.row_group(i).num_rows for i in range(m.num_row_groups)] for m in shards] == groups_of_shards
     assert report.shards == len(groups_of_shards)
@@ -198,7 +198,7 @@ def test_the_same_flags_are_the_same_bytes(filled, tmp_path):
 
 def test_exporting_again_replaces_and_leaves_other_files(store, tmp_path):
     out = tmp_path / "out"
-    export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=1))
+    export_dataset(store, out, limits=Limits(rows_a_group=1, rows_a_shard=1))
     (out / "data" / "mine").mkdir()
     (out / "data" / "mine" / "rows.parquet").write_text("mine")
     (out / "notes.txt").write_text("mine")
@@ -224,7 +224,7 @@ def die_in_the_middle(data_dir: Path, out: Path) -> None:
         return read(flag_id, kind)
 
     store.get = get  # type: ignore[method-assign]
-    export_dataset(store, out, Limits(rows_a_group=1, rows_a_shard=2))
+    export_dataset(store, out, limits=Limits(rows_a_group=1, rows_a_shard=2))
 
 
 def test_a_killed_export_leaves_the_earlier_one_and_no_half_file(store, tmp_path):

@@ -18,11 +18,33 @@ def add_verbs(verbs) -> None:
     stats = actions.add_parser("stats", help="count the flags", description="Counts the flags, by task and reason.")
     stats.add_argument("--json", action="store_true", help="print JSON")
     stats.set_defaults(run=_stats)
-    what = "Writes the flags as a parquet dataset: datasets.load_dataset(DIR, 'flags') opens it."
-    export = actions.add_parser("export", help="write a parquet dataset", description=what)
+    what = (
+        "Writes the flags as a parquet dataset, which datasets.load_dataset(DIR, 'flags') opens, or in another format; "
+        "all of them, or a view of the review page's."
+    )
+    export = actions.add_parser("export", help="write a dataset", description=what)
     export.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
-    export.add_argument("--csv", action="store_true", help="tables for a spreadsheet instead, and image files")
-    export.set_defaults(run=_export)
+    formats = ("parquet", "imagefolder", "csv", "labelstudio", "argilla")
+    export.add_argument("--format", default="parquet", choices=formats, help="(default: parquet)")
+    export.add_argument("--csv", action="store_const", dest="format", const="csv", help="the same as --format csv")
+    filters = {
+        "status": "what reviewers decided, like accepted, rejected or disputed",
+        "task": "flags of this task",
+        "reason": "flags with this reason",
+        "rating": "good or bad",
+        "weights": "made by weights whose sha256 begins so",
+        "since": "from this day on, like 2026-11-20",
+        "until": "up to this day",
+        "text": "with this in the visitor's comment",
+    }
+    for name, words in filters.items():
+        export.add_argument(f"--{name}", metavar=name.upper(), help=words)
+    export.set_defaults(run=_export, filters=tuple(filters))
+    what = "Names flags whose truth is known: reviewers get them among the others, and are measured by them."
+    catch = actions.add_parser("catch", help="catch items for reviewers", description=what)
+    catch.add_argument("flag_id", nargs="?", metavar="ID", help="the flag's id (default: list them)")
+    catch.add_argument("decision", nargs="?", metavar="TRUTH", help="accept, reject, needs_target; none: remove it")
+    catch.set_defaults(run=_catch)
     what = (
         "Stores flags from elsewhere: a folder that Gradio's CSVLogger filled, a dataset with image columns "
         "(a folder, a parquet file or hf://datasets/owner/name[@revision][:split]), or an export of this program. "
@@ -80,17 +102,36 @@ def _stats(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.csv_export import export_csv
-    from deconvdemo.feedback.export import export_dataset
+    from deconvdemo.feedback.review import ReviewQueue, View
+    from deconvdemo.feedback.take_away import FORMATS
 
-    report = (export_csv if options.csv else export_dataset)(_store(settings), options.folder)
+    store = _store(settings)
+    asked = {name: value for name in options.filters if (value := getattr(options, name))}
+    chosen = ReviewQueue(store, settings.verdicts_needed).all(View(**{"status": "all", **asked})) if asked else None
+    report = FORMATS[options.format](store, options.folder, chosen)
     rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
     print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} files")
-    for kind in () if options.csv else report.counts:
+    for kind in report.counts if options.format == "parquet" else ():
         print(f"open it with datasets.load_dataset({str(report.folder)!r}, {kind!r})")
     for sentence in report.damaged:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.damaged else 0
+
+
+def _catch(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.feedback.catches import Catches
+
+    catches = Catches(_store(settings))
+    if not options.flag_id:
+        for flag_id, decision in catches.all().items():
+            print(f"{flag_id} {decision}")
+    elif options.decision:
+        catches.set(options.flag_id, options.decision, "command")
+        print(f"{options.flag_id} is a catch item: {options.decision}")
+    else:
+        removed = catches.unset(options.flag_id)
+        print(f"{options.flag_id} is {'no catch item any more' if removed else 'no catch item'}")
+    return 0
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
-import shutil
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.blobs import make_folder
 from deconvdemo.feedback.dataset import dataset_row
-from deconvdemo.feedback.export import PARTIAL, ExportReport, readable
+from deconvdemo.feedback.export import ExportReport, readable, some
 from deconvdemo.feedback.kinds import KINDS, Kind
+from deconvdemo.feedback.new_folder import new_folder
 from deconvdemo.feedback.store import FeedbackStore
 
 # what makes a cell a formula, in Excel, LibreOffice or Sheets; also behind the spaces that they ignore, and in
@@ -27,39 +25,23 @@ def safe_cell(value: Any) -> str:
     return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) or text[:1] in _FORMULA else text
 
 
-def export_csv(store: FeedbackStore, folder: Path) -> ExportReport:
+def export_csv(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
     """Writes flags.csv, verdicts.csv and votes.csv, UTF-8 with a byte order mark, and their images in images/.
 
-    Raises FeedbackError for an empty store, a folder that is not new or empty, or a disk that is full.
+    All of it, or the chosen flags and the verdicts about them. Raises FeedbackError for nothing to write, a folder that
+    is not new or empty, or a disk that is full.
     """
-    folder = Path(folder).absolute()
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FeedbackError(f"{folder} has something in it: choose a new or empty folder for the tables")
-        if not any(next(store.ids(kind), None) for kind in KINDS):
-            raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
-        make_folder(folder.parent)
-        partial = folder.parent / f"{PARTIAL}{folder.name}"
-        shutil.rmtree(partial, ignore_errors=True)  # an earlier, killed export's
-        damaged: list[str] = []
-        try:
-            (partial / "images").mkdir(parents=True)
-            counts = {kind.name: _write(store, kind, partial, damaged) for kind in KINDS.values()}
-            size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
-            os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise FeedbackError(
-            f"{folder} cannot be written ({error.strerror or error}): make room, or choose another folder"
-        ) from error
+    chosen, damaged = some(store, flag_ids), list[str]()
+    with new_folder(folder) as partial:
+        counts = {kind.name: _write(store, kind, partial, damaged, chosen) for kind in KINDS.values()}
+        size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     counts = {kind: count for kind, count in counts.items() if count}
     return ExportReport(folder, counts, len(counts), size, tuple(damaged))
 
 
-def _write(store: FeedbackStore, kind: Kind, folder: Path, damaged: list[str]) -> int:
+def _write(store: FeedbackStore, kind: Kind, folder: Path, damaged: list[str], chosen: list[str] | None) -> int:
     rows = 0
-    events = readable(store, kind.name, damaged)
+    events = readable(store, kind.name, damaged, chosen)
     first = next(events, None)
     if first is None:
         return 0

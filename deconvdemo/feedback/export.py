@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import select
+
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError, make_folder, sync
 from deconvdemo.feedback.card import MARK, dataset_card
+from deconvdemo.feedback.database import verdicts
 from deconvdemo.feedback.kinds import KINDS
+from deconvdemo.feedback.new_folder import PARTIAL
 from deconvdemo.feedback.parquet import LIMITS, Limits, tables, write
+from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
-
-PARTIAL = ".partial-"  # what an export writes until it is complete
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,24 @@ class ExportReport:
         return sum(self.counts.values())
 
 
-def export_dataset(store: FeedbackStore, folder: Path, limits: Limits = LIMITS) -> ExportReport:
+def export_dataset(
+    store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None, limits: Limits = LIMITS
+) -> ExportReport:
     """Writes the flags so that `datasets.load_dataset(str(folder), "flags")` opens them, images unchanged.
 
-    An earlier export in the folder is replaced once the new one is complete; other files beside it stay.
-    Raises FeedbackError for an empty store, a folder with something else in it, or a disk that is full.
+    All flags, verdicts and votes, or the chosen flags and the verdicts about them. An earlier export in the folder is
+    replaced once the new one is complete; other files beside it stay. Raises FeedbackError for nothing to export, a
+    folder with something else in it, or a disk that is full.
     """
     folder = Path(folder).absolute()
     try:
         _require_ours(folder)
-        if not any(next(store.ids(kind), None) for kind in KINDS):
-            raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
+        chosen = some(store, flag_ids)
         make_folder(folder)
         partial = folder / f"{PARTIAL}{uuid4().hex}"
         partial.mkdir()
         try:
-            report = _write_shards(store, folder, partial, limits)
+            report = _write_shards(store, folder, partial, chosen, limits)
             _put_in_place(folder, partial, report.counts)
         finally:
             for left in folder.glob(f"{PARTIAL}*"):  # also an earlier, killed export's
@@ -74,12 +79,14 @@ def _require_ours(folder: Path) -> None:
         raise FeedbackError(f"{folder} has other files in it: choose an empty folder or an earlier export")
 
 
-def _write_shards(store: FeedbackStore, folder: Path, partial: Path, limits: Limits) -> ExportReport:
+def _write_shards(
+    store: FeedbackStore, folder: Path, partial: Path, chosen: list[str] | None, limits: Limits
+) -> ExportReport:
     damaged: list[str] = []
     files: list[Path] = []
     counts: dict[str, int] = {}
     for kind in KINDS.values():
-        pieces = tables(kind, readable(store, kind.name, damaged), limits)
+        pieces = tables(kind, readable(store, kind.name, damaged, chosen), limits)
         table = next(pieces, None)
         shards = partial / kind.name
         while table is not None:
@@ -92,13 +99,39 @@ def _write_shards(store: FeedbackStore, folder: Path, partial: Path, limits: Lim
     return ExportReport(folder, counts, len(files), sum(file.stat().st_size for file in files), tuple(damaged))
 
 
-def readable(store: FeedbackStore, kind: str, damaged: list[str]) -> Iterator[Any]:
-    """The events; one whose images the disk has lost must not keep all others from being exported."""
-    for event_id in store.ids(kind):
+def some(store: FeedbackStore, flag_ids: Iterable[str] | None) -> list[str] | None:
+    """The chosen flags, or None for everything. FeedbackError if that is nothing."""
+    chosen = None if flag_ids is None else list(flag_ids)
+    if chosen == []:
+        raise FeedbackError("there is nothing to export: no flag is in this view")
+    if chosen is None and not any(next(store.ids(kind), None) for kind in KINDS):
+        raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
+    return chosen
+
+
+def readable(
+    store: FeedbackStore, kind: str, damaged: list[str], flag_ids: Iterable[str] | None = None
+) -> Iterator[Any]:
+    """The events; one whose images the disk has lost must not keep all others from being exported.
+
+    With `flag_ids` these flags, or the verdicts about them, and no votes.
+    """
+    for event_id in store.ids(kind) if flag_ids is None else _of(store, kind, flag_ids):
         try:
             yield store.get(event_id, kind)
         except DamagedBlobError as error:
             damaged.append(str(error))
+
+
+def _of(store: FeedbackStore, kind: str, flag_ids: Iterable[str]) -> Iterator[str]:
+    if kind == "flags":
+        yield from flag_ids
+    elif kind == "verdicts":
+        for flag_id in flag_ids:
+            query = select(verdicts.c.verdict_id).where(verdicts.c.flag_id == flag_id).order_by(verdicts.c.sequence)
+            with refusals("the verdicts cannot be read"), store.reading() as connection:
+                found = connection.execute(query).scalars().all()
+            yield from found
 
 
 def _put_in_place(folder: Path, partial: Path, counts: Mapping[str, int]) -> None:

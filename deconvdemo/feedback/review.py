@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any
@@ -125,6 +125,13 @@ class ReviewQueue:
             rows = query.order_by(*_order(view)).limit(max(1, min(limit, MOST_ROWS)))
             return list(connection.execute(rows).scalars())
 
+    def all(self, view: View, reviewer: str = "") -> Iterator[str]:
+        """Every flag of a view, in its order. Without a reviewer, as whoever keeps the store sees it: all is shown."""
+        after = ""
+        while page := self.ids(view, reviewer, after, MOST_ROWS):
+            yield from page
+            after = page[-1]
+
     def count(self, view: View, reviewer: str) -> int:
         query = self._seen(select(func.count()), view, reviewer)
         with refusals("the queue cannot be read"), self.store.reading() as connection:
@@ -148,7 +155,10 @@ class ReviewQueue:
                 found[name] = dict(counted.most_common())
             # one look at the table for all statuses
             judged = _judged_by(reviewer)
-            sums = [func.sum(case((and_(true(), *self._status(status, judged)), 1), else_=0)) for status in STATUSES]
+            sums = [
+                func.sum(case((and_(true(), *self._status(status, judged, reviewer)), 1), else_=0))
+                for status in STATUSES
+            ]
             row = connection.execute(self._seen(select(*sums), replace(view, status="all"), reviewer)).one()
             found["status"] = {status: number or 0 for status, number in zip(STATUSES, row, strict=True)}
         return found
@@ -213,10 +223,10 @@ class ReviewQueue:
     def _seen(self, query: Select, view: View, reviewer: str) -> Select:
         """`query` over the flags of a view."""
         joined = query.select_from(flags.outerjoin(reviews, reviews.c.flag_id == flags.c.flag_id))
-        return joined.where(*self._conditions(view, _judged_by(reviewer)))
+        return joined.where(*self._conditions(view, reviewer))
 
-    def _conditions(self, view: View, judged: ColumnElement[bool]) -> list[ColumnElement[bool]]:
-        most = self._status(view.status, judged)
+    def _conditions(self, view: View, reviewer: str) -> list[ColumnElement[bool]]:
+        most = self._status(view.status, _judged_by(reviewer), reviewer)
         if view.task:
             most.append(flags.c.task == view.task)
         if view.reason:
@@ -237,7 +247,8 @@ class ReviewQueue:
             most.append(flags.c.comment.icontains(view.text, autoescape=True))
         return most
 
-    def _status(self, status: str, judged: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    def _status(self, status: str, judged: ColumnElement[bool], reviewer: str) -> list[ColumnElement[bool]]:
+        told = judged if reviewer else true()
         reviewers = func.coalesce(reviews.c.reviewers, 0)
         most = func.coalesce(_largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target), 0)
         agreed = and_(reviewers >= self.needed, most == reviewers)
@@ -246,9 +257,9 @@ class ReviewQueue:
             "mine": lambda: [judged],
             "disputed": lambda: [most < reviewers],
             # what others decided is shown to those who have decided themselves
-            "accepted": lambda: [judged, agreed, reviews.c.accepted == reviewers],
-            "rejected": lambda: [judged, agreed, reviews.c.rejected == reviewers],
-            "needs_target": lambda: [judged, agreed, reviews.c.without_target == reviewers],
+            "accepted": lambda: [told, agreed, reviews.c.accepted == reviewers],
+            "rejected": lambda: [told, agreed, reviews.c.rejected == reviewers],
+            "needs_target": lambda: [told, agreed, reviews.c.without_target == reviewers],
             "all": list,
         }[status]()
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
@@ -20,6 +24,7 @@ from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import Acknowledgement, StoredFlag
 from deconvdemo.feedback.review import ReviewQueue, View
+from deconvdemo.feedback.take_away import FORMATS
 from deconvdemo.lossless import lossless
 from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
 from deconvdemo.photo import Photo
@@ -166,6 +171,24 @@ class ReviewDesk:
             except FeedbackError as error:
                 refused[flag_id] = str(error)
         return {"saved": saved, "refused": refused}
+
+    def zipped(self, view: View, reviewer: str, form: str) -> Path:
+        """The flags of a view as a ZIP file in a temporary folder of its own, which the caller removes."""
+        if form not in FORMATS:
+            raise FeedbackError(f"{form!r} is not a format: choose among {', '.join(FORMATS)}")
+        folder = Path(mkdtemp(prefix="deconvdemo-"))
+        try:
+            name = f"deconvdemo-flags-{form}"
+            FORMATS[form](self.store, folder / name, self.queue.all(view, reviewer))
+            file = folder / f"{name}.zip"
+            with ZipFile(file, "w", ZIP_STORED) as archive:  # images are compressed already
+                for path in sorted((folder / name).rglob("*")):
+                    archive.write(path, path.relative_to(folder))
+            shutil.rmtree(folder / name)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return file
 
     def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
         """None where there is no clean image of this size."""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
@@ -143,6 +145,12 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
             catches.unset(flag_id)
         return {"catch": decision}
 
+    def taken_away(request: Request, reviewer: str) -> Any:
+        view, form = View.of(request.query_params), request.query_params.get("format", "parquet")
+        file = desk.zipped(view, reviewer, form)
+        gone = BackgroundTask(shutil.rmtree, file.parent, ignore_errors=True)
+        return FileResponse(file, media_type="application/zip", filename=file.name, headers=PRIVATE, background=gone)
+
     one, post = "/review/flags/{flag_id}", ["POST"]
     return [
         Route("/review", page),
@@ -153,6 +161,7 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
         Route("/review/counts", guarded(counted)),
         Route("/review/cards", guarded(carded)),
         Route("/review/audit", guarded(audited)),
+        Route("/review/export", guarded(taken_away)),
         Route(one, guarded(shown)),
         Route(f"{one}/metrics", guarded(measured)),
         Route(f"{one}/rerun", guarded(rerun), methods=post),

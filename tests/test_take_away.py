@@ -1,0 +1,139 @@
+"""Chosen flags in the formats of other programs, opened by those programs' rules."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+import zipfile
+
+import pytest
+from feedback_flags import NASTY_COMMENTS, flag_of, picture
+
+from deconvdemo.cli import main
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.review import ReviewQueue, View
+from deconvdemo.feedback.take_away import FORMATS, LABELLED, export_argilla, export_image_folder, export_label_studio
+
+
+@pytest.fixture
+def judged(sqlite_store):
+    """(store, ids): one flag for each nasty comment, the first with a mask; the first three judged, one changed."""
+    store = sqlite_store
+    ids = [
+        store.add(flag_of(number, comment=comment, **({"mask": picture("m")} if number == 0 else {}))).flag_id
+        for number, comment in enumerate(NASTY_COMMENTS)
+    ]
+    for place, decision in ((0, "reject"), (0, "accept"), (1, "accept"), (2, "reject"), (3, "withdrawn")):
+        store.add(Verdict(flag_id=ids[place], reviewer="ada", decision=decision, comment="=1+1"))
+    return store, ids
+
+
+def test_an_image_folder_opens_with_a_column_for_each_image(judged, tmp_path):
+    from datasets import load_dataset
+
+    store, ids = judged
+    report = export_image_folder(store, tmp_path / "out")
+    assert report.counts == {"flags": len(ids)}
+    opened = load_dataset("imagefolder", data_dir=str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "c"))
+    rows = sorted(opened, key=lambda row: row["flag_id"])
+    assert [row["flag_id"] for row in rows] == ids
+    assert [row["comment"] for row in rows] == NASTY_COMMENTS
+    assert rows[0]["observed"].size == rows[0]["mask"].size == (8, 8)
+    assert rows[1]["mask"] is None
+    assert [row["verdicts"] for row in rows[:2]] == [
+        [{"reviewer": "ada", "decision": "accept", "comment": "=1+1"}],
+        [{"reviewer": "ada", "decision": "accept", "comment": "=1+1"}],
+    ]
+    assert rows[3]["verdicts"] == []
+
+
+def test_label_studio_gets_tasks_that_fit_its_interface(judged, tmp_path):
+    store, ids = judged
+    export_label_studio(store, tmp_path / "flags", ids[:4])
+    tasks = json.loads((tmp_path / "flags" / "tasks.json").read_text(encoding="utf-8"))
+    assert [task["data"]["flag_id"] for task in tasks] == ids[:4]
+    interface = ET.fromstring((tmp_path / "flags" / "interface.xml").read_text(encoding="utf-8"))
+    objects = {element.get("name"): element for element in interface.iter() if element.get("value", "").startswith("$")}
+    controls = {element.get("name"): element for element in interface.iter() if element.get("toName")}
+    for task in tasks:
+        for element in objects.values():
+            assert task["data"][element.get("value")[1:]]
+        for role in ("observed", "restored"):
+            place = task["data"][role].removeprefix("/data/local-files/?d=")
+            assert (tmp_path / place).is_file()
+        for annotation in task["annotations"]:
+            for told in annotation["result"]:
+                assert told["to_name"] in objects
+                assert told["type"] == controls[told["from_name"]].tag.lower()
+                known = {choice.get("value") for choice in controls[told["from_name"]]}
+                assert not known or set(told["value"]["choices"]) <= known
+    decided = [[a["result"][0]["value"]["choices"] for a in task["annotations"]] for task in tasks]
+    assert decided == [[["Accept"]], [["Accept"]], [["Reject"]], []]
+
+
+def test_argilla_gets_its_settings_and_records(judged, tmp_path):
+    store, ids = judged
+    export_argilla(store, tmp_path / "out", ids[:3])
+    read = lambda name: json.loads((tmp_path / "out" / name).read_text(encoding="utf-8"))
+    settings, records = read(".argilla/settings.json"), read("records.json")
+    assert read(".argilla/dataset.json")["name"]
+    fields = {field["name"]: field["settings"]["type"] for field in settings["fields"]}
+    questions = {question["name"]: question["settings"] for question in settings["questions"]}
+    assert {option["value"] for option in questions["decision"]["options"]} == set(LABELLED)
+    for record, flag_id in zip(records, ids[:3], strict=True):
+        assert record["id"] == flag_id
+        assert set(record["fields"]) == set(fields)
+        assert set(record["metadata"]) == {item["name"] for item in settings["metadata"]}
+        for name, kind in fields.items():
+            if kind == "image":
+                head, _, data = record["fields"][name].partition(",")
+                assert head.startswith("data:image/")
+                assert base64.b64decode(data) == getattr(store.get(flag_id), name)
+        assert set(record["suggestions"]) <= set(questions)
+    assert [record["suggestions"]["decision"]["value"] for record in records] == ["accept", "accept", "reject"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_view_has_its_flags_alone_in_every_format(judged, tmp_path, form, capsys, monkeypatch):
+    store, ids = judged
+    accepted = list(ReviewQueue(store).all(View(status="accepted")))
+    assert accepted == ids[1::-1]
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(store.folder.parent))
+    asked = ["feedback", "export", str(tmp_path / "out"), "--format", form, "--status", "accepted"]
+    assert main(asked) == 0
+    assert "2 flags" in capsys.readouterr().out
+    assert main([*asked[:2], str(tmp_path / "none"), "--format", form, "--text", "nobody wrote this"]) == 1
+    assert "no flag is in this view" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert main(["feedback", "export", str(tmp_path / "x"), "--status", "liked"]) == 1
+    assert "'liked' is not a status" in capsys.readouterr().err
+
+
+def test_a_view_comes_as_a_zip_from_the_page(judged):
+    from test_review_routes import signed_in
+
+    store, ids = judged
+    client = signed_in(store, "ada")
+    answer = client.get("/review/export?format=csv&status=accepted")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        table = archive.read("deconvdemo-flags-csv/flags.csv").decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(table)))
+        assert [row["flag_id"] for row in rows] == ids[1::-1]
+        for row in rows:
+            assert archive.read(f"deconvdemo-flags-csv/{row['observed']}") == store.get(row["flag_id"]).observed
+    assert client.get("/review/export?format=exe").status_code == 400
+    assert client.get("/review/export?format=csv&text=nobody").status_code == 400
+
+
+@pytest.mark.parametrize("form", [name for name in FORMATS if name != "parquet"])
+def test_a_folder_with_something_in_it_is_left_alone(judged, tmp_path, form):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    with pytest.raises(FeedbackError, match="choose a new or empty folder"):
+        FORMATS[form](judged[0], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,15 +27,18 @@ from deconvdemo.feedback.review import ReviewQueue
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
+from deconvdemo.ui.contenders import Ring
+from deconvdemo.ui.duel_routes import Duels, duel_routes
 from deconvdemo.ui.endpoints import endpoints
 from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.insight import Insight
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
 from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.review_routes import review_routes
-from deconvdemo.ui.reviewers import LOCAL_NAMES, Reviewers
+from deconvdemo.ui.reviewers import LOCAL_NAMES, OFF, Reviewers
 from deconvdemo.ui.theme import THEME
 
 ASSETS = Path(__file__).parent / "assets"
@@ -43,8 +47,17 @@ INTRODUCTION = """
   <h1>deconvdemo</h1>
   <p>Restore a photo with small deconvolution networks, look closely, and say where they fail:
   what you flag trains the next weights.</p>
+  <nav aria-label="Pages"><a href="duel">Duel: which is better?</a> <a href="insight">Insight</a>{review}</nav>
 </header>
 """
+INSIGHT = """
+<header class="dd-header">
+  <h1>Insight</h1>
+  <p>What people flag, which weights do better, and who wins the duels.</p>
+  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a></nav>
+</header>
+"""
+REVIEW = ' <a href="review">Review</a>'
 
 
 @dataclass(frozen=True)
@@ -68,27 +81,34 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
     flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy))
     publisher = publisher_of(settings, store)
+    local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
+    listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
+    reviewers = Reviewers(store, settings.review_password, local, listed, bool(settings.oauth_client))
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
-        gr.HTML(INTRODUCTION, padding=False)
+        introduction = gr.HTML(INTRODUCTION.format(review=""), padding=False)
         tasks = [_offered(task, restorer) for task in TASKS.values()]
         for task in tasks:
             with gr.Tab(task.title, id=task.name):
                 restore_tab(Desk(task, restorer, flagging))
         serving = gr.HTML(padding=False)
         blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
+        blocks.load(_introduction(reviewers), None, [introduction], queue=False, **QUIET)
+        if settings.reviewers and settings.oauth_client:
+            gr.LoginButton(visible=False)  # Gradio adds its routes for signing in where there is one
         endpoints(tasks, restorer, flagging)
+    with blocks.route("Insight", "/insight", show_in_navbar=False):
+        gr.HTML(INSIGHT, padding=False)
+        Insight(store, restorer, publisher, reviewers, settings.verdicts_needed).page(blocks)
     blocks.queue(max_size=64)
-    local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
-    listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
-    reviewers = Reviewers(store, settings.review_password, local, listed, bool(settings.oauth_client))
     desk = ReviewDesk(ReviewQueue(store, settings.verdicts_needed), restorer, settings.max_pixels)
     routes = [
         results.route(),
         _health(restorer, store, publisher),
         *flag_routes(store, publisher.url),
         *review_routes(desk, reviewers, settings.max_upload_mb),
+        *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),
     ]
     return Demo(blocks, routes, results.folder, publisher, Likenesses(store))
 
@@ -124,6 +144,16 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
             f"cannot listen on {settings.host}:{settings.port}, which is taken or not this machine's: "
             "choose another --port or --host"
         ) from error
+
+
+def _introduction(reviewers: Reviewers) -> Callable[[gr.Request], str]:
+    """The page's head, with the way to the review for whom there is one."""
+
+    def head(request: gr.Request) -> str:
+        there_is = reviewers.door(request.request) != OFF  # type: ignore[arg-type]
+        return INTRODUCTION.format(review=REVIEW if there_is else "")
+
+    return head
 
 
 def _offered(task: Task, restorer: Restorer) -> Task:

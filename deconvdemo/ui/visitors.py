@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Any
 
-import gradio as gr
 
+def address_of(request: Any, behind_proxy: bool) -> str:
+    """The visitor's address; behind a proxy, the last public one that proxies wrote down. "" if it cannot be told.
 
-def address_of(request: gr.Request | None, behind_proxy: bool) -> str:
-    """The visitor's address; behind a proxy, the last public one that proxies wrote down. "" if it cannot be told."""
+    `request` is Gradio's or Starlette's, or None.
+    """
     client = getattr(request, "client", None)
     direct = client.host if client else ""
     if not behind_proxy or request is None:

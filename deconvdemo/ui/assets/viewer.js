@@ -82,7 +82,7 @@ class Viewer {
     const { stage, view } = this;
     const width = stage.clientWidth;
     if (!width || this.body.hidden) return;
-    const columns = this.mode === "side" && (width >= 640 || view.photo.height > view.photo.width);
+    const columns = this.mode === "side" && (this.props.columns || width >= 640 || view.photo.height > view.photo.width);
     const rows = this.mode === "side" && !columns;
     stage.classList.toggle("columns", columns);
     stage.classList.toggle("rows", rows);

@@ -1,0 +1,87 @@
+"""The duels' ranking: known strengths are found again, with honest intervals, and so is a preference for a side."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from feedback_flags import picture
+
+from deconvdemo.feedback.opinions import CHOICES, Vote
+from deconvdemo.feedback.ranking import fit, ranking
+
+STRENGTHS = {"a": 1.0, "b": 0.3, "c": -0.2, "d": -1.1}
+
+
+def drawn(rng: np.random.Generator, number: int, side: float = 0.0) -> list[tuple[str, str, str, int]]:
+    votes = []
+    for _ in range(number):
+        left, right = rng.choice(list(STRENGTHS), 2, replace=False)
+        chance = 1 / (1 + np.exp(-(STRENGTHS[left] - STRENGTHS[right] + side)))
+        choice = "left" if rng.random() < chance else "right"
+        votes.append((json.dumps({"method": left}), json.dumps({"method": right}), choice, 1))
+    return votes
+
+
+def test_known_strengths_are_within_their_intervals_as_often_as_they_claim():
+    inside = 0
+    for seed in range(40):
+        found = fit("denoise", drawn(np.random.default_rng(seed), 400))
+        inside += sum(
+            standing.low <= STRENGTHS[standing.contender["method"]] <= standing.high for standing in found.standings
+        )
+    assert 0.9 <= inside / 160 <= 0.99
+
+
+def test_the_order_and_the_side_are_found():
+    found = fit("denoise", drawn(np.random.default_rng(0), 4000, side=0.4))
+    assert [standing.contender["method"] for standing in found.standings] == ["a", "b", "c", "d"]
+    _, low, high = found.left
+    assert low < 1 / (1 + np.exp(-0.4)) < high
+    assert low > 0.5  # people did prefer the left
+    assert found.votes == 4000
+    assert sum(standing.duels for standing in found.standings) == 8000
+
+
+def test_few_votes_give_wide_intervals_and_who_never_lost_is_finite():
+    found = fit("denoise", [('{"method":"a"}', '{"method":"b"}', "left", 3)])
+    first, second = found.standings
+    assert first.strength > 0 > second.strength
+    assert first.low < 0 < first.high < 10
+    assert fit("denoise", []).standings == ()
+    alone = fit("denoise", [('{"method":"a"}', '{"method":"a"}', "left", 3)])
+    assert [standing.strength for standing in alone.standings] == [0.0]
+
+
+@pytest.mark.parametrize("choice", ["same", "both_bad"])
+def test_a_vote_for_neither_is_half_a_win(choice):
+    found = fit("denoise", [('{"method":"a"}', '{"method":"b"}', choice, 10)])
+    assert [standing.wins for standing in found.standings] == [5.0, 5.0]
+    assert [standing.strength for standing in found.standings] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_votes_in_a_store_are_counted_by_task_and_by_weights_not_by_where_they_are_from(store):
+    def contender(name, source):
+        return {"kind": "network", "checkpoint": {"name": name, "sha256": f"{name}1", "source": source}, "controls": {}}
+
+    for number, choice in enumerate([*CHOICES, "left"]):
+        store.add(
+            Vote(
+                task="denoise",
+                choice=choice,
+                left_contender=contender("denoise", f"place {number}"),
+                right_contender=contender("denoise-fast", "bundled"),
+                observed=picture("o"),
+                left=picture("l"),
+                right=picture("r"),
+                client_token=f"t{number}",
+            )
+        )
+    found = ranking(store, "denoise")
+    assert found.votes == 5
+    assert [(standing.contender["checkpoint"]["name"], standing.wins) for standing in found.standings] == [
+        ("denoise", 3.0),
+        ("denoise-fast", 2.0),
+    ]
+    assert ranking(store, "upscale").votes == 0

@@ -24,13 +24,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import postgres
 
-from deconvdemo.feedback.database import flags, reviews, verdicts
+from deconvdemo.feedback import insights
+from deconvdemo.feedback.agreement import agreement
+from deconvdemo.feedback.catches import Catches
+from deconvdemo.feedback.database import flags, likenesses, reviews, verdicts
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.ledger import count
+from deconvdemo.feedback.likeness import Likenesses, pieces_of
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import REASONS, Flag
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.ui.review_desk import ReviewDesk
 
 SENTENCES = ("the beard is gone", "the sky has noise", "halo at the edges", "the text is soft", "too smooth a wall")
 
@@ -83,6 +88,22 @@ def fill(store: FeedbackStore, number: int) -> None:
             connection.exec_driver_sql("ANALYZE")
 
 
+def relate(store: FeedbackStore, ids: list[str]) -> None:
+    """Hashes in place of pictures, every tenth like the one before it, and a hundred catch items."""
+    chance, value, family = random.Random(1), 0, ""
+    for start in range(0, len(ids), 5000):
+        rows = []
+        for place, flag_id in enumerate(ids[start : start + 5000]):
+            if not family or place % 10:
+                value, family = chance.getrandbits(64), flag_id
+            pieces = {f"piece{number}": piece for number, piece in enumerate(pieces_of(value))}
+            rows.append({"flag_id": flag_id, "hash": f"{value:016x}", "family": family, **pieces})
+        with store.writing() as connection:
+            connection.execute(insert(likenesses), rows)
+    for flag_id in chance.sample(ids, 100):
+        Catches(store).set(flag_id, "accept", "bench")
+
+
 def longest(work: Callable[[], object], times: int = 5) -> float:
     """Seconds of the slowest of some calls."""
     worst = 0.0
@@ -105,6 +126,23 @@ def measure(store: FeedbackStore, number: int) -> None:
         "all counts": lambda: queue.counts(View(task="denoise"), "ada"),
         "the next flag": lambda: queue.ids(View(), "ada", middle, 1),
         "the next one of few": lambda: queue.ids(View(status="disputed", sort="disputed"), "cyd", middle, 1),
+    }
+    desk = ReviewDesk(queue, None, 1)  # type: ignore[arg-type]  # nothing is run again here
+    relate(store, list(store.ids()))
+    alike, catches = Likenesses(store), Catches(store)
+    waits |= {
+        "a page as the page asks for it": lambda: desk.page(View(), "ada", "", 50),
+        "how many are of one picture": lambda: alike.family(middle),
+        "flags of one picture": lambda: queue.ids(View(status="all", family=middle), "ada"),
+        "the audit list": lambda: queue.audit("ada"),
+        "agreement": lambda: agreement(store),
+        "reviewers' accuracy": catches.accuracy,
+        "the plots' numbers": lambda: (
+            insights.flags_a_day(store, datetime(2026, 3, 1, tzinfo=UTC)),
+            insights.reasons(store),
+            insights.rates(store),
+            insights.progress(store, 2),
+        ),
     }
     print(f"  {number:,} flags")
     for what, work in waits.items():

@@ -81,7 +81,7 @@ class Likenesses:
         return (row[0], row[1]) if row else ("", 1)
 
     def _note(self, flag_id: str, value: int) -> None:
-        pieces = {f"piece{place}": piece for place, piece in enumerate(_pieces(value))}
+        pieces = {f"piece{place}": piece for place, piece in enumerate(pieces_of(value))}
         alike = select(likenesses.c.hash, likenesses.c.family).where(
             or_(*(likenesses.c[name] == piece for name, piece in pieces.items()))
         )
@@ -106,7 +106,7 @@ class Likenesses:
             self._stopped.wait(REST * (time.monotonic() - begun) if found else PAUSE)
 
 
-def _pieces(value: int) -> list[int]:
+def pieces_of(value: int) -> list[int]:
     """The hash in pieces of 13, 13, 13, 13 and 12 bits."""
     width = -(-BITS // PIECES)
     return [value >> place * width & (1 << width) - 1 for place in range(PIECES)]

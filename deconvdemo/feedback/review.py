@@ -140,26 +140,28 @@ class ReviewQueue:
     def counts(self, view: View, reviewer: str) -> dict[str, dict[str, int]]:
         """How many flags each choice of a filter would show, the other filters as they are: filter → choice → flags."""
         found: dict[str, dict[str, int]] = {}
+        alike: dict[View, list[str]] = {}  # filters that are not set are counted in one look at the table
+        for name in COUNTED:
+            alike.setdefault(View(**{**asdict(view), name: ""}), []).append(name)
         with refusals("the queue cannot be read"), self.store.reading() as connection:
-            for name, columns in (
-                ("task", [flags.c.task]),
-                ("reason", [flags.c.reasons]),
-                ("weights", [flags.c.checkpoint]),
-            ):
-                without = View(**{**asdict(view), name: ""})
+            for without, names in alike.items():
+                columns = [COUNTED[name] for name in names]
                 query = self._seen(select(*columns, func.count()), without, reviewer).group_by(*columns)
-                counted = Counter[str]()
-                for value, number in connection.execute(query):
-                    for choice in _choices(name, value):
-                        counted[choice] += number
-                found[name] = dict(counted.most_common())
-            # one look at the table for all statuses
-            judged = _judged_by(reviewer)
+                counted: dict[str, Counter[str]] = {name: Counter() for name in names}
+                for *values, number in connection.execute(query):
+                    for name, value in zip(names, values, strict=True):
+                        counted[name].update(dict.fromkeys(_choices(name, value), number))
+                found |= {name: dict(numbers.most_common()) for name, numbers in counted.items()}
+            # one look at the table for all statuses. The limit keeps SQLite from asking anew for each of them whether
+            # the reviewer has judged a flag
+            facts = _facts(_judged_by(reviewer))
+            named = [column.label(name) for name, column in vars(facts).items()]
+            inner = self._seen(select(*named), replace(view, status="all"), reviewer).limit(2**62).subquery()
+            told = _Facts(**{name: inner.c[name] for name in vars(facts)})
             sums = [
-                func.sum(case((and_(true(), *self._status(status, judged, reviewer)), 1), else_=0))
-                for status in STATUSES
+                func.sum(case((and_(true(), *self._status(status, told, reviewer)), 1), else_=0)) for status in STATUSES
             ]
-            row = connection.execute(self._seen(select(*sums), replace(view, status="all"), reviewer)).one()
+            row = connection.execute(select(*sums)).one()
             found["status"] = {status: number or 0 for status, number in zip(STATUSES, row, strict=True)}
         return found
 
@@ -226,7 +228,7 @@ class ReviewQueue:
         return joined.where(*self._conditions(view, reviewer))
 
     def _conditions(self, view: View, reviewer: str) -> list[ColumnElement[bool]]:
-        most = self._status(view.status, _judged_by(reviewer), reviewer)
+        most = self._status(view.status, _facts(_judged_by(reviewer)), reviewer)
         if view.task:
             most.append(flags.c.task == view.task)
         if view.reason:
@@ -247,19 +249,19 @@ class ReviewQueue:
             most.append(flags.c.comment.icontains(view.text, autoescape=True))
         return most
 
-    def _status(self, status: str, judged: ColumnElement[bool], reviewer: str) -> list[ColumnElement[bool]]:
+    def _status(self, status: str, facts: _Facts, reviewer: str) -> list[ColumnElement[bool]]:
+        judged, reviewers = facts.judged, facts.reviewers
         told = judged if reviewer else true()
-        reviewers = func.coalesce(reviews.c.reviewers, 0)
-        most = func.coalesce(_largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target), 0)
+        most = _largest(facts.accepted, facts.rejected, facts.without_target)
         agreed = and_(reviewers >= self.needed, most == reviewers)
         return {
-            "todo": lambda: [~judged, or_(reviewers < self.needed, most < reviewers, _is_catch())],
+            "todo": lambda: [~judged, or_(reviewers < self.needed, most < reviewers, facts.catch)],
             "mine": lambda: [judged],
             "disputed": lambda: [most < reviewers],
             # what others decided is shown to those who have decided themselves
-            "accepted": lambda: [told, agreed, reviews.c.accepted == reviewers],
-            "rejected": lambda: [told, agreed, reviews.c.rejected == reviewers],
-            "needs_target": lambda: [told, agreed, reviews.c.without_target == reviewers],
+            "accepted": lambda: [told, agreed, facts.accepted == reviewers],
+            "rejected": lambda: [told, agreed, facts.rejected == reviewers],
+            "needs_target": lambda: [told, agreed, facts.without_target == reviewers],
             "all": list,
         }[status]()
 
@@ -277,6 +279,26 @@ class ReviewQueue:
         if view.sort == "newest":
             return flags.c.sequence < sequence
         return or_(_disputed() < disputed, and_(_disputed() == disputed, flags.c.sequence < sequence))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a flag's status depends on, as columns of a query."""
+
+    judged: ColumnElement[bool]  # by the reviewer who asks
+    catch: ColumnElement[bool]
+    reviewers: ColumnElement[int]
+    accepted: ColumnElement[int]
+    rejected: ColumnElement[int]
+    without_target: ColumnElement[int]
+
+
+def _facts(judged: ColumnElement[bool]) -> _Facts:
+    """Of `flags`, joined with `reviews`, which has a row only for flags that somebody has judged."""
+    counted = {
+        name: func.coalesce(reviews.c[name], 0) for name in ("reviewers", "accepted", "rejected", "without_target")
+    }
+    return _Facts(judged, exists().where(catches.c.flag_id == flags.c.flag_id), **counted)
 
 
 def newest_verdicts() -> Subquery:

@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
+from gradio.utils import get_space
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -83,7 +84,9 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     publisher = publisher_of(settings, store)
     local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
     listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
-    reviewers = Reviewers(store, settings.review_password, local, listed, bool(settings.oauth_client))
+    # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
+    oauth = bool(listed and settings.oauth_client and get_space())
+    reviewers = Reviewers(store, settings.review_password, local, listed, oauth)
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
@@ -95,7 +98,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         serving = gr.HTML(padding=False)
         blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
         blocks.load(_introduction(reviewers), None, [introduction], queue=False, **QUIET)
-        if settings.reviewers and settings.oauth_client:
+        if oauth:
             gr.LoginButton(visible=False)  # Gradio adds its routes for signing in where there is one
         endpoints(tasks, restorer, flagging)
     with blocks.route("Insight", "/insight", show_in_navbar=False):

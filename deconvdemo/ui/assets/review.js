@@ -59,7 +59,9 @@ function drawFilters() {
     return make("label", {}, label, select);
   });
   fields.push(...TEXTS.map(([name, label, type]) => make("label", {}, label, make("input", { name, type, value: asked.get(name) || "" }))));
+  fields.push(make("datalist", { id: "weights-known" }));
   $("filters").replaceChildren(...fields);
+  $("filters").elements.weights.setAttribute("list", "weights-known");
   $("filters").addEventListener("change", () => {
     history.replaceState(null, "", `?${view()}`);
     attempt(load);
@@ -75,6 +77,8 @@ async function drawCounts() {
       const count = counts[name][option.value] || 0;
       option.textContent = option.value || name === "status" ? `${words} (${count.toLocaleString("en")})` : words;
     }
+  const versions = Object.entries(counts.weights).map(([sha256, count]) => make("option", { value: sha256, label: `${sha256} (${count})` }));
+  $("weights-known").replaceChildren(...versions);
 }
 
 // ---- the queue

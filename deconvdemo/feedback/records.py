@@ -10,11 +10,14 @@ import time
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from deconvdemo import __version__
 from deconvdemo.errors import FeedbackError
+
+if TYPE_CHECKING:
+    import numpy as np
 from deconvdemo.feedback.imagefile import stored_image
 
 SCHEMA_VERSION = 1  # of a flag's fields; each stored row says which it has
@@ -177,6 +180,29 @@ class Acknowledgement:
     flag_id: str  # the verdict's or the vote's, if that is what was stored
     state: str = "saved"
     erase_key: str = ""  # for the private link
+
+
+# what an accepted flag teaches: see pairs.py
+TARGET, SELF, HOLES, NOISY = "target", "self", "holes", "noisy"
+PAIRS = {
+    TARGET: "with a clean target",
+    SELF: "as targets of their own smaller copies",
+    HOLES: "with holes cut into what is known",
+    NOISY: "noisy, without a target",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One accepted flag's lesson. `observed` and `target` are (H, W, 3) uint8, the target `scale` times larger or
+    None; `mask` (H, W) bool has inpainting's holes, `region`, of the target's size, where the result was bad."""
+
+    flag_id: str
+    kind: str  # a key of PAIRS
+    observed: np.ndarray
+    target: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    region: np.ndarray | None = None
 
 
 def as_json(value: Any) -> str:

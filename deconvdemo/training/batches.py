@@ -12,6 +12,7 @@ import torch
 from deconvdemo.errors import TrainingError
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.flagged import Flagged
 from deconvdemo.training.processes import Alone
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.samples import Sample
@@ -32,6 +33,7 @@ class Batches:
     recipe: Recipe
     corpus: Corpus
     team: Alone
+    flagged: Flagged | None = None  # photos that people flagged, for some of the groups
 
     def __post_init__(self) -> None:
         groups, count = -(-self.recipe.batch // GROUP), self.team.count
@@ -66,16 +68,21 @@ class Batches:
         groups = [self._group(step, place, min(GROUP, self.recipe.batch - place)) for place in mine]
         if len(groups) == 1:
             return groups[0]
-        weights = [group.weight for group in groups if group.weight is not None]
+        weighted = any(group.weight is not None for group in groups)
+        weights = [torch.ones_like(one.target[:, :1]) if one.weight is None else one.weight for one in groups]
         return Sample(
             torch.cat([group.inputs for group in groups]),
             torch.cat([group.target for group in groups]),
-            torch.cat(weights) if weights else None,
+            torch.cat(weights) if weighted else None,
         )
 
     def _group(self, step: int, place: int, count: int) -> Sample:
         recipe, device = self.recipe, self.team.device
         rng = np.random.default_rng([recipe.seed, step, place])
+        if self.flagged:
+            lot = np.random.default_rng([recipe.seed, step, place, 1])  # the corpus is drawn from as without flags
+            if lot.random() < self.flagged.share:
+                return self.flagged.sample(recipe, count, lot, device)
         generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
         crops = torch.from_numpy(self.corpus.crops(rng, count, recipe.patch * recipe.scale))
         if device.startswith("cuda"):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.errors import TrainingError
 from deconvdemo.training.batches import Batches
 from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.flagged import Flagged
 from deconvdemo.training.keeping import Keeper
 from deconvdemo.training.losses import loss_and_weight
 from deconvdemo.training.processes import Alone
@@ -52,13 +55,15 @@ def fit(
     *,
     data: list[str],
     resume: Path | None = None,
-    start_from: Path | None = None,
+    start_from: Path | Checkpoint | None = None,
     device: str = "cpu",
     bf16: bool = True,
     team: Alone | None = None,
     checkpoint_every: float = 300.0,
     measure_every: float = 0.0,
     measure: Callable[[nn.Module], dict[str, float]] | None = None,
+    flagged: Flagged | None = None,
+    about: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Trains until `budget` is used and returns `out`, the averaged weights as a checkpoint.
@@ -66,13 +71,15 @@ def fit(
     Every `checkpoint_every` seconds the state is written to `out` with the suffix `.state.safetensors`, and a log grows
     in `.log.jsonl`; `resume` goes on from such a state, to the bit where the budget is in steps. The averaged network
     is measured at a checkpoint when the last time was `measure_every` seconds ago. `start_from` takes the weights of
-    another checkpoint that fit. `team` is what `processes` gives, in place of `device`: its first process writes.
+    another checkpoint that fit. `flagged` are photos that people flagged, for a share of the batches; `about` goes into
+    the header's recipe. `team` is what `processes` gives, in place of `device`: its first process writes.
     Raises TrainingError, the last checkpoint intact, for whatever training cannot go on from, and when it was stopped.
     """
     from tqdm import tqdm
 
     team = team or Alone(device)
-    batches = Batches(recipe, corpus.large_enough(recipe.patch * recipe.scale), team)
+    flagged = flagged.for_recipe(recipe) if flagged else None
+    batches = Batches(recipe, corpus.large_enough(recipe.patch * recipe.scale), team, flagged)
     state = State.fresh(recipe, team.device)
     if start_from is not None:
         state.start_from(start_from, say)
@@ -112,7 +119,7 @@ def fit(
     if keeper:
         measured = keeper.checkpoint(phase, rate, measuring=not stop)
         if not stop:
-            keeper.result(data, measured)
+            keeper.result(data, measured, about or {})
             say(f"{out}: {state.step} steps in {state.seconds / 60:.1f} minutes {measured or ''}")
     if stop:
         state_file = out.with_suffix(".state.safetensors")

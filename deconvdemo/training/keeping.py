@@ -90,8 +90,9 @@ class Keeper:
         )
         self._step, self._seconds, self._logged, self._losses = state.step, state.seconds, time.monotonic(), []
 
-    def result(self, data: list[str], measured: Mapping[str, float]) -> None:
-        """Writes `out`: the averaged weights, with a header that says how they came to be."""
+    def result(self, data: list[str], measured: Mapping[str, float], about: Mapping[str, Any]) -> None:
+        """Writes `out`: the averaged weights, with a header that says how they came to be; `about` goes into its
+        recipe."""
         state = self.state
         header = Header(
             network=self.recipe.network,
@@ -106,6 +107,7 @@ class Keeper:
                 "steps": state.step,
                 "minutes": round(state.seconds / 60, 1),
                 **({"started from": state.parent} if state.parent else {}),
+                **about,
             },
             measured=dict(measured),
             created=time.strftime("%Y-%m-%d", time.gmtime()),

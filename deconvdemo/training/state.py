@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.checkpoints import load_checkpoint, write_atomically
+from deconvdemo.checkpoints import Checkpoint, load_checkpoint, write_atomically
 from deconvdemo.errors import CheckpointError, TrainingError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.muon import optimizers
@@ -86,9 +86,9 @@ class State:
         self.parent = facts.get("parent") or self.parent
         self.phases = json.loads(facts.get("phases", "{}"))
 
-    def start_from(self, checkpoint: Path, say: Callable[[str], None]) -> None:
+    def start_from(self, checkpoint: Path | Checkpoint, say: Callable[[str], None]) -> None:
         """Warm start: every tensor of the checkpoint that fits, also another scale's; the rest starts fresh."""
-        loaded = load_checkpoint(checkpoint)
+        loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
         self.parent = f"{loaded.name} {loaded.sha256[:12]}"
         own, deconvolutions = self.network.state_dict(), _deconvolutions(self.network)
         fitting = {}
@@ -98,11 +98,11 @@ class State:
             elif name in deconvolutions and given.shape[:2] == own[name].shape[:2]:
                 fitting[name] = _resampled(given, own[name].shape[2:])
         if not fitting:
-            raise TrainingError(f"no tensor of {checkpoint} fits this network: give a checkpoint of the same family")
+            raise TrainingError(f"no tensor of {loaded.source} fits this network: give a checkpoint of the same family")
         self.network.load_state_dict({**own, **fitting})
         for name, tensor in self.network.state_dict().items():
             self.averaged[name].copy_(tensor)
-        say(f"{len(fitting)} of {len(own)} tensors start from {checkpoint}")
+        say(f"{len(fitting)} of {len(own)} tensors start from {loaded.source}")
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -1,0 +1,176 @@
+"""What accepted flags teach: pairs of what a network sees and what it should give.
+
+Nothing is ever trained on a network's own output (law 8). A pair exists where a clean target does: the visitor's, or
+one that a reviewer uploaded. Without one, an accepted photo still teaches what it shows itself: an upscaled photo is
+the target of its own smaller copy, an inpainted one of holes cut into its known pixels, and a noisy one is denoised by
+predicting one of two neighbouring pixels from the other. Flags that reviewers did not all accept, and erased ones, are
+not there; without consent none was ever stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.blobs import DamagedBlobError
+from deconvdemo.feedback.database import flags, shards, verdicts
+from deconvdemo.feedback.likeness import Likenesses
+from deconvdemo.feedback.opinions import StoredVerdict
+from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET, Pair, StoredFlag
+from deconvdemo.feedback.refusals import refusals
+from deconvdemo.feedback.review import ReviewQueue, View
+from deconvdemo.feedback.shards import COMMITTED
+from deconvdemo.feedback.store import FeedbackStore
+
+HELD_BACK = 5  # one family of flags in so many is kept from training: the gate judges by them
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Exactly what was used: `name` follows from the pairs' images alone, so equal names are equal pairs.
+
+    `revision` is the dataset's commit that has all of them, or "" as long as some are not published.
+    """
+
+    task: str
+    scale: int
+    pairs: tuple[Pair, ...]
+    name: str
+    revision: str
+    skipped: tuple[str, ...]  # a sentence for each accepted flag that teaches nothing
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind → pairs."""
+        return dict(Counter(pair.kind for pair in self.pairs))
+
+
+def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, held_back: bool = False) -> Snapshot:
+    """The pairs of a task's accepted flags; `held_back`: those that are kept from training, in place of the others.
+
+    A flag is held back with all others of its picture. FeedbackError for nothing at all.
+    """
+    found, skipped, lines = [], [], []
+    likenesses = Likenesses(store)
+    while likenesses.note():
+        pass
+    for flag_id in ReviewQueue(store, needed).all(View(status="accepted", task=task, sort="oldest")):
+        if is_held_back(likenesses.family(flag_id)[0] or flag_id) != held_back:
+            continue
+        try:
+            flag = store.get(flag_id)
+            given = list(_standing(store, flag_id))
+        except DamagedBlobError as error:
+            skipped.append(str(error))
+            continue
+        made = _pair(flag, given, task, scale)
+        if isinstance(made, str):
+            skipped.append(f"flag {flag_id}: {made}")
+            continue
+        found.append(made)
+        lines.append(f"{flag_id} {made.kind} {_digest(made.observed, made.target, made.mask, made.region)}")
+    if not found:
+        which = "held-back " if held_back else ""
+        why = f": {skipped[0]}" if skipped else ": accept some on /review first"
+        raise FeedbackError(f"no {which}accepted flag of {task} teaches anything yet{why}")
+    name = "snapshot " + hashlib.sha256("\n".join([f"{task} {scale}", *lines]).encode()).hexdigest()[:16]
+    return Snapshot(task, scale, tuple(found), name, _revision(store, [pair.flag_id for pair in found]), tuple(skipped))
+
+
+def is_held_back(family: str) -> bool:
+    """By the name of a family alone: a flag never changes sides."""
+    return hashlib.sha256(family.encode()).digest()[0] % HELD_BACK == 0
+
+
+def _standing(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
+    """The newest verdict of each reviewer, the newest last."""
+    query = select(verdicts.c.verdict_id).where(verdicts.c.flag_id == flag_id)
+    with refusals("the verdicts cannot be read"), store.reading() as connection:
+        ids = connection.execute(query.order_by(verdicts.c.created_at, verdicts.c.sequence)).scalars().all()
+    newest: dict[str, StoredVerdict] = {}
+    for verdict_id in ids:
+        verdict = store.get(verdict_id, "verdicts")
+        newest.pop(verdict.reviewer, None)
+        newest[verdict.reviewer] = verdict
+    return (verdict for verdict in newest.values() if verdict.decision == "accept")
+
+
+def _pair(flag: StoredFlag, given: list[StoredVerdict], task: str, scale: int) -> Pair | str:
+    """The flag's pair, or why there is none."""
+    asked = int(flag.controls.get("scale") or 1) if task == "upscale" else 1
+    if asked != scale:
+        return f"it is of ×{asked}, not ×{scale}"
+    observed = _pixels(flag.observed)
+    uploads = [verdict.clean for verdict in given if verdict.clean and verdict.target.get("source") == "upload"]
+    clean = uploads[-1] if uploads else flag.clean
+    target = _pixels(clean) if clean else None
+    size = (observed.shape[0] * scale, observed.shape[1] * scale)
+    if target is not None and target.shape[:2] != size:
+        return f"its target is {target.shape[1]}×{target.shape[0]}, not {size[1]}×{size[0]}"
+    painted = [verdict.region for verdict in given] if any(verdict.region for verdict in given) else [flag.region]
+    regions = [_holes(file, size) for file in painted if file]
+    region = np.any(regions, axis=0) if regions else None
+    mask = None
+    if task == "inpaint":
+        corrected = [verdict.mask for verdict in given if verdict.mask]
+        file = corrected[-1] if corrected else flag.mask
+        if file is None:
+            return "it has no mask"
+        mask = _holes(file, observed.shape[:2])
+        if not mask.any() or mask.all():
+            return "its mask leaves nothing to learn from"
+    if target is not None:
+        return Pair(flag.flag_id, TARGET, observed, target, mask, region)
+    kind = {"upscale": SELF, "inpaint": HOLES, "denoise": NOISY}.get(task)
+    if kind is None:
+        return f"{task} learns from targets alone, and it has none"
+    own = observed if kind != NOISY else None
+    return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region)
+
+
+def _revision(store: FeedbackStore, flag_ids: list[str]) -> str:
+    """The newest commit, if all these flags are in the dataset."""
+    with refusals("the published files cannot be looked up"), store.reading() as connection:
+        newest = ""
+        for start in range(0, len(flag_ids), 500):
+            rows = connection.execute(
+                select(shards.c.state, shards.c.commit, shards.c.committed_at)
+                .select_from(flags.outerjoin(shards, flags.c.shard == shards.c.shard))
+                .where(flags.c.flag_id.in_(flag_ids[start : start + 500]))
+            ).all()
+            if any(row.state != COMMITTED for row in rows):
+                return ""
+        last = select(shards.c.commit).where(shards.c.state == COMMITTED).order_by(shards.c.committed_at.desc())
+        newest = connection.execute(last.limit(1)).scalar() or ""
+    return newest
+
+
+def _pixels(file: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(BytesIO(file)) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _holes(file: bytes, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(BytesIO(file)) as opened:
+        return np.asarray(opened.convert("L").resize((size[1], size[0]), Image.Resampling.NEAREST)) > 127
+
+
+def _digest(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        shown = (b"none",) if array is None else (repr((array.shape, array.dtype.str)).encode(), array.tobytes())
+        for part in shown:
+            digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""Training batches of flagged photos: crops of pairs, as the task's network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconvdemo.degradations import Holes
+from deconvdemo.errors import TrainingError
+from deconvdemo.feedback.records import HOLES, NOISY, SELF, Pair
+from deconvdemo.metrics import GREY_LEVELS
+from deconvdemo.networks.coarse_fill import coarse_fill
+from deconvdemo.noise import estimate_sigma
+from deconvdemo.training.masks import random_masks
+from deconvdemo.training.recipes import Recipe
+from deconvdemo.training.samples import Sample
+
+ATTENTION = 4.0  # times as much a pixel counts where somebody painted that the result was bad
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """Pairs to draw crops from; `share` of the batches' groups are of them, the others of the corpus."""
+
+    pairs: tuple[Pair, ...]
+    share: float = 0.5
+
+    def for_recipe(self, recipe: Recipe) -> Flagged:
+        """Those that a patch fits into. TrainingError if there is none."""
+        fits = [pair for pair in self.pairs if min(pair.observed.shape[:2]) >= _side(pair, recipe)]
+        if not fits:
+            raise TrainingError(
+                f"no flagged photo holds a patch of {recipe.patch} pixels: choose a smaller --patch, or wait"
+            )
+        return Flagged(tuple(fits), self.share)
+
+    def sample(self, recipe: Recipe, count: int, rng: np.random.Generator, device: str) -> Sample:
+        """`count` crops of random pairs, turned and mirrored at random."""
+        made = [self._one(recipe, rng, device) for _ in range(count)]
+        weights = [one.weight if one.weight is not None else torch.ones_like(one.target[:, :1]) for one in made]
+        return Sample(
+            torch.cat([one.inputs for one in made]), torch.cat([one.target for one in made]), torch.cat(weights)
+        )
+
+    def _one(self, recipe: Recipe, rng: np.random.Generator, device: str) -> Sample:
+        pair = self.pairs[rng.integers(len(self.pairs))]
+        side, scale = _side(pair, recipe), recipe.scale if pair.kind != SELF else 1
+        top, left = _place(pair, side, rng)
+        turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
+
+        def cut(pixels: np.ndarray, times: int) -> Tensor:
+            part = pixels[top * times : (top + side) * times, left * times : (left + side) * times]
+            part = np.rot90(part, turn)
+            part = part[:, ::-1] if mirror else part
+            values = torch.from_numpy(np.ascontiguousarray(part)).to(device)
+            if part.ndim == 2:
+                return values.float()[None, None]
+            return values.permute(2, 0, 1)[None].float() / GREY_LEVELS
+
+        observed = cut(pair.observed, 1)
+        target = cut(pair.target, scale) if pair.target is not None else None
+        region = cut(pair.region, scale) if pair.region is not None else None
+        weight = None if region is None else 1 + (ATTENTION - 1) * region
+        if recipe.task == "inpaint":
+            assert pair.mask is not None
+            assert target is not None
+            return _inpainting(pair, cut(pair.mask, 1), observed, target, weight, rng)
+        if pair.kind == NOISY:
+            return _neighbours(observed, estimate_sigma(pair.observed), weight, rng)
+        assert target is not None
+        if pair.kind == SELF:
+            generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+            return recipe.make_sample(target, recipe.scale, rng, generator)
+        return MAKERS[recipe.task](observed, target, weight)
+
+
+def _denoising(observed: Tensor, target: Tensor, weight: Tensor | None) -> Sample:
+    level = (observed - target).square().mean().sqrt().expand_as(observed[:, :1])
+    return Sample(torch.cat([observed, level], dim=1), target, weight)
+
+
+def _upscaling(observed: Tensor, target: Tensor, weight: Tensor | None) -> Sample:
+    return Sample(observed, target, weight)
+
+
+MAKERS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Sample]] = {"denoise": _denoising, "upscale": _upscaling}
+
+
+def _inpainting(
+    pair: Pair, holes: Tensor, observed: Tensor, target: Tensor, weight: Tensor | None, rng: np.random.Generator
+) -> Sample:
+    """The flag's holes where there is a target; else new ones, and the flag's own, of which nothing is known."""
+    counts = holes
+    if pair.kind == HOLES:
+        cut = torch.from_numpy(random_masks(rng, 1, holes.shape[-1]))[:, None].to(holes)
+        counts, holes = cut * (1 - holes), torch.maximum(cut, holes)
+    seen = observed if pair.kind == HOLES else target
+    inputs = torch.cat([coarse_fill(Holes(holes)(seen), holes), holes], dim=1)
+    return Sample(inputs, target, counts if weight is None else counts * weight)
+
+
+def _neighbours(noisy: Tensor, sigma: float, weight: Tensor | None, rng: np.random.Generator) -> Sample:
+    """Two half-size copies of a noisy photo, whose pixels are neighbours: one is predicted from the other.
+
+    Their noise is independent and their picture nearly the same, so that the best prediction is the clean one
+    (Neighbor2Neighbor, Huang et al. 2021, without its regulariser: fine-tuning starts from a denoiser).
+    """
+    cells = torch.nn.functional.pixel_unshuffle(noisy, 2)
+    count, channels, height, width = noisy.shape
+    cells = cells.view(count, channels, 4, height // 2, width // 2)
+    first = torch.from_numpy(rng.integers(0, 4, (height // 2, width // 2))).to(noisy.device)
+    across = torch.from_numpy(rng.integers(0, 2, (height // 2, width // 2))).to(noisy.device)
+    second = first ^ torch.where(across.bool(), 1, 2)  # the pixel beside it, or the one above or below
+    picked = [
+        cells.gather(2, which[None, None, None].expand(count, channels, 1, -1, -1)).squeeze(2)
+        for which in (first, second)
+    ]
+    level = torch.full_like(picked[0][:, :1], sigma / GREY_LEVELS)
+    smaller = None if weight is None else torch.nn.functional.max_pool2d(weight, 2)
+    return Sample(torch.cat([picked[0], level], dim=1), picked[1], smaller)
+
+
+def _side(pair: Pair, recipe: Recipe) -> int:
+    """How much of the observed photo, in pixels a side, a patch is made of."""
+    return {SELF: recipe.patch * recipe.scale, NOISY: recipe.patch * 2}.get(pair.kind, recipe.patch)
+
+
+def _place(pair: Pair, side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """The crop's corner: around a hole where there are holes to fill, and now and then around what was painted."""
+    height, width = pair.observed.shape[:2]
+    wanted = None
+    if pair.mask is not None and pair.kind != HOLES:
+        wanted = pair.mask
+    elif pair.region is not None and pair.region.any() and pair.kind != SELF and rng.random() < 0.5:
+        factor = pair.region.shape[0] // height
+        wanted = pair.region[::factor, ::factor]
+    if wanted is None:
+        return int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    rows, columns = np.nonzero(wanted)
+    chosen = rng.integers(len(rows))
+
+    def around(at: int, length: int) -> int:
+        return int(np.clip(at - rng.integers(side), 0, length - side))
+
+    return around(rows[chosen], height), around(columns[chosen], width)

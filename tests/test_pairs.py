@@ -1,0 +1,266 @@
+"""Accepted flags become pairs by the law: a clean target, or what the photo shows itself; never our own output."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+from demo_app import png
+from feedback_flags import flag_of
+from tiny_training import photos, small
+
+from deconvdemo.cli import main
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback import pairs
+from deconvdemo.feedback.erase import erase
+from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.pairs import snapshot
+from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET
+from deconvdemo.training.batches import Batches
+from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.flagged import ATTENTION, Flagged, _neighbours
+from deconvdemo.training.processes import Alone
+
+
+@pytest.fixture(autouse=True)
+def nothing_held_back(monkeypatch):
+    monkeypatch.setattr(pairs, "is_held_back", lambda family: False)
+
+
+def picture(number: int, side: int = 64) -> np.ndarray:
+    return np.roll(tiny.picture(side, side), 7 * number, axis=0)
+
+
+def flagged(store, number: int = 0, decision: str = "accept", said=None, side: int = 64, **fields):
+    """A flag with one verdict; its id."""
+    fields.setdefault("observed", png(picture(number, side)))
+    fields.setdefault("restored", png(picture(number + 1, side * int(fields.get("controls", {}).get("scale", 1)))))
+    flag_id = store.add(flag_of(number, **fields)).flag_id
+    if decision:
+        store.add(Verdict(flag_id=flag_id, reviewer="ada", decision=decision, **(said or {})))
+    return flag_id
+
+
+def square(side: int = 64, start: int = 20, stop: int = 30) -> np.ndarray:
+    mask = np.zeros((side, side), np.uint8)
+    mask[start:stop, start:stop] = 255
+    return mask
+
+
+def test_a_clean_target_is_the_reviewers_upload_or_the_visitors(sqlite_store):
+    store, better, best = sqlite_store, picture(8), picture(9)
+    flagged(store, 0, clean=png(better))
+    flagged(store, 1, clean=png(better), said={"clean": png(best), "target": {"source": "upload"}})
+    found = snapshot(store, "denoise")
+    assert [pair.kind for pair in found.pairs] == [TARGET, TARGET]
+    assert np.array_equal(found.pairs[0].target, better)
+    assert np.array_equal(found.pairs[1].target, best)
+
+
+def test_a_networks_own_output_is_never_a_target(sqlite_store):
+    flagged(sqlite_store, 0, said={"clean": png(picture(9)), "target": {"source": "rerun", "controls": {"sigma": 40}}})
+    (pair,) = snapshot(sqlite_store, "denoise").pairs
+    assert (pair.kind, pair.target) == (NOISY, None)
+    assert not np.array_equal(pair.observed, picture(1))  # nor is the restored photo
+
+
+@pytest.mark.parametrize("decision", ["", "reject", "needs_target", "withdrawn"])
+def test_what_was_not_accepted_is_not_there(sqlite_store, decision):
+    flagged(sqlite_store, 0, decision, clean=png(picture(8)))
+    with pytest.raises(FeedbackError, match="no accepted flag of denoise teaches anything yet"):
+        snapshot(sqlite_store, "denoise")
+
+
+def test_what_reviewers_disagree_on_and_what_was_erased_is_not_there(sqlite_store):
+    store = sqlite_store
+    disputed, gone, kept = (flagged(store, number, clean=png(picture(8))) for number in range(3))
+    store.add(Verdict(flag_id=disputed, reviewer="bob", decision="reject"))
+    before = snapshot(store, "denoise")
+    erase(store, [gone])
+    after = snapshot(store, "denoise")
+    assert [pair.flag_id for pair in before.pairs] == [gone, kept]
+    assert [pair.flag_id for pair in after.pairs] == [kept]
+    assert before.name != after.name
+    with pytest.raises(FeedbackError):
+        snapshot(store, "denoise", needed=2)
+
+
+def test_a_snapshot_is_named_by_what_is_in_it(store):
+    flag_id = flagged(store, 0, clean=png(picture(8)))
+    first = snapshot(store, "denoise")
+    store.add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept", comment="says nothing new"))
+    assert snapshot(store, "denoise").name == first.name
+    region = {"region": png(square())}
+    store.add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept", **region))
+    assert snapshot(store, "denoise").name != first.name
+    assert first.revision == ""  # not published
+
+
+def test_an_upscaled_photo_is_its_own_target_at_its_scale_alone(sqlite_store):
+    flagged(sqlite_store, 0, task="upscale", controls={"scale": 2})
+    (pair,) = snapshot(sqlite_store, "upscale", scale=2).pairs
+    assert pair.kind == SELF
+    assert np.array_equal(pair.target, pair.observed)
+    with pytest.raises(FeedbackError, match="it is of ×2, not ×3"):
+        snapshot(sqlite_store, "upscale", scale=3)
+
+
+def test_inpainting_learns_from_what_is_known_with_the_reviewers_mask(sqlite_store):
+    said = {"mask": png(square(start=40, stop=60))}
+    flagged(sqlite_store, 0, task="inpaint", mask=png(square()), said=said)
+    (pair,) = snapshot(sqlite_store, "inpaint").pairs
+    assert pair.kind == HOLES
+    assert np.array_equal(pair.mask, square(start=40, stop=60) > 0)
+
+
+def test_held_back_flags_are_the_others(sqlite_store, monkeypatch):
+    monkeypatch.undo()
+    store = sqlite_store
+    drawn = [np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8) for number in range(30)]
+    ids = [flagged(store, number, observed=png(photo), clean=png(picture(8))) for number, photo in enumerate(drawn)]
+    train, held = (snapshot(store, "denoise", held_back=back) for back in (False, True))
+    trained, kept = ({pair.flag_id for pair in one.pairs} for one in (train, held))
+    assert trained | kept == set(ids)
+    assert not trained & kept
+    assert 1 <= len(kept) <= 15
+
+
+# ---- batches
+
+
+def crops(store, task: str, name: str, count: int = 40, **changes):
+    recipe = small(name, **changes)
+    found = Flagged(snapshot(store, task, recipe.scale).pairs, 1.0).for_recipe(recipe)
+    return recipe, found.sample(recipe, count, np.random.default_rng(0), "cpu")
+
+
+def test_a_target_is_cut_where_the_photo_is(sqlite_store):
+    """The target is the photo plus 10: so is every crop of it, however it is turned."""
+    photo = picture(0) // 2
+    flagged(sqlite_store, 0, observed=png(photo), clean=png((photo + 10).astype(np.uint8)))
+    recipe, sample = crops(sqlite_store, "denoise", "denoise")
+    seen, level = sample.inputs[:, :3], sample.inputs[:, 3:]
+    assert np.allclose((sample.target - seen).numpy() * 255, 10, atol=1e-3)
+    assert np.allclose(level.numpy() * 255, 10, atol=1e-3)
+    assert sample.inputs.shape[-1] == recipe.patch
+
+
+def test_an_upscaling_target_is_cut_at_its_scale(sqlite_store):
+    photo = picture(0)
+    large = np.kron(photo, np.ones((2, 2, 1))).astype(np.uint8)
+    flagged(sqlite_store, 0, task="upscale", controls={"scale": 2}, observed=png(photo), clean=png(large))
+    _, sample = crops(sqlite_store, "upscale", "upscale-x2")
+    assert np.allclose(sample.target[:, :, ::2, ::2].numpy(), sample.inputs.numpy())
+
+
+def test_painted_regions_count_more(sqlite_store):
+    region = {"region": png(square(stop=40))}
+    flagged(sqlite_store, 0, clean=png(picture(8)), said=region)
+    _, sample = crops(sqlite_store, "denoise", "denoise")
+    assert set(np.unique(sample.weight.numpy())) == {1.0, ATTENTION}
+
+
+def test_holes_are_cut_into_known_pixels_and_unknown_ones_never_count(sqlite_store):
+    photo = picture(0)
+    photo[20:30, 20:30] = 255  # what is not known, in a colour that nothing else has
+    photo = np.where(photo == 255, 254, photo).astype(np.uint8)
+    photo[20:30, 20:30] = 255
+    flagged(sqlite_store, 0, task="inpaint", observed=png(photo), mask=png(square()))
+    _, sample = crops(sqlite_store, "inpaint", "inpaint")
+    unknown = (sample.target == 1).all(dim=1, keepdim=True)
+    assert unknown.any()
+    assert not sample.weight[unknown].any()
+    assert sample.inputs[:, 3:][unknown].all()
+    assert sample.weight.any()
+
+
+def test_neighbours_are_neighbours_and_their_noise_is_independent():
+    import torch
+
+    rng = np.random.default_rng(0)
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    where = torch.stack([rows, columns, rows])[None]
+    sample = _neighbours(where, 25.0, None, rng)
+    apart = (sample.inputs[:, :2] - sample.target[:, :2]).abs().sum(dim=1)
+    assert (apart == 1).all()
+    noise = torch.from_numpy(rng.normal(size=(1, 3, 256, 256))).float()
+    pair = _neighbours(noise, 25.0, None, rng)
+    assert abs(float((pair.inputs[:, :3] * pair.target).mean())) < 0.02
+    assert pair.inputs[:, 3].unique().item() == pytest.approx(25 / 255)
+
+
+def test_batches_mix_flags_and_photographs_the_same_way_each_time(sqlite_store, tmp_path):
+    flagged(sqlite_store, 0, clean=png(picture(8)))
+    recipe = small("denoise", batch=16)
+    corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
+    found = Flagged(snapshot(sqlite_store, "denoise").pairs, 0.5)
+    batches = Batches(recipe, corpus, Alone("cpu"), found)
+    one, again = batches.sample(3), batches.sample(3)
+    assert np.array_equal(one.inputs, again.inputs)
+    plain = Batches(recipe, corpus, Alone("cpu"))
+    flagged_groups = 0
+    for step in range(30):
+        mixed, alone = batches.sample(step).target, plain.sample(step).target
+        groups = [not np.array_equal(mixed[at : at + 4], alone[at : at + 4]) for at in range(0, 16, 4)]
+        flagged_groups += sum(groups)
+    assert 40 < flagged_groups < 80  # of 120: half of the groups are of flags, the others as without
+
+
+# ---- the command
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, tiny_weights, sqlite_store):
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return photos(folder), tmp_path / "candidate" / "denoise.safetensors"
+
+
+def finetuned(workplace, tiny_weights, *more: str) -> int:
+    images, out = workplace
+    asked = ["finetune", "denoise", "--images", str(images), "--out", str(out), "--weights", str(tiny_weights)]
+    return main([*asked, "--patch", "24", "--batch", "4", "--precision", "fp32", "--device", "cpu", *more])
+
+
+def test_a_candidate_names_its_parent_its_flags_and_its_recipe(workplace, tiny_weights, sqlite_store, capsys):
+    from deconvdemo.checkpoints import load_checkpoint
+
+    flag_id = flagged(sqlite_store, 0, clean=png(picture(8)))
+    assert finetuned(workplace, tiny_weights, "--steps", "3") == 0, capsys.readouterr().err
+    header = load_checkpoint(workplace[1]).header
+    parent = load_checkpoint(tiny_weights / "denoise.safetensors")
+    assert header.recipe["parent"] == parent.sha256
+    name = snapshot(sqlite_store, "denoise").name
+    assert header.recipe["flags"] == {"from": name, TARGET: 1, "share": 0.5}
+    assert name in header.data[0]
+    assert flag_id in workplace[1].with_suffix(".pairs.json").read_text()
+
+
+def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sqlite_store, capsys):
+    flagged(sqlite_store, 0, clean=png(picture(8)))
+    assert finetuned(workplace, tiny_weights, "--steps", "2") == 0
+    state = str(workplace[1].with_suffix(".state.safetensors"))
+    assert finetuned(workplace, tiny_weights, "--steps", "4", "--resume", state) == 0
+    flagged(sqlite_store, 5, clean=png(picture(9)))
+    assert finetuned(workplace, tiny_weights, "--steps", "6", "--resume", state) == 1
+    assert "start anew without --resume" in capsys.readouterr().err
+
+
+def test_a_call_that_cannot_be_meant_is_one_sentence(workplace, tiny_weights, sqlite_store, capsys):
+    assert finetuned(workplace, tiny_weights, "--share", "2") == 2
+    assert finetuned(workplace, tiny_weights, "--steps", "0") == 2
+    assert finetuned(workplace, tiny_weights) == 1
+    assert "accept some on /review first" in capsys.readouterr().err.splitlines()[-1]
+    serving = workplace[1].parent
+    serving.mkdir()
+    (serving / "index.json").write_text("{}")
+    inside = (workplace[0], serving / "new.safetensors")
+    assert finetuned(inside, tiny_weights) == 2
+    assert "whose weights serve" in capsys.readouterr().err
+
+
+def test_flags_that_are_smaller_than_a_patch_are_told(workplace, tiny_weights, sqlite_store, capsys):
+    flagged(sqlite_store, 0, side=16, clean=png(picture(8, 16)))
+    assert finetuned(workplace, tiny_weights, "--steps", "2") == 1
+    assert "no flagged photo holds a patch of 24 pixels" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from deconvdemo.settings import Settings
 
@@ -26,6 +27,11 @@ def add_verbs(verbs) -> None:
     showing.add_argument("name", metavar="NAME|FILE", help="denoise, denoise-photo, upscale-x2, …, or a file")
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
     showing.set_defaults(run=_show)
+    what = "Undoes the last promotion: what served before serves again."
+    back = actions.add_parser("rollback", help="undo a promotion", description=what)
+    back.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
+    back.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
+    back.set_defaults(run=_rollback)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
@@ -53,6 +59,16 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
         checkpoint = Weights(spec=options.weights).load(options.name)
     facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
     print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _rollback(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.promotion import rollback
+    from deconvdemo.weights_index import bundled_folder
+
+    folder = options.into or bundled_folder()
+    entry = rollback(folder, options.name)
+    print(f"{options.name} {entry.sha256[:12]} serves again in {folder}")
     return 0
 
 

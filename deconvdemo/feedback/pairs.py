@@ -85,6 +85,20 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
     return Snapshot(task, scale, tuple(found), name, _revision(store, [pair.flag_id for pair in found]), tuple(skipped))
 
 
+def objections(store: FeedbackStore, flag_ids: list[str], task: str, needed: int = 1) -> list[str]:
+    """Why weights that learned from these flags must not serve: a sentence for each flag that should not be there."""
+    accepted = set(ReviewQueue(store, needed).all(View(status="accepted", task=task)))
+    likenesses, found = Likenesses(store), []
+    for flag_id in flag_ids:
+        if store.erased(flag_id):
+            found.append(f"it learned from flag {flag_id}, which was erased")
+        elif flag_id not in accepted:
+            found.append(f"it learned from flag {flag_id}, which reviewers have not accepted")
+        elif is_held_back(likenesses.family(flag_id)[0] or flag_id):
+            found.append(f"it learned from flag {flag_id}, by which it is to be judged")
+    return found
+
+
 def is_held_back(family: str) -> bool:
     """By the name of a family alone: a flag never changes sides."""
     return hashlib.sha256(family.encode()).digest()[0] % HELD_BACK == 0

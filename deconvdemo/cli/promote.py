@@ -1,0 +1,82 @@
+"""`promote`: the gate between a candidate and the visitors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from deconvdemo.errors import ControlError
+from deconvdemo.settings import Settings
+
+
+def add_verbs(verbs) -> None:
+    summary = "Let a candidate serve, if it is measurably better."
+    what = (
+        "Compares a candidate with the weights that serve, on validation images and on accepted flags that were kept "
+        "from training; if it is better there and nowhere worse, it takes their place. Else nothing changes."
+    )
+    verb = verbs.add_parser("promote", help=summary, description=what)
+    verb.add_argument("file", type=Path, metavar="FILE", help="the candidate's .safetensors file")
+    verb.add_argument(
+        "--dev", type=Path, nargs="+", required=True, metavar="DIR", help="folders of clean images to measure on"
+    )
+    verb.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights that serve (default: bundled)")
+    verb.add_argument("--dry-run", action="store_true", help="judge, and change nothing")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    verb.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
+    verb.set_defaults(run=_promote)
+
+
+def _promote(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.checkpoints import load_checkpoint
+    from deconvdemo.engine.device import choose
+    from deconvdemo.errors import FeedbackError
+    from deconvdemo.feedback.pairs import objections, snapshot
+    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.promotion import promote
+    from deconvdemo.training.gate import judge
+    from deconvdemo.weights import Weights
+    from deconvdemo.weights_index import bundled_folder
+
+    folder = options.into or bundled_folder()
+    candidate = load_checkpoint(options.file)
+    served = Weights(folder).load(candidate.name)
+    store, header = FeedbackStore.of(settings), candidate.header
+    learned = _learned_from(options.file)
+    against = objections(store, learned, header.task, settings.verdicts_needed)
+    if header.recipe.get("flags") and not learned:
+        against.append(f"{options.file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    try:
+        held_back = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_back=True).pairs
+    except FeedbackError:
+        held_back = ()
+    compute = choose(options.device, options.precision)
+    report = judge(
+        served, candidate, options.dev, held_back, compute, against, lambda text: print(text, file=sys.stderr)
+    )
+    print(report.table())
+    if not report.passed:
+        return 1
+    if not options.dry_run:
+        found = [
+            {"images": one.images, "setting": one.setting, "mean": round(one.mean, 4)} for one in report.comparisons
+        ]
+        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": found}
+        promote(options.file, folder, facts)
+        print(f"{candidate.name} {candidate.sha256[:12]} serves in {folder}")
+    return 0
+
+
+def _learned_from(file: Path) -> list[str]:
+    """The flags that the candidate names beside it; none for weights that were made without."""
+    manifest = file.with_suffix(".pairs.json")
+    if not manifest.exists():
+        return []
+    try:
+        return [str(flag_id) for flag_id in json.loads(manifest.read_text(encoding="utf-8"))["flags"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ControlError(
+            f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"
+        ) from None

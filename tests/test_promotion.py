@@ -1,0 +1,316 @@
+"""Nothing worse is ever served: what the gate lets through, what it refuses and why, and how weights change places."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from demo_app import png
+from feedback_flags import flag_of
+from PIL import Image
+
+from deconvdemo import promotion
+from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from deconvdemo.cli import main
+from deconvdemo.engine.device import Compute
+from deconvdemo.errors import CheckpointError
+from deconvdemo.feedback import pairs
+from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.records import TARGET, Pair
+from deconvdemo.promotion import history, promote, rollback
+from deconvdemo.training import gate
+from deconvdemo.training.gate import FLAGS, Comparison, judge
+from deconvdemo.weights import Weights
+from deconvdemo.weights_index import INDEX, add_to_index, read_index
+
+NAME = "denoise-fast"
+CPU = Compute("cpu", "fp32", "a test")
+
+
+@pytest.fixture(scope="module")
+def good() -> Checkpoint:
+    """Bundled weights that do well: the candidate, where the others are made worse from it."""
+    return Weights().load(NAME)
+
+
+def shaken(checkpoint: Checkpoint, folder: Path, amount: float, **recipe) -> Path:
+    """The same weights with noise in them, as a file; `recipe` changes what its header says."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        name: value.float() * (1 + amount * torch.randn(value.shape, generator=generator))
+        for name, value in checkpoint.tensors.items()
+    }
+    header = replace(checkpoint.header, recipe={**checkpoint.header.recipe, **recipe}, measured={})
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(folder / f"{NAME}.safetensors", header, tensors)
+    return folder / f"{NAME}.safetensors"
+
+
+def noisy_and_clean(number: int, side: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    clean = np.roll(tiny.picture(side, side), 11 * number, axis=1)
+    noise = np.random.default_rng(number).normal(0, 25, clean.shape)
+    return np.clip(clean + noise, 0, 255).astype(np.uint8), clean
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("validation")
+    for number in range(4):
+        Image.fromarray(noisy_and_clean(number + 20)[1]).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def held_back() -> list[Pair]:
+    return [Pair(f"flag{number}", TARGET, *noisy_and_clean(number)) for number in range(4)]
+
+
+# ---- the statistics
+
+
+def test_intervals_and_p_values_are_students():
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    served = rng.normal(30, 2, 12)
+    candidate = served + rng.normal(0.2, 0.3, 12)
+    one = Comparison("set5", "sigma 25", tuple(served), tuple(candidate))
+    expected = stats.ttest_rel(candidate, served)
+    assert one.mean == pytest.approx(np.mean(candidate - served))
+    assert one.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert one.p_value == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("images", "differences", "refused"),
+    [
+        ("set5", [0.0, 0.0, 0.0], False),
+        ("set5", [-0.04, -0.03, -0.05], False),  # within the tolerance
+        ("set5", [-0.06, -0.05, -0.07], True),
+        ("set5", [0.5, -0.9, 0.2], True),  # on average worse
+        (FLAGS, [0.5, 0.6, 0.4], False),
+        (FLAGS, [0.05, 0.06, 0.04], True),  # too little
+        (FLAGS, [2.0, -1.0, 0.5], True),  # nobody knows
+        (FLAGS, [1.0, 1.0], True),  # too few
+    ],
+)
+def test_what_keeps_a_candidate_out(images, differences, refused):
+    served = tuple(30.0 for _ in differences)
+    one = Comparison(images, "", served, tuple(30 + d for d in differences))
+    assert bool(one.refusal()) == refused
+
+
+# ---- the gate
+
+
+def test_a_better_candidate_passes(good, dev, held_back, tmp_path):
+    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    report = judge(served, good, [dev], held_back, CPU)
+    assert report.passed, report.table()
+    assert report.table().splitlines()[-1] == "passed"
+    of_flags = next(one for one in report.comparisons if one.images == FLAGS)
+    assert of_flags.mean > 0.1
+
+
+def test_a_damaged_candidate_is_refused_with_the_reasons(good, dev, held_back, tmp_path):
+    report = judge(good, load_checkpoint(shaken(good, tmp_path, 0.5)), [dev], held_back, CPU)
+    assert not report.passed
+    reasons = "\n".join(report.refusals)
+    assert f"it is worse on {dev.name} sigma 25" in reasons
+    assert f"it is not better on {FLAGS}" in reasons
+
+
+def test_a_candidate_that_breaks_laws_is_refused(good, dev, held_back, tmp_path, monkeypatch):
+    report = judge(good, load_checkpoint(shaken(good, tmp_path, 2.0)), [dev], held_back, CPU)
+    assert any("a flat field of" in reason for reason in report.refusals)
+    monkeypatch.setattr(gate, "SLOWER", 0.0)
+    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    assert ["times as long" in reason for reason in judge(served, good, [dev], held_back, CPU).refusals] == [True]
+
+
+def test_a_candidate_of_other_weights_is_refused_before_it_is_measured(good, tmp_path):
+    other = load_checkpoint(shaken(good, tmp_path, 0.01, parent="f" * 64))
+    assert "it was made from ffffffffffff" in judge(good, other, [], [], CPU).refusals[0]
+    assert "these weights serve already" in judge(good, good, [], [], CPU).refusals[0]
+    assert "is to be replaced" in judge(Weights().load("denoise"), good, [], [], CPU).refusals[0]
+
+
+def test_without_held_back_flags_nobody_knows_whether_it_is_better(good, dev, tmp_path):
+    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    assert "no held-back flag" in judge(served, good, [dev], [], CPU).refusals[0]
+
+
+# ---- changing places
+
+
+@pytest.fixture
+def folder(good, tmp_path) -> Path:
+    """A folder of weights that serve: shaken ones."""
+    file = shaken(good, tmp_path / "weights", 0.25)
+    add_to_index(file)
+    return file.parent
+
+
+def serving(folder: Path) -> str:
+    return Weights(folder).load(NAME).sha256
+
+
+def test_promotion_and_rollback_are_each_others_reverse(folder, good, tmp_path):
+    first, file = serving(folder), tmp_path / "candidate.safetensors"
+    save_checkpoint(file, good.header, good.tensors)
+    second = promote(file, folder, {"learned": ["f1"]}).sha256
+    assert serving(folder) == second != first
+    assert rollback(folder, NAME).sha256 == first
+    assert serving(folder) == first
+    assert [(line["what"], line["sha256"]) for line in history(folder)] == [
+        ("promoted", second),
+        ("rolled back", first),
+    ]
+    assert history(folder)[0]["learned"] == ["f1"]
+    with pytest.raises(CheckpointError, match="nothing to go back to"):
+        rollback(folder, NAME)
+    promote(file, folder, {})
+    with pytest.raises(CheckpointError, match="serves as denoise-fast already"):
+        promote(file, folder, {})
+
+
+def test_several_promotions_are_undone_one_by_one(folder, good, tmp_path):
+    made = [serving(folder)]
+    for number in range(3):
+        file = shaken(good, tmp_path / str(number), 0.001 * (number + 1))
+        made.append(promote(file, folder, {}).sha256)
+    for expected in reversed(made[:-1]):
+        assert rollback(folder, NAME).sha256 == expected == serving(folder)
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypatch, step):
+    """At each of its writes: the file, the history, the index."""
+    first, file = serving(folder), tmp_path / "candidate.safetensors"
+    save_checkpoint(file, good.header, good.tensors)
+    real, calls = promotion.write_atomically, []
+
+    def dies(path, data):
+        if len(calls) == step:
+            raise KeyboardInterrupt
+        calls.append(path)
+        real(path, data)
+
+    monkeypatch.setattr(promotion, "write_atomically", dies)
+    monkeypatch.setattr("deconvdemo.weights_index.write_atomically", dies)
+    with pytest.raises(KeyboardInterrupt):
+        promote(file, folder, {})
+    assert serving(folder) == first
+    monkeypatch.undo()
+    promote(file, folder, {})  # once more, over what was left
+    assert serving(folder) == load_checkpoint(file).sha256
+    rollback(folder, NAME)
+    assert serving(folder) == first
+
+
+def test_a_file_that_is_gone_or_damaged_is_not_gone_back_to(folder, good, tmp_path):
+    file = tmp_path / "candidate.safetensors"
+    save_checkpoint(file, good.header, good.tensors)
+    old = folder / read_index(folder / INDEX)[NAME].file
+    promote(file, folder, {})
+    now = serving(folder)
+    kept = old.read_bytes()
+    old.unlink()
+    with pytest.raises(CheckpointError, match="is not there any more"):
+        rollback(folder, NAME)
+    assert serving(folder) == now
+    old.write_bytes(kept)
+    (folder / "history.json").write_text("{")
+    with pytest.raises(CheckpointError, match="is not a history of weights"):
+        rollback(folder, NAME)
+
+
+# ---- the commands
+
+
+@pytest.fixture
+def store(sqlite_store, monkeypatch):
+    """Flags of noisy photos with clean targets, half of them held back."""
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
+    held: dict[str, bool] = {}
+    for number in range(8):
+        noisy, clean = noisy_and_clean(number)
+        flag = flag_of(number, observed=png(noisy), restored=png(noisy), clean=png(clean))
+        flag_id = sqlite_store.add(flag).flag_id
+        held[flag_id] = number % 2 == 0
+        sqlite_store.add(Verdict(flag_id=flag_id, reviewer="ada", decision="accept"))
+    families: dict[str, str] = {}
+    monkeypatch.setattr(pairs.Likenesses, "family", lambda self, flag_id: (families.setdefault(flag_id, flag_id), 1))
+    monkeypatch.setattr(pairs, "is_held_back", lambda family: held.get(family, False))
+    sqlite_store.held = held
+    return sqlite_store
+
+
+def candidate_of(store, good, folder, tmp_path, learned=None) -> Path:
+    header = replace(good.header, recipe={"parent": serving(folder), "flags": {"from": "snapshot"}})
+    (tmp_path / "candidate").mkdir(exist_ok=True)
+    file = tmp_path / "candidate" / f"{NAME}.safetensors"
+    save_checkpoint(file, header, good.tensors)
+    trained_on = [flag_id for flag_id, kept in store.held.items() if not kept] if learned is None else learned
+    file.with_suffix(".pairs.json").write_text(json.dumps({"from": "snapshot", "flags": trained_on}))
+    return file
+
+
+def promoted(file: Path, folder: Path, dev: Path, *more: str) -> int:
+    asked = ["promote", str(file), "--dev", str(dev), "--into", str(folder), "--device", "cpu", "--precision", "fp32"]
+    return main([*asked, *more])
+
+
+def test_the_command_promotes_what_passes_and_rolls_it_back(store, good, folder, dev, tmp_path, capsys):
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    assert promoted(file, folder, dev, "--dry-run") == 0
+    assert serving(folder) == first
+    assert promoted(file, folder, dev) == 0
+    told = capsys.readouterr().out
+    assert "passed" in told
+    assert serving(folder) == load_checkpoint(file).sha256
+    assert main(["weights", "rollback", NAME, "--into", str(folder)]) == 0
+    assert serving(folder) == first
+
+
+@pytest.mark.parametrize("why", ["rejected", "erased", "held back", "no manifest"])
+def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, folder, dev, tmp_path, capsys, why):
+    from deconvdemo.feedback.erase import erase
+
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
+    if why == "rejected":
+        store.add(Verdict(flag_id=learned[0], reviewer="ada", decision="reject"))
+    elif why == "erased":
+        erase(store, learned[:1])
+    elif why == "held back":
+        candidate_of(store, good, folder, tmp_path, [flag_id for flag_id, kept in store.held.items() if kept])
+    else:
+        file.with_suffix(".pairs.json").unlink()
+    assert promoted(file, folder, dev) == 1
+    told = capsys.readouterr().out
+    expected = {
+        "rejected": "which reviewers have not accepted",
+        "erased": "which was erased",
+        "held back": "by which it is to be judged",
+        "no manifest": "does not say which flags it learned from",
+    }
+    assert expected[why] in told
+    assert serving(folder) == first
+    assert not (folder / "history.json").exists()
+
+
+def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev, tmp_path, capsys):
+    file = candidate_of(store, good, folder, tmp_path)
+    file.with_suffix(".pairs.json").write_text("{")
+    assert promoted(file, folder, dev) == 2
+    assert "restore it" in capsys.readouterr().err
+    shutil.rmtree(file.parent)
+    assert promoted(file, folder, dev) == 1

@@ -23,6 +23,8 @@ from deconvdemo.weights_index import INDEX, Entry, bundled_folder, read_index
 
 log = logging.getLogger(__name__)
 
+WATCH_EVERY = 5.0  # seconds between two looks at the folders of weights
+
 
 # ---- sources: each knows some names, and finds the file of one --------------------------------------------
 
@@ -94,6 +96,19 @@ class Folder:
 
     def names(self) -> list[str]:
         return list(self._entries)
+
+    def changed(self) -> Folder | None:
+        """The same folder with another index than this one read; None as long as it is the same, or unreadable."""
+        now = Folder(self.folder, self.source)
+        try:
+            return now if now._entries != self._entries else None
+        except CheckpointError as error:
+            log.warning("weights: %s; what serves goes on serving", error)
+            return None
+
+    def sha256(self, name: str) -> str:
+        """What the index promises of a name; "" if it has none."""
+        return self._entries[name].sha256 if name in self._entries else ""
 
     def _find(self, name: str) -> Found:
         entry = self._entries[name]
@@ -250,6 +265,44 @@ class Weights:
         thread = threading.Thread(target=look, args=(self.repo,), name="weights", daemon=True)
         thread.start()
         return thread
+
+    def watch_in_background(
+        self, on_ready: Callable[[dict[str, Checkpoint]], None], every: float = WATCH_EVERY
+    ) -> threading.Event:
+        """Starts a daemon thread that looks at the folders' indexes: what was promoted or rolled back there is
+        verified, given to `on_ready`, and serves from then on. Set the event that is returned, and it stops.
+
+        Weights that cannot be used change nothing: what serves goes on serving, and the log says why.
+        """
+        stopped = threading.Event()
+
+        def look() -> None:
+            while not stopped.wait(every):
+                for which in ("chosen", "bundled"):
+                    self._take_over(which, on_ready)
+
+        threading.Thread(target=look, name="weights folder", daemon=True).start()
+        return stopped
+
+    def _take_over(self, which: str, on_ready: Callable[[dict[str, Checkpoint]], None]) -> None:
+        before = getattr(self, which)
+        now = before.changed() if isinstance(before, Folder) else None
+        if now is None:
+            return
+        try:
+            new = [name for name in now.names() if now.sha256(name) != before.sha256(name)]
+            serving = [name for name in new if all(name not in other.names() for other in self._above(before))]
+            on_ready({name: now.find(name).load() for name in serving})
+        except DeconvdemoError as error:
+            log.warning("weights: %s; what serves goes on serving", error)
+            return
+        setattr(self, which, now)
+        log.info("weights: %s serves %s anew", now.folder, ", ".join(serving) or "nothing")
+
+    def _above(self, source: Source) -> tuple[Source, ...]:
+        """The sources that come before one."""
+        sources = self._sources()
+        return sources[: next(place for place, other in enumerate(sources) if other is source)]
 
     def _sources(self) -> tuple[Source, ...]:
         return self.chosen, self._fetched, self.bundled

@@ -42,6 +42,7 @@ from deconvdemo.ui.review_routes import review_routes
 from deconvdemo.ui.reviewers import LOCAL_NAMES, OFF, Reviewers
 from deconvdemo.ui.theme import THEME
 
+LOOK_EVERY = 300.0  # seconds between two looks at the weights' repository
 ASSETS = Path(__file__).parent / "assets"
 INTRODUCTION = """
 <header class="dd-header">
@@ -123,7 +124,8 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     Raises ControlError for a port that is taken.
     """
     demo = build(settings, restorer, share)
-    restorer.weights.fetch_in_background(restorer.swap)
+    restorer.weights.fetch_in_background(restorer.swap, every=LOOK_EVERY)
+    restorer.weights.watch_in_background(restorer.swap)
     demo.publisher.start()
     demo.likenesses.start()
     try:

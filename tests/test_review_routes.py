@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -371,6 +372,19 @@ def test_catch_items_come_to_every_reviewer_and_measure_them(store):
     assert bob.post(f"/review/flags/{oldest}/catch", json={"decision": "maybe"}).status_code == 400
     bob.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
     assert catches.all() == {}
+
+
+def test_two_reviewers_at_the_same_moment_are_both_heard(store):
+    ids = [store.add(flag_of(number)).flag_id for number in range(5)]
+    reviewers = [signed_in(store, name, needed=2) for name in ("ada", "bob", "cyd")]
+
+    def judge(client: TestClient) -> list[int]:
+        return [decide(client, flag_id, "accept").status_code for flag_id in ids]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [*pool.map(judge, reviewers)] == [[200] * 5] * 3
+    queue = ReviewQueue(store, needed=2)
+    assert [(queue.opinions(flag_id).reviewers, queue.opinions(flag_id).accepted) for flag_id in ids] == [(3, 3)] * 5
 
 
 class Session:

@@ -96,8 +96,11 @@ def test_fifty_flags_by_the_keyboard_alone(open_page, app, store, look):
 
 def test_what_visitors_wrote_is_text_and_a_view_is_a_link(open_page, app, store):
     filled(store, len(NASTY_COMMENTS))
+    longest = "<b>endless</b>" + "x" * 9_980  # without a place to break it
+    store.add(flag_of(99, comment=longest, observed=picture("o", side=64), restored=picture("r", side=64)))
     page = review(open_page, app, "?sort=oldest&task=denoise")
-    for comment in NASTY_COMMENTS:
+    for comment in [*NASTY_COMMENTS, longest]:
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         expect(page.locator("#comment")).to_have_text(comment, use_inner_text=False)
         assert page.locator("#comment *").count() == 0
         page.keyboard.press("j")

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help run test lint format space results bench clean
+.PHONY: help run test lint format space results bench loop clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -16,6 +16,7 @@ help:
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
 	@echo "make bench            measure how fast flags are acknowledged, published and found"
+	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
 	@echo "make clean            remove what make made"
 
 run: .venv/.runtime
@@ -74,6 +75,10 @@ bench: .venv/.development
 	$(PY) benchmarks/flags.py $(ARGS)
 	$(PY) benchmarks/publish.py
 	$(PY) benchmarks/review.py
+
+# flags of a planted weakness, review, fine-tuning, the gate and promotion, in a folder of their own: minutes on 2 cores
+loop: .venv/.development
+	$(PY) benchmarks/loop.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -264,3 +266,39 @@ def test_flags_that_are_smaller_than_a_patch_are_told(workplace, tiny_weights, s
     flagged(sqlite_store, 0, side=16, clean=png(picture(8, 16)))
     assert finetuned(workplace, tiny_weights, "--steps", "2") == 1
     assert "no flagged photo holds a patch of 24 pixels" in capsys.readouterr().err
+
+
+# ---- mixing with the served weights
+
+
+def test_a_split_corpus_has_every_image_once(tmp_path):
+    corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
+    first, second = corpus.split(2)
+    assert (len(first), len(second)) == (2, 1)
+    parts = [first.image(0), first.image(1), second.image(0)]
+    assert all(np.array_equal(part, corpus.image(number)) for part, number in zip(parts, (0, 2, 1), strict=True))
+    assert [len(part) for part in corpus.split(9)] == [3, 3]
+
+
+@pytest.mark.parametrize(("amount", "largest", "smallest"), [(0.0, 1.0, 1.0), (0.05, 0.85, 0.1), (3.0, 0.3, 0.1)])
+def test_the_more_was_forgotten_the_more_of_the_served_weights_remains(tmp_path, amount, largest, smallest):
+    import torch
+
+    from deconvdemo.checkpoints import Checkpoint, as_stored
+    from deconvdemo.training.blend import blended
+    from deconvdemo.training.recipes import RECIPES
+    from deconvdemo.weights import Weights
+
+    served = Weights().load("denoise-fast")
+    generator = torch.Generator().manual_seed(0)
+    moved = {
+        name: tensor.float() * (1 + amount * torch.randn(tensor.shape, generator=generator))
+        for name, tensor in served.tensors.items()
+    }
+    corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
+    recipe = replace(RECIPES["denoise-fast"], patch=48)
+    share, tensors = blended(served, Checkpoint(served.header, as_stored(moved), "", "moved"), recipe, corpus)
+    assert smallest <= share <= largest
+    name = next(iter(tensors))
+    expected = (1 - share) * served.tensors[name].float() + share * as_stored(moved)[name].float()
+    assert torch.allclose(tensors[name], expected, atol=1e-6)

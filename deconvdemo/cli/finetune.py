@@ -15,6 +15,7 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
 
+KEPT = 6  # one photograph in so many is not trained on: it tells what was forgotten
 CAUTION = 0.1  # times the learning rate of the network's own recipe: it knows much that it should not forget
 
 
@@ -37,6 +38,10 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--batch", type=int, help="patches a step (default: the recipe's)")
     verb.add_argument("--patch", type=int, help="side of a patch of the network's input (default: the recipe's)")
     verb.add_argument("--seed", type=int, help="(default: 0)")
+    verb.add_argument(
+        "--no-blend", dest="blend", action="store_false",
+        help="the fine-tuned weights alone, not mixed with the served ones",
+    )  # fmt: skip
     verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
     verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on while it trains")
     verb.add_argument("--data", action="append", metavar="TEXT", help="a source and its licence, for the header")
@@ -68,6 +73,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     with team.one_first():
         found = snapshot(FeedbackStore.of(settings), options.task, recipe.scale, settings.verdicts_needed)
         corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, recipe.reduced)
+    corpus, kept = corpus.split(KEPT) if options.blend else (corpus, corpus)
     for sentence in found.skipped:
         say(f"left out: {sentence}")
     counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.counts.items())
@@ -91,8 +97,24 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         about=about,
         say=say,
     )
+    if team.is_first and options.blend:
+        share = _blend(options.out, parent, recipe, kept)
+        say(f"{options.out}: {share:.0%} of it, and the rest the served weights, so that little is forgotten")
     team.close()
     return 0
+
+
+def _blend(out: Path, parent: Any, recipe: Any, corpus: Any) -> float:
+    """Mixes the candidate's weights with the served ones; its header tells the share."""
+    from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+    from deconvdemo.training.blend import blended
+
+    tuned = load_checkpoint(out)
+    share, tensors = blended(parent, tuned, recipe, corpus)
+    # what was measured was measured of other weights
+    header = replace(tuned.header, recipe={**tuned.header.recipe, "blend": share}, measured={})
+    save_checkpoint(out, header, tensors)
+    return share
 
 
 def _check(options: argparse.Namespace) -> None:

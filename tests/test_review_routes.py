@@ -417,3 +417,12 @@ def test_hugging_face_opens_it_to_the_listed_alone(store, told, status):
     assert "password" not in page
     if status == 200:
         assert client.get("/review/queue").json()["reviewer"] == "Ada"
+
+
+def test_nobody_takes_a_listed_reviewers_name_by_the_password(store):
+    reviewers = Reviewers(store, "word", listed=frozenset({"ada"}), oauth=True)
+    app = Starlette(routes=review_routes(ReviewDesk(ReviewQueue(store), None, 1), reviewers))
+    client = TestClient(app, base_url="https://demo.example", follow_redirects=False)
+    for name, told in (("Ada", "signs%20in%20with%20Hugging%20Face"), ("bob", "../review")):
+        assert told in client.post("/review/sign_in", data={"name": name, "password": "word"}).headers["location"]
+    assert client.get("/review/queue").json()["reviewer"] == "bob"

@@ -66,9 +66,11 @@ class Likenesses:
             rows = connection.execute(new.order_by(flags.c.sequence).limit(limit)).all()
         for row in rows:
             try:
-                self._note(row.flag_id, perceptual_hash(self.store.blobs.read(row.observed)))
+                value = perceptual_hash(self.store.blobs.read(row.observed))
             except (FeedbackError, OSError, ValueError) as error:
                 log.warning("flag %s has no likeness: %s", row.flag_id, error)  # damaged, or erased meanwhile
+            else:
+                self._note(row.flag_id, value)
             self._seen = row.sequence
         return len(rows)
 
@@ -96,14 +98,19 @@ class Likenesses:
                 connection.execute(upsert(connection, likenesses).values(row).on_conflict_do_nothing())
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            begun = time.monotonic()
+        said = ""
+        while not self._stopped.wait(PAUSE):
             try:
-                found = self.note()
+                while not self._stopped.is_set():
+                    begun = time.monotonic()
+                    if not self.note():
+                        break
+                    self._stopped.wait(REST * (time.monotonic() - begun))
+                said = ""
             except DeconvdemoError as error:
-                log.warning("%s", error)
-                found = 0
-            self._stopped.wait(REST * (time.monotonic() - begun) if found else PAUSE)
+                if str(error) != said:  # once, not every few seconds
+                    log.warning("pictures are not compared: %s", error)
+                said = str(error)
 
 
 def pieces_of(value: int) -> list[int]:

@@ -88,6 +88,8 @@ class Reviewers:
         name = clean_text(name).strip()
         if not name or len(name) > MAX_NAME or "\n" in name:
             raise FeedbackError(f"give your name, of at most {MAX_NAME} characters: your verdicts carry it")
+        if self._by_hugging_face and name.lower() in self.listed:
+            raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
         facts = json.dumps({"name": name, "until": self.clock() + HOURS * 3600, "password": self._mark()})
         body = base64.urlsafe_b64encode(facts.encode()).decode()
         response.set_cookie(

@@ -28,10 +28,22 @@ def app(tiny_weights, tmp_path) -> Iterator[App]:
 
 
 @pytest.fixture
+def open_page(app: App, open_page):
+    """As elsewhere; the pages are closed before the demo is: what they are still loading is there."""
+    return open_page
+
+
+@pytest.fixture
 def store(app: App) -> Iterator[FeedbackStore]:
     store = FeedbackStore(app.data_dir, min_free_mb=0)
     yield store
     store.close()
+
+
+def seen(page: Page, place: str) -> None:
+    """Waits for the flag at this place: a key pressed before it is there judges nothing."""
+    expect(page.locator("#progress")).to_contain_text(place)
+    expect(SEEN(page)).to_be_visible()
 
 
 def filled(store: FeedbackStore, number: int) -> list[str]:
@@ -80,6 +92,7 @@ def test_fifty_flags_by_the_keyboard_alone(open_page, app, store, look):
         page.keyboard.press(keys[number % 3])
         page.wait_for_function(
             "before => document.getElementById('progress').textContent !== before"
+            " && document.getElementById('review').ariaBusy === 'false'"
             " && [...document.querySelectorAll('#viewer img')].every(image => image.complete && image.naturalWidth)",
             arg=before,
         )
@@ -127,9 +140,11 @@ def test_a_verdict_given_offline_is_stored_when_the_network_is_back(in_trouble, 
 
     page.route("**/review/verdicts", drop)
     page.keyboard.press("a")
+    seen(page, "2 of 3")
     page.keyboard.press("r")  # waits for its turn
     assert stored(page, store, 2) == [(ids[0], "accept"), (ids[1], "reject")]
     page.route("**/review/verdicts", lambda route: route.abort())
+    seen(page, "3 of 3")
     page.keyboard.press("r")
     expect(page.locator("#message")).to_contain_text("The demo cannot be reached", timeout=15_000)
     assert page.inner_text("#progress").startswith("3 of 3")  # the flag is back
@@ -144,7 +159,7 @@ def test_a_flag_erased_while_open_says_so_and_the_others_go_on(in_trouble, app, 
     page.keyboard.press("a")
     expect(page.locator("#message")).to_contain_text("was erased while you looked at it")
     page.keyboard.press("j")
-    expect(page.locator("#progress")).to_contain_text("2 of 3")
+    seen(page, "2 of 3")
     page.keyboard.press("r")
     assert stored(page, store, 1) == [(ids[1], "reject")]
 

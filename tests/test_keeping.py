@@ -162,7 +162,9 @@ def test_a_run_that_is_told_to_stop_can_be_resumed_to_the_bit(number, corpus, tm
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_second_ctrl_c_does_not_wait_unless_a_launcher_repeats_it():
+def test_a_second_ctrl_c_does_not_wait_unless_a_launcher_repeats_it(request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with Stopping() as stopping:
         signal.raise_signal(signal.SIGINT)
         assert stopping.asked

@@ -41,6 +41,12 @@ ADDRESSES = (
 )
 
 
+@pytest.fixture
+def store(sqlite_store):
+    """The queue itself is tested on both databases, in test_feedback_review.py."""
+    return sqlite_store
+
+
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     monkeypatch.setattr(routes_module, "WRONG_WAIT", 0.0)

@@ -36,6 +36,7 @@ TOLERANCE = 0.05  # dB that the mean of a validation set may lose
 DOUBT = 0.15  # dB below which the interval's lower end must not lie
 GAIN = 0.1  # dB that the mean on held-back flags must win
 FEWEST_FLAGS = 3  # held-back flags that can tell anything
+TIMED = 512  # pixels a side of the result that is timed
 SLOWER = 1.25  # times as long as the served weights
 FLAT = {"inpaint": 4.0}  # grey levels that a flat field may move; an invented filling more than a correction
 FLAT_OTHERS = 2.0
@@ -281,7 +282,7 @@ def _one(checkpoint: Checkpoint, compute_on: Compute, tile: int | str) -> Restor
 def _seconds(checkpoints: Sequence[Checkpoint], compute_on: Compute) -> tuple[float, ...]:
     """Seconds a megapixel of each one's result: the best of some, taken in turn: a busy machine is busy for all."""
     scale, task = checkpoints[0].header.scale, checkpoints[0].header.task
-    side = 512 // scale
+    side = TIMED // scale
     photo = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
     mask = np.zeros((side, side), bool)
     mask[: side // 2] = True

@@ -188,9 +188,7 @@ def bars(
     values: Any = {"title": unit or count, "stack": "zero" if stacked else None, "scale": alt.Scale(zero=True)}
     values["axis"] = ticks
     chart = alt.Chart(alt.Data(values=rows)).mark_bar(size=9 if temporal else 14)
-    shades = alt.Color(
-        f"{colour}:N", title=None, scale=alt.Scale(range=COLOURS), legend=alt.Legend(orient="bottom", columns=4)
-    )
+    shades = _colour(colour, columns=0 if colour == along else 3)
     shown = [alt.Tooltip(f"{name}:{'Q' if isinstance(rows[0][name], int | float) else 'N'}") for name in rows[0]]
     if across:
         labels = alt.Y(f"{along}:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
@@ -209,7 +207,7 @@ def intervals(rows: insights.Rows) -> Any:
         return _nothing()
     base = alt.Chart(alt.Data(values=rows))
     labels = alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=190))
-    shades = alt.Color("task:N", title=None, scale=alt.Scale(range=COLOURS), legend=alt.Legend(orient="bottom"))
+    shades = _colour("task", columns=3)
     tooltip = ["contender:N", "duels:Q", alt.Tooltip("strength:Q", format=".2f")]
     title = "log-odds against the average (95 %)"
     lines = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q", y=labels, color=shades)
@@ -225,9 +223,7 @@ def history(rows: insights.Rows) -> Any:
     if not rows:
         return _nothing()
     axis = alt.Y("psnr:Q", title="PSNR in dB", scale=alt.Scale(zero=False))
-    shades = alt.Color(
-        "measure:N", title=None, scale=alt.Scale(range=COLOURS), legend=alt.Legend(orient="bottom", columns=2)
-    )
+    shades = _colour("measure", columns=1)
     tooltip = ["weights:N", "measure:N", alt.Tooltip("psnr:Q", format=".2f"), "since:N"]
     line = alt.Chart(alt.Data(values=rows)).mark_line(point=alt.OverlayMarkDef(size=60))
     return _fitted(
@@ -242,6 +238,7 @@ def history(rows: insights.Rows) -> Any:
 
 
 def _colour(name: str, columns: int) -> Any:
+    """By the values of a column, explained below the plot in so many columns; in none where the axis names them."""
     import altair as alt
 
     below = alt.Legend(orient="bottom", columns=columns, labelLimit=300) if columns else None

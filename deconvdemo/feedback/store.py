@@ -154,8 +154,11 @@ class FeedbackStore:
     def flags(self) -> Iterator[StoredFlag]:
         return self.events("flags")
 
-    def get(self, event_id: str, kind: str = "flags") -> Any:
-        """The stored event. FeedbackError for an unknown id, DamagedBlobError if its images are not what was stored."""
+    def get(self, event_id: str, kind: str = "flags", with_images: bool = True) -> Any:
+        """The stored event. FeedbackError for an unknown id, DamagedBlobError if its images are not what was stored.
+
+        Without `with_images` no file is read, and its images are None.
+        """
         of = KINDS[kind]
         word = of.record.WORD
         with refusals(f"the {word} cannot be read"):
@@ -164,7 +167,8 @@ class FeedbackStore:
             if row is None:
                 raise FeedbackError(f"no {word} has the id {event_id!r}: `deconvdemo feedback export` lists them")
             try:
-                images = {role: self.blobs.read(row[role]) for role in of.roles if row[role]}
+                roles = [role for role in of.roles if row[role]] if with_images else []
+                images = {role: self.blobs.read(row[role]) for role in roles}
             except DamagedBlobError as error:
                 raise DamagedBlobError(f"{word} {event_id}: {error}") from error
             return of.event(dict(row), images)

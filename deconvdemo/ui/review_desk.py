@@ -7,7 +7,7 @@ import math
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -90,7 +90,7 @@ class ReviewDesk:
         likenesses, cards = Likenesses(self.store), []
         for flag_id in flag_ids[:MOST_AT_ONCE]:
             try:
-                flag = self.store.get(flag_id)
+                flag = self.store.get(flag_id, with_images=False)
             except FeedbackError:
                 continue
             family, alike = likenesses.family(flag_id)
@@ -99,12 +99,14 @@ class ReviewDesk:
         return cards
 
     def image(self, flag_id: str, role: str, small: bool = False) -> bytes:
-        data = self.store.image(flag_id, role)
-        return self.thumbnails.of((flag_id, role), data) if small else data
+        if not small:
+            return self.store.image(flag_id, role)
+        self.queue.require(flag_id)  # a small picture may be kept of a flag that is erased by now
+        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role))
 
     def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
         """An image of a verdict, for its author and for those who have judged the flag themselves."""
-        verdict = self.store.get(verdict_id, "verdicts")
+        verdict = self.store.get(verdict_id, "verdicts", with_images=False)
         if verdict.reviewer != reviewer and not self.queue.mine(verdict.flag_id, reviewer):
             raise FeedbackError("judge this flag first: what others think is shown to those who have")
         return self.store.image(verdict_id, role, "verdicts")
@@ -208,14 +210,15 @@ class Thumbnails:
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, key: tuple[str, str], data: bytes) -> bytes:
+    def of(self, key: tuple[str, str], read: Callable[[], bytes]) -> bytes:
+        """The small picture of a key; `read` gives the large one, if the small one is not kept."""
         from PIL import Image
 
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with Image.open(BytesIO(data)) as opened:
+        with Image.open(BytesIO(read())) as opened:
             small = opened.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL))
         file = BytesIO()

@@ -14,9 +14,9 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 
 from deconvdemo.cli import main
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.opinions import TRUTHS, Verdict
 from deconvdemo.feedback.review import ReviewQueue, View
-from deconvdemo.feedback.take_away import FORMATS, LABELLED, export_argilla, export_image_folder, export_label_studio
+from deconvdemo.feedback.take_away import FORMATS, export_argilla, export_image_folder, export_label_studio
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_argilla_gets_its_settings_and_records(judged, tmp_path):
     assert read(".argilla/dataset.json")["name"]
     fields = {field["name"]: field["settings"]["type"] for field in settings["fields"]}
     questions = {question["name"]: question["settings"] for question in settings["questions"]}
-    assert {option["value"] for option in questions["decision"]["options"]} == set(LABELLED)
+    assert {option["value"] for option in questions["decision"]["options"]} == set(TRUTHS)
     for record, flag_id in zip(records, ids[:3], strict=True):
         assert record["id"] == flag_id
         assert set(record["fields"]) == set(fields)

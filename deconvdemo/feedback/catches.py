@@ -11,7 +11,7 @@ from sqlalchemy import case, delete, func, select
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.database import catches, flags
 from deconvdemo.feedback.ledger import upsert
-from deconvdemo.feedback.opinions import DECISIONS
+from deconvdemo.feedback.opinions import TRUTHS
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.review import ReviewQueue, View, newest_verdicts
 from deconvdemo.feedback.store import FeedbackStore
@@ -36,9 +36,8 @@ class Catches:
 
     def set(self, flag_id: str, decision: str, author: str) -> None:
         """Makes a flag a catch item. FeedbackError for an unknown flag or decision."""
-        if decision not in DECISIONS or decision == "withdrawn":
-            known = ", ".join(name for name in DECISIONS if name != "withdrawn")
-            raise FeedbackError(f"{decision!r} cannot be a flag's truth: choose among {known}")
+        if decision not in TRUTHS:
+            raise FeedbackError(f"{decision!r} cannot be a flag's truth: choose among {', '.join(TRUTHS)}")
         with refusals("the catch item was not saved"), self.store.writing() as connection:
             if not connection.execute(select(flags.c.sequence).where(flags.c.flag_id == flag_id)).first():
                 raise FeedbackError(f"no flag has the id {flag_id!r}: `deconvdemo feedback export` lists them")

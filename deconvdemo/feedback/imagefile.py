@@ -5,8 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from deconvdemo.errors import FeedbackError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -22,6 +26,15 @@ def image_extension(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     raise FeedbackError("is not a PNG or WebP image")
+
+
+def rgb_pixels(data: bytes) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def stored_image(data: bytes) -> bytes:

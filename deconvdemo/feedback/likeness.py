@@ -49,14 +49,10 @@ class Likenesses:
     def __init__(self, store: FeedbackStore):
         self.store = store
         self._seen = 0  # the sequence number up to which every flag has its hash
-        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Notes new flags from here on, behind the demo, resting between."""
         threading.Thread(target=self._run, name="likenesses", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopped.set()
 
     def note(self, limit: int = BATCH) -> int:
         """Hashes at most `limit` flags that have no hash yet, the oldest first; returns how many it looked at."""
@@ -99,13 +95,13 @@ class Likenesses:
 
     def _run(self) -> None:
         said = ""
-        while not self._stopped.wait(PAUSE):
+        while True:
+            time.sleep(PAUSE)
             try:
-                while not self._stopped.is_set():
+                begun = time.monotonic()
+                while self.note():
+                    time.sleep(REST * (time.monotonic() - begun))
                     begun = time.monotonic()
-                    if not self.note():
-                        break
-                    self._stopped.wait(REST * (time.monotonic() - begun))
                 said = ""
             except DeconvdemoError as error:
                 if str(error) != said:  # once, not every few seconds

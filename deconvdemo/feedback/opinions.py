@@ -26,6 +26,9 @@ DECISIONS = {
     "withdrawn": "Taken back",
 }
 
+# what a flag can be: the decisions that stand
+TRUTHS = {name: words for name, words in DECISIONS.items() if name != "withdrawn"}
+
 # where a verdict's target is from: a network's own output tells what is better, and nothing is trained on it
 SOURCES = {"upload": "Uploaded", "rerun": "A result with other settings"}
 

@@ -22,6 +22,7 @@ from sqlalchemy import select
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError
 from deconvdemo.feedback.database import flags, shards, verdicts
+from deconvdemo.feedback.imagefile import rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.opinions import StoredVerdict
 from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET, Pair, StoredFlag
@@ -122,10 +123,10 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], task: str, scale: int) -
     asked = int(flag.controls.get("scale") or 1) if task == "upscale" else 1
     if asked != scale:
         return f"it is of ×{asked}, not ×{scale}"
-    observed = _pixels(flag.observed)
+    observed = rgb_pixels(flag.observed)
     uploads = [verdict.clean for verdict in given if verdict.clean and verdict.target.get("source") == "upload"]
     clean = uploads[-1] if uploads else flag.clean
-    target = _pixels(clean) if clean else None
+    target = rgb_pixels(clean) if clean else None
     size = (observed.shape[0] * scale, observed.shape[1] * scale)
     if target is not None and target.shape[:2] != size:
         return f"its target is {target.shape[1]}×{target.shape[0]}, not {size[1]}×{size[0]}"
@@ -165,13 +166,6 @@ def _revision(store: FeedbackStore, flag_ids: list[str]) -> str:
         last = select(shards.c.commit).where(shards.c.state == COMMITTED).order_by(shards.c.committed_at.desc())
         newest = connection.execute(last.limit(1)).scalar() or ""
     return newest
-
-
-def _pixels(file: bytes) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(BytesIO(file)) as opened:
-        return np.asarray(opened.convert("RGB"))
 
 
 def _holes(file: bytes, size: tuple[int, int]) -> np.ndarray:

@@ -298,7 +298,7 @@ def _facts(judged: ColumnElement[bool]) -> _Facts:
     counted = {
         name: func.coalesce(reviews.c[name], 0) for name in ("reviewers", "accepted", "rejected", "without_target")
     }
-    return _Facts(judged, exists().where(catches.c.flag_id == flags.c.flag_id), **counted)
+    return _Facts(judged, _is_catch(), **counted)
 
 
 def newest_verdicts() -> Subquery:

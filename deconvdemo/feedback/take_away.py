@@ -19,11 +19,10 @@ from deconvdemo.feedback.export import ExportReport, export_dataset, readable, s
 from deconvdemo.feedback.imagefile import image_extension
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.new_folder import new_folder
-from deconvdemo.feedback.opinions import DECISIONS, StoredVerdict
+from deconvdemo.feedback.opinions import TRUTHS, StoredVerdict
 from deconvdemo.feedback.records import REASONS, StoredFlag
 from deconvdemo.feedback.store import FeedbackStore
 
-LABELLED = {name: words for name, words in DECISIONS.items() if name != "withdrawn"}
 SHOWN = ("observed", "restored")  # what a person judges by
 
 
@@ -140,7 +139,7 @@ _LABEL_STUDIO = """How to open this in Label Studio
 
 
 def _interface() -> str:
-    decisions = "".join(f"<Choice value={quoteattr(words)}/>" for words in LABELLED.values())
+    decisions = "".join(f"<Choice value={quoteattr(words)}/>" for words in TRUTHS.values())
     reasons = "".join(f"<Choice value={quoteattr(words)}/>" for words in REASONS.values())
     return f"""<View>
   <View style="display: grid; grid-template-columns: 1fr 1fr; gap: 8px">
@@ -168,7 +167,7 @@ def _annotation(verdict: StoredVerdict) -> dict[str, Any]:
     def told(of: str, kind: str, key: str, values: list[str]) -> dict[str, Any]:
         return {"from_name": of, "to_name": "restored", "type": kind, "value": {key: values}}
 
-    result = [told("decision", "choices", "choices", [LABELLED[verdict.decision]])]
+    result = [told("decision", "choices", "choices", [TRUTHS[verdict.decision]])]
     if verdict.reasons:
         words = [REASONS.get(reason, reason) for reason in verdict.reasons]
         result.append(told("reasons", "choices", "choices", words))
@@ -194,7 +193,7 @@ def _argilla_settings() -> dict[str, Any]:
                 "name": "decision",
                 "title": "Verdict",
                 "required": True,
-                "settings": labels("label_selection", LABELLED),
+                "settings": labels("label_selection", TRUTHS),
             },
             {
                 "name": "reasons",

@@ -24,13 +24,14 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import HOLES, SELF, TARGET, Pair
-from deconvdemo.metrics import GREY_LEVELS, psnr, psnr_inside
+from deconvdemo.metrics import psnr, psnr_inside
 from deconvdemo.photo import to_depth
 from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.denoise import MAX_SIGMA
 from deconvdemo.training.masks import random_masks
 from deconvdemo.training.measure import OneNetwork, restoring
 from deconvdemo.training.photo_protocols import variant_cases
-from deconvdemo.training.protocols import SIGMAS, Case
+from deconvdemo.training.protocols import SIGMAS, Case, as_images, as_pixels
 
 TOLERANCE = 0.05  # dB that the mean of a validation set may lose
 DOUBT = 0.15  # dB below which the interval's lower end must not lie
@@ -193,9 +194,9 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
     if target is None:
         return None
     if pair.kind == SELF:
-        images = torch.from_numpy(target.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
-        shrink = BicubicDownscale(scale)
-        target, observed = _eight_bits(shrink.crop(images)), _eight_bits(quantised(shrink(images)))
+        images, shrink = as_images(target), BicubicDownscale(scale)
+        made = (shrink.crop(images), quantised(shrink(images)))
+        target, observed = (to_depth(as_pixels(one), np.uint8) for one in made)
     if task == "upscale":
         controls = {"scale": scale}
     if pair.kind == HOLES:
@@ -227,9 +228,7 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
 
 def _level(observed: np.ndarray, target: np.ndarray) -> float:
     """The noise that there is, in grey levels, as fine-tuning tells the network, too."""
-    rms = float(np.sqrt(np.mean((observed.astype(float) - target) ** 2)))
-    largest = next(control.maximum for control in TASKS["denoise"].controls if control.name == "sigma")  # type: ignore[attr-defined]
-    return min(rms, largest)
+    return min(float(np.sqrt(np.mean((observed.astype(float) - target) ** 2))), MAX_SIGMA)
 
 
 def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
@@ -300,7 +299,3 @@ def _controls(checkpoint: Checkpoint) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {"upscale": {"scale": checkpoint.header.scale}, "denoise": {"sigma": 25.0}}
     variant = {"variant": checkpoint.header.variant} if checkpoint.header.variant else {}
     return known.get(checkpoint.header.task, {}) | variant
-
-
-def _eight_bits(images: torch.Tensor) -> np.ndarray:
-    return to_depth(images[0].permute(1, 2, 0).numpy(), np.uint8)

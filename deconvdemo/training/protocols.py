@@ -41,7 +41,7 @@ def denoising(folder: Path, sigmas: Sequence[float] = SIGMAS) -> Iterator[Case]:
         clean = _rgb(file)
         for sigma in sigmas:
             generator = torch.Generator().manual_seed(number)
-            observed = _array(GaussianNoise(sigma)(_tensor(clean), generator))
+            observed = as_pixels(GaussianNoise(sigma)(as_images(clean), generator))
             yield Case(file.stem, f"sigma {sigma:g}", observed, {"sigma": sigma}, _judged(file, clean))
 
 
@@ -56,12 +56,12 @@ def real_denoising(folder: Path) -> Iterator[Case]:
 def upscaling(folder: Path, scales: Sequence[int] = SCALES) -> Iterator[Case]:
     """The image shrunk by MATLAB-like bicubic and rounded; PSNR and SSIM over luma, a border of `scale` pixels cut."""
     for file in _images(folder):
-        full = _tensor(_rgb(file))
+        full = as_images(_rgb(file))
         for scale in scales:
             shrink = BicubicDownscale(scale)
-            clean = to_depth(_array(shrink.crop(full)), np.uint8)
+            clean = to_depth(as_pixels(shrink.crop(full)), np.uint8)
             score = _judged(file, clean, scale, on_luma=True)
-            observed = to_depth(_array(quantised(shrink(full))), np.uint8)
+            observed = to_depth(as_pixels(quantised(shrink(full))), np.uint8)
             yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
 
 
@@ -163,11 +163,13 @@ def _rgb(file: Path) -> np.ndarray:
     return np.asarray(Photo.open(file).image().convert("RGB"))
 
 
-def _tensor(image: np.ndarray) -> torch.Tensor:
+def as_images(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
 
 
-def _array(images: torch.Tensor) -> np.ndarray:
+def as_pixels(images: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) → (H, W, 3), of the same type."""
     return np.ascontiguousarray(images[0].permute(1, 2, 0).numpy())
 
 

@@ -23,11 +23,11 @@ from deconvdemo.feedback.database import flags, shards
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED
 from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.noise import estimate_sigma
-from deconvdemo.photo import Photo, open_mask
+from deconvdemo.photo import Photo, open_mask, to_depth
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.training.masks import scratches
+from deconvdemo.training.protocols import as_images, as_pixels
 
 PHOTOS = Path(__file__).parent / "assets" / "duel"
 SIDE = 480  # pixels: a larger flag's photo is cropped to so much of its middle
@@ -156,7 +156,7 @@ def words_of(facts: dict[str, Any]) -> str:
 def _bundled(task: str, rng: np.random.Generator) -> Subject:
     files = sorted(PHOTOS.glob("*.webp"))
     clean = Photo.open(files[rng.integers(len(files))]).pixels
-    images = torch.from_numpy(clean.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
+    images = as_images(clean)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     if task == "denoise":
         sigma = float(rng.choice(SIGMAS))
@@ -191,8 +191,7 @@ def _middle(length: int) -> slice:
 
 
 def _eight_bits(images: torch.Tensor) -> np.ndarray:
-    pixels = quantised(images)[0].permute(1, 2, 0) * GREY_LEVELS
-    return pixels.round().numpy().astype(np.uint8)
+    return to_depth(as_pixels(quantised(images)), np.uint8)
 
 
 def _original(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:

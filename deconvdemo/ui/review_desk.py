@@ -15,11 +15,10 @@ from tempfile import mkdtemp
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
-import numpy as np
-
 from deconvdemo.engine.restorer import Restoration, Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.catches import Catches
+from deconvdemo.feedback.imagefile import rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import Acknowledgement, StoredFlag
@@ -196,7 +195,7 @@ class ReviewDesk:
         """None where there is no clean image of this size."""
         if flag.clean is None or _size(flag.clean) != _size(data):
             return None
-        clean, other = (_eight_bits(image) for image in (flag.clean, data))
+        clean, other = (rgb_pixels(image) for image in (flag.clean, data))
         found = {"psnr": round(psnr(other, clean), 2)}
         if min(clean.shape[:2]) >= SSIM_WINDOW:
             found["ssim"] = round(ssim(other, clean), 4)
@@ -286,10 +285,3 @@ def _painted(value: Any, size: dict[str, int], max_pixels: int) -> bytes | None:
     if mask is not None and _size(mask) != size:
         raise FeedbackError("what was painted has another size than the photo: paint it again")
     return mask
-
-
-def _eight_bits(data: bytes) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(BytesIO(data)) as opened:
-        return np.asarray(opened.convert("RGB"))

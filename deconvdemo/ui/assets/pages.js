@@ -63,12 +63,17 @@ function listenToKeys(table) {
   });
 }
 
+/** A dialog that shows the keys of `table`, and the button that opens it. */
 function drawKeys(table) {
-  $("keys").append(
+  const rows = make("dl", { id: "keys" });
+  rows.append(
     ...Object.entries(table).flatMap(([key, [words]]) => [
       make("dt", {}, make("kbd", { textContent: key === " " ? "Space" : key.toUpperCase() })),
       make("dd", { textContent: words }),
     ]),
   );
-  $("help-open").onclick = () => $("help").showModal();
+  const close = make("form", { method: "dialog" }, make("button", { className: "plain", textContent: "Close" }));
+  const dialog = make("dialog", { id: "help", ariaLabel: "Keys" }, make("h2", { textContent: "Keys" }), rows, close);
+  document.body.append(dialog);
+  $("help-open").onclick = () => dialog.showModal();
 }

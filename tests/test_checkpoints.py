@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import safetensors.torch
+import tiny
 import torch
 
 from deconvdemo.checkpoints import Header, load_checkpoint, save_checkpoint
@@ -22,6 +23,7 @@ from deconvdemo.weights_index import Entry, add_to_index, read_index, write_inde
 SMALL = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},
     "DeconvSR": {"scale": 2, "channels": 8, "depth": 3},
+    "GatedExpert": tiny.SIZES["GatedExpert"],
 }
 
 
@@ -78,7 +80,7 @@ def test_a_saved_network_comes_back(network, tmp_path):
     assert checkpoint.header == a_header(network)
     assert checkpoint.sha256 == sha256
     assert checkpoint.source == str(path)
-    assert checkpoint.name == {"DeconvUNet": "denoise", "DeconvSR": "upscale-x2"}[network]
+    assert checkpoint.name == ("upscale-x2" if network == "DeconvSR" else "denoise")
     restored = checkpoint.network()
     assert not restored.training
     for name, tensor in restored.state_dict().items():

@@ -51,9 +51,11 @@ def test_every_weight_has_one_optimizer_and_the_outer_layers_have_adam(name):
     owned = [
         parameter for optimizer in (adam, muon) for group in optimizer.param_groups for parameter in group["params"]
     ]
-    assert len(owned) == len(set(map(id, owned))) == len(list(network.parameters()))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert len(owned) == len(set(map(id, owned))) == len(trained)
     inner = {id(parameter) for parameter in muon.param_groups[0]["params"]}
     for parameter_name, parameter in network.named_parameters():
-        is_outer = parameter_name.split(".")[0] in network.outer_layers
+        is_outer = parameter_name.startswith(tuple(f"{layer}." for layer in network.outer_layers))
+        is_outer |= not parameter.requires_grad
         assert (id(parameter) in inner) == (parameter.ndim > 1 and not is_outer)
     assert len(optimizers(network, "adam")) == 1

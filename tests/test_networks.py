@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from deconvdemo.networks import NETWORKS
+from deconvdemo.networks.gated_expert import GatedExpert
 from deconvdemo.networks.layers import Halving, deconvolution, pad_to_multiple
 from deconvdemo.tasks import TASKS
 from deconvdemo.weights import Weights
@@ -120,6 +121,10 @@ SIZES = {
         {"widths": [4, 4, 4], "blocks": [3, 1, 2]},
     ],
     "DeconvSR": [{"scale": 2}, {"scale": 3, "depth": 4}, {"scale": 4}],
+    "GatedExpert": [
+        {"network": "DeconvUNet", "base": {"widths": [4] * 4, "blocks": 2}, "expert": {"widths": [4] * 4, "blocks": 2}},
+        {"network": "DeconvSR", **{part: {"scale": 3, "channels": 4, "depth": 50} for part in ("base", "expert")}},
+    ],
 }
 SIZED = [(name, config) for name in NETWORKS for config in SIZES.get(name, [{}])]
 
@@ -168,6 +173,58 @@ def test_no_place_in_the_image_is_special():
     expected = torch.roll(network(inputs), (by, by), dims=(2, 3))
     inner = (..., slice(border, -border), slice(border, -border))
     assert torch.allclose(moved[inner], expected[inner], atol=1e-5)
+
+
+# ---- a network with an expert ------------------------------------------------------------------------------
+
+
+def gated(kind: str, bias: float, **config) -> GatedExpert:
+    """One whose gate says the same everywhere: shut below -0.5, open from 0.5 on."""
+    network = tiny.network("GatedExpert", network=kind, base=config, expert=config)
+    network.expert.load_state_dict(tiny.network(kind, seed=1, **config).state_dict())
+    nn.init.zeros_(network.gate.layers[-1].weight)
+    nn.init.constant_(network.gate.layers[-1].bias, bias)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [("DeconvUNet", tiny.SIZES["DeconvUNet"]), ("DeconvSR", {"scale": 3, "channels": 8, "depth": 3})],
+)
+@pytest.mark.parametrize("size", [(5, 13), (17, 40)])
+def test_where_the_gate_is_shut_the_base_counts_and_where_it_is_open_the_expert(kind, config, size):
+    config = {**tiny.SIZES[kind], **config}
+    shut, half, opened = (gated(kind, bias, **config) for bias in (-0.5, 0.0, 0.5))
+    inputs = inputs_for(shut, *size)
+    base, expert = shut.base(inputs), shut.expert(inputs)
+    assert not torch.equal(base, expert)
+    with torch.no_grad():
+        assert torch.equal(shut(inputs), base)
+        assert torch.equal(opened(inputs), expert)
+        assert torch.equal(half(inputs), torch.lerp(base, expert, torch.tensor(0.5)))
+    # computed both, as in training
+    assert torch.equal(shut(inputs), base)
+    assert torch.equal(opened(inputs), expert)
+
+
+def test_what_the_gate_does_not_need_is_not_computed(monkeypatch):
+    calls = []
+    for name in ("base", "expert"):
+        network = gated("DeconvUNet", {"base": 0.5, "expert": -0.5}[name], **tiny.SIZES["DeconvUNet"])
+        getattr(network, name).register_forward_hook(lambda *told: calls.append(told))
+        with torch.no_grad():
+            network(inputs_for(network, 16, 16))
+    assert not calls
+
+
+def test_the_base_does_not_learn_and_the_pictures_loss_does_not_move_the_gate():
+    network = NETWORKS["GatedExpert"](**tiny.SIZES["GatedExpert"])
+    restored, logits = network.with_logits(inputs_for(network, 24, 24))
+    restored.square().mean().backward()
+    assert all(parameter.grad is None for parameter in (*network.base.parameters(), *network.gate.parameters()))
+    assert any(parameter.grad is not None for parameter in network.expert.parameters())
+    logits.mean().backward()
+    assert any(parameter.grad is not None for parameter in network.gate.parameters())
 
 
 # ---- the bundled weights -----------------------------------------------------------------------------------

@@ -21,6 +21,11 @@ from deconvdemo.weights_index import add_to_index
 SIZES: dict[str, dict] = {
     "DeconvUNet": {"widths": [8, 16], "blocks": 1},
     "DeconvSR": {"channels": 8, "depth": 3},
+    "GatedExpert": {
+        "network": "DeconvUNet",
+        "base": {"widths": [8, 16], "blocks": 1},
+        "expert": {"widths": [4, 8], "blocks": 1},
+    },
 }
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
 _CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}

@@ -15,14 +15,14 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
 
-KEPT = 6  # one photograph in so many is not trained on: it tells what was forgotten
-CAUTION = 0.1  # times the learning rate of the network's own recipe: it knows much that it should not forget
+CAUTION = 0.25  # times the learning rate of the network's own recipe: the expert begins with what it knows already
 
 
 def add_verbs(verbs) -> None:
     summary = "Fine-tune the served weights on accepted flags."
     what = (
-        "Starts from the weights that serve, and trains on accepted flags mixed with photographs against forgetting. "
+        "Starts from the weights that serve: an expert beside them learns from accepted flags, and a gate, with "
+        "photographs against forgetting, where the expert counts. "
         "Flags that the gate judges by are kept back. The result is a candidate: `deconvdemo promote` decides."
     )
     verb = verbs.add_parser("finetune", help=summary, description=what)
@@ -34,14 +34,10 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--weights", metavar="PATH|hf://…", help="start from these instead of the bundled ones")
     verb.add_argument("--share", type=float, default=0.5, help="of the batches that are flags (default: 0.5)")
     verb.add_argument("--steps", type=int, default=1000, help="(default: 1000)")
-    verb.add_argument("--rate", type=float, help="learning rate (default: a tenth of the recipe's)")
+    verb.add_argument("--rate", type=float, help="learning rate (default: a quarter of the recipe's)")
     verb.add_argument("--batch", type=int, help="patches a step (default: the recipe's)")
     verb.add_argument("--patch", type=int, help="side of a patch of the network's input (default: the recipe's)")
     verb.add_argument("--seed", type=int, help="(default: 0)")
-    verb.add_argument(
-        "--no-blend", dest="blend", action="store_false",
-        help="the fine-tuned weights alone, not mixed with the served ones",
-    )  # fmt: skip
     verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
     verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on while it trains")
     verb.add_argument("--data", action="append", metavar="TEXT", help="a source and its licence, for the header")
@@ -56,6 +52,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.feedback.records import PAIRS
     from deconvdemo.feedback.store import FeedbackStore
     from deconvdemo.training.corpus import Corpus
+    from deconvdemo.training.expert import with_expert
     from deconvdemo.training.fit import Budget, fit
     from deconvdemo.training.flagged import Flagged
     from deconvdemo.training.measure import measured
@@ -63,17 +60,16 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.weights import Weights
 
     _check(options)
-    parent = Weights(spec=options.weights).load(
-        TASKS[options.task].weights({"scale": options.scale, "variant": options.variant})
-    )
-    recipe = _recipe(options, parent)
+    weights = Weights(spec=options.weights)
+    parent = weights.load(TASKS[options.task].weights({"scale": options.scale, "variant": options.variant}))
+    start = with_expert(parent, weights.load, options.seed or 0)
+    recipe = _recipe(options, start)
     compute = choose(options.device, options.precision)
     team = processes(compute.device)
     say = (lambda text: print(text, file=sys.stderr)) if team.is_first else (lambda text: None)
     with team.one_first():
         found = snapshot(FeedbackStore.of(settings), options.task, recipe.scale, settings.verdicts_needed)
         corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, recipe.reduced)
-    corpus, kept = corpus.split(KEPT) if options.blend else (corpus, corpus)
     for sentence in found.skipped:
         say(f"left out: {sentence}")
     counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.counts.items())
@@ -89,7 +85,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         Budget(steps=options.steps),
         data=[f"flags of visitors, {used} (CC BY 4.0)", *described(corpus, options.data)],
         resume=options.resume,
-        start_from=None if options.resume else parent,
+        start_from=None if options.resume else start,
         bf16=compute.precision == "bf16",
         team=team,
         measure=(lambda network: measured(network, recipe, options.dev, compute)) if options.dev else None,
@@ -97,24 +93,8 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         about=about,
         say=say,
     )
-    if team.is_first and options.blend:
-        share = _blend(options.out, parent, recipe, kept)
-        say(f"{options.out}: {share:.0%} of it, and the rest the served weights, so that little is forgotten")
     team.close()
     return 0
-
-
-def _blend(out: Path, parent: Any, recipe: Any, corpus: Any) -> float:
-    """Mixes the candidate's weights with the served ones; its header tells the share."""
-    from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
-    from deconvdemo.training.blend import blended
-
-    tuned = load_checkpoint(out)
-    share, tensors = blended(parent, tuned, recipe, corpus)
-    # what was measured was measured of other weights
-    header = replace(tuned.header, recipe={**tuned.header.recipe, "blend": share}, measured={})
-    save_checkpoint(out, header, tensors)
-    return share
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -130,16 +110,18 @@ def _check(options: argparse.Namespace) -> None:
         raise ControlError(f"--steps is {options.steps}, but it must be 1 or more")
 
 
-def _recipe(options: argparse.Namespace, parent: Any):
-    """The network's own recipe, gentler, for the network that serves."""
+def _recipe(options: argparse.Namespace, start: Any):
+    """The network's own recipe, gentler, for the network with its expert."""
+    from deconvdemo.training.expert import without_expert
     from deconvdemo.training.recipes import RECIPES, Phase
 
-    header = parent.header
+    header, network = start.header, without_expert(start)
     known = RECIPES.get(header.name)
-    if known is None or known.network != header.network:
-        raise ControlError(f"there is no recipe for {header.name} of {header.network}: it cannot be fine-tuned")
+    if known is None or known.network != network:
+        raise ControlError(f"there is no recipe for {header.name} of {network}: it cannot be fine-tuned")
     changed = {name: getattr(options, name) for name in ("batch", "patch", "seed")}
-    changed |= {"rate": options.rate or CAUTION * known.rate, "config": header.config, "starts_from": ""}
+    changed |= {"rate": options.rate or CAUTION * known.rate, "starts_from": ""}
+    changed |= {"network": header.network, "config": header.config}
     changed |= {"steps": options.steps, "phases": (Phase(0.7), Phase(0.3, "mse"))}
     return replace(known, **{name: value for name, value in changed.items() if value is not None})
 

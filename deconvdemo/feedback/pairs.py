@@ -77,7 +77,8 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
             skipped.append(f"flag {flag_id}: {made}")
             continue
         found.append(made)
-        lines.append(f"{flag_id} {made.kind} {_digest(made.observed, made.target, made.mask, made.region)}")
+        digest = _digest(made.observed, made.target, made.mask, made.region)
+        lines.append(f"{flag_id} {made.kind} {made.sigma} {digest}")
     if not found:
         which = "held-back " if held_back else ""
         why = f": {skipped[0]}" if skipped else ": accept some on /review first"
@@ -142,13 +143,15 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], task: str, scale: int) -
         mask = _holes(file, observed.shape[:2])
         if not mask.any() or mask.all():
             return "its mask leaves nothing to learn from"
+    told = flag.controls.get("sigma")
+    sigma = float(told) if isinstance(told, int | float) else None
     if target is not None:
-        return Pair(flag.flag_id, TARGET, observed, target, mask, region)
+        return Pair(flag.flag_id, TARGET, observed, target, mask, region, sigma)
     kind = {"upscale": SELF, "inpaint": HOLES, "denoise": NOISY}.get(task)
     if kind is None:
         return f"{task} learns from targets alone, and it has none"
     own = observed if kind != NOISY else None
-    return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region)
+    return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region, sigma)
 
 
 def _revision(store: FeedbackStore, flag_ids: list[str]) -> str:

@@ -195,7 +195,8 @@ PAIRS = {
 @dataclass(frozen=True, eq=False)
 class Pair:
     """One accepted flag's lesson. `observed` and `target` are (H, W, 3) uint8, the target `scale` times larger or
-    None; `mask` (H, W) bool has inpainting's holes, `region`, of the target's size, where the result was bad."""
+    None; `mask` (H, W) bool has inpainting's holes, `region`, of the target's size, where the result was bad. `sigma`
+    is the noise level that was told, in grey levels, None where it was to be found out."""
 
     flag_id: str
     kind: str  # a key of PAIRS
@@ -203,6 +204,7 @@ class Pair:
     target: np.ndarray | None = None
     mask: np.ndarray | None = None
     region: np.ndarray | None = None
+    sigma: float | None = None
 
 
 def as_json(value: Any) -> str:

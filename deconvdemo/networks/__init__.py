@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
+from deconvdemo.networks.gated_expert import GatedExpert
 
-NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR}
+NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR, "GatedExpert": GatedExpert}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
+FAINTEST = 0.01  # grey levels: an estimate below is no noise
 UNKNOWN_SIGMA = -25.0  # grey levels: what a network that judges the noise by itself is shown in place of a sigma
 
 
@@ -53,7 +54,8 @@ class Denoise(Task):
         if controls["sigma"] is not None or "sigma" in self.judged(controls):
             return controls
         sigma = min(estimate_sigma(pixels), MAX_SIGMA)
-        return {**controls, "sigma": round(sigma, 1)}
+        # 0 is for a photo without any: what is faint, such as traces of JPEG, goes to the network all the same
+        return {**controls, "sigma": max(round(sigma, 1), 0.1) if sigma > FAINTEST else 0.0}
 
     def strength(self, controls: Mapping[str, Any]) -> float:
         # no noise, nothing to remove: a network leaves a few levels of its own even on a clean flat grey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,22 +70,26 @@ class Batches:
             return groups[0]
         weighted = any(group.weight is not None for group in groups)
         weights = [torch.ones_like(one.target[:, :1]) if one.weight is None else one.weight for one in groups]
+        flagged = [group.flagged for group in groups if group.flagged is not None]
         return Sample(
             torch.cat([group.inputs for group in groups]),
             torch.cat([group.target for group in groups]),
             torch.cat(weights) if weighted else None,
+            torch.cat(flagged) if flagged else None,
         )
 
     def _group(self, step: int, place: int, count: int) -> Sample:
         recipe, device = self.recipe, self.team.device
         rng = np.random.default_rng([recipe.seed, step, place])
-        if self.flagged:
-            lot = np.random.default_rng([recipe.seed, step, place, 1])  # the corpus is drawn from as without flags
-            if lot.random() < self.flagged.share:
-                return self.flagged.sample(recipe, count, lot, device)
+        lot = np.random.default_rng([recipe.seed, step, place, 1])  # the corpus is drawn from as without flags
+        if self.flagged and lot.random() < self.flagged.share:
+            return self.flagged.sample(recipe, count, lot, device)
         generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
         crops = torch.from_numpy(self.corpus.crops(rng, count, recipe.patch * recipe.scale))
         if device.startswith("cuda"):
             crops = crops.pin_memory()  # the copy goes on while the processor prepares more
         clean = crops.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / GREY_LEVELS
-        return recipe.make_sample(clean, recipe.scale, rng, generator)
+        if not self.flagged:
+            return recipe.make_sample(clean, recipe.scale, rng, generator)
+        sample = self.flagged.untouched(clean, lot) or recipe.make_sample(clean, recipe.scale, rng, generator)
+        return replace(sample, flagged=torch.zeros(count, device=device))

@@ -83,14 +83,6 @@ class Corpus:
         array, start = self.places[number]
         return self.pixels[array][start : start + height * width * 3].reshape(height, width, 3)
 
-    def split(self, every: int) -> tuple[Corpus, Corpus]:
-        """Two parts: all but every `every`-th image, and these. A corpus of fewer images is both."""
-        kept = np.arange(len(self)) % every == every - 1
-        if not kept.any():
-            return self, self
-        first, second = (replace(self, shapes=self.shapes[part], places=self.places[part]) for part in (~kept, kept))
-        return first, second
-
     def large_enough(self, patch: int) -> Corpus:
         """Only the images from which a `patch`×`patch` crop can be cut. Raises TrainingError if none is left."""
         fits = self.shapes.min(axis=1) >= patch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +14,26 @@ from deconvdemo.feedback.records import HOLES, NOISY, SELF, Pair
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.networks.coarse_fill import coarse_fill
 from deconvdemo.noise import estimate_sigma
+from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks.denoise import MAX_SIGMA, UNKNOWN_SIGMA
 from deconvdemo.training.masks import random_masks
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.samples import Sample
 
 ATTENTION = 4.0  # times as much a pixel counts where somebody painted that the result was bad
+UNTOUCHED = 0.5  # of the photographs are shown to a denoiser's gate as they are: good photos are not the expert's
 
 
 @dataclass(frozen=True)
 class Flagged:
-    """Pairs to draw crops from; `share` of the batches' groups are of them, the others of the corpus."""
+    """Pairs to draw crops from; `share` of the batches' groups are of them, the others of the corpus.
+
+    `levels` are what a denoiser is told of each pair's noise, in grey levels; `for_recipe` finds them.
+    """
 
     pairs: tuple[Pair, ...]
     share: float = 0.5
+    levels: tuple[float, ...] = ()
 
     def for_recipe(self, recipe: Recipe) -> Flagged:
         """Those that a patch fits into. TrainingError if there is none."""
@@ -36,18 +42,35 @@ class Flagged:
             raise TrainingError(
                 f"no flagged photo holds a patch of {recipe.patch} pixels: choose a smaller --patch, or wait"
             )
-        return Flagged(tuple(fits), self.share)
+        levels = tuple(told_level(pair, recipe.variant) for pair in fits) if recipe.task == "denoise" else ()
+        return Flagged(tuple(fits), self.share, levels)
 
     def sample(self, recipe: Recipe, count: int, rng: np.random.Generator, device: str) -> Sample:
         """`count` crops of random pairs, turned and mirrored at random."""
         made = [self._one(recipe, rng, device) for _ in range(count)]
         weights = [one.weight if one.weight is not None else torch.ones_like(one.target[:, :1]) for one in made]
         return Sample(
-            torch.cat([one.inputs for one in made]), torch.cat([one.target for one in made]), torch.cat(weights)
+            torch.cat([one.inputs for one in made]),
+            torch.cat([one.target for one in made]),
+            torch.cat(weights),
+            torch.ones(count, device=device),
         )
 
+    def untouched(self, clean: Tensor, rng: np.random.Generator) -> Sample | None:
+        """Now and then, for a denoiser: photographs without noise and a flat field, whatever it is told of them."""
+        if not self.levels or rng.random() >= UNTOUCHED:
+            return None
+        levels = rng.choice(self.levels, len(clean))
+        tried = rng.random(len(clean)) < 0.5
+        levels[tried] = rng.uniform(0, MAX_SIGMA, tried.sum())
+        level = torch.from_numpy(levels).to(clean).view(-1, 1, 1, 1) / GREY_LEVELS
+        shown = clean.clone()
+        shown[0] = float(np.clip(rng.uniform(-0.2, 1.2), 0, 1))  # now and then black or white
+        return Sample(torch.cat([shown, level.expand_as(clean[:, :1])], dim=1), shown)
+
     def _one(self, recipe: Recipe, rng: np.random.Generator, device: str) -> Sample:
-        pair = self.pairs[rng.integers(len(self.pairs))]
+        number = int(rng.integers(len(self.pairs)))
+        pair = self.pairs[number]
         side, scale = _side(pair, recipe), recipe.scale if pair.kind != SELF else 1
         top, left = _place(pair, side, rng)
         turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
@@ -75,19 +98,25 @@ class Flagged:
         if pair.kind == SELF:
             generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
             return recipe.make_sample(target, recipe.scale, rng, generator)
-        return MAKERS[recipe.task](observed, target, weight)
+        if recipe.task == "denoise":
+            return _denoising(observed, target, weight, self.levels[number], rng)
+        return Sample(observed, target, weight)
 
 
-def _denoising(observed: Tensor, target: Tensor, weight: Tensor | None) -> Sample:
-    level = (observed - target).square().mean().sqrt().expand_as(observed[:, :1])
-    return Sample(torch.cat([observed, level], dim=1), target, weight)
+def told_level(pair: Pair, variant: str) -> float:
+    """What a denoiser is told of a photo's noise, in grey levels: what the visitor had told, or what it finds out."""
+    task = TASKS["denoise"]
+    settled = task.settled(pair.observed, task.checked({"sigma": pair.sigma, "variant": variant or STANDARD}))
+    return UNKNOWN_SIGMA if settled["sigma"] is None else settled["sigma"]
 
 
-def _upscaling(observed: Tensor, target: Tensor, weight: Tensor | None) -> Sample:
-    return Sample(observed, target, weight)
-
-
-MAKERS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Sample]] = {"denoise": _denoising, "upscale": _upscaling}
+def _denoising(
+    observed: Tensor, target: Tensor, weight: Tensor | None, told: float, rng: np.random.Generator
+) -> Sample:
+    """Half of the time with the level that was told then, else with another that somebody may try on such a photo."""
+    rms = (observed - target).square().mean().sqrt()
+    level = torch.full_like(rms, told / GREY_LEVELS) if rng.random() < 0.5 else rms * rng.uniform(0, 2)
+    return Sample(torch.cat([observed, level.expand_as(observed[:, :1])], dim=1), target, weight)
 
 
 def _inpainting(

@@ -1,17 +1,17 @@
 """The gate: a candidate takes the served weights' place only if it is measurably better and nothing is worse (law 9).
 
 Both restore the same images with the same noise. What counts is the difference on each image: its mean, a 95 % interval
-and a paired t-test (Student 1908), for each validation set and for the accepted flags that were kept from training.
-Then come the laws: finite everywhere, a flat field stays flat, strength 0 changes nothing, a tiled photo equals the
-whole; and the time it takes.
+and a paired t-test (Student 1908), for each validation set and for the accepted flags that were kept from training,
+which are restored with what their visitors had set. Then come the laws: finite everywhere, a flat field stays flat,
+strength 0 changes nothing, a tiled photo equals the whole; and the time it takes.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from deconvdemo.degradations import BicubicDownscale, quantised
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
-from deconvdemo.feedback.records import HOLES, SELF, TARGET, Pair
+from deconvdemo.feedback.records import HOLES, SELF, Pair
 from deconvdemo.metrics import psnr, psnr_inside
 from deconvdemo.photo import to_depth
 from deconvdemo.tasks import TASKS
-from deconvdemo.tasks.denoise import MAX_SIGMA
 from deconvdemo.training.masks import random_masks
 from deconvdemo.training.measure import OneNetwork, restoring
 from deconvdemo.training.photo_protocols import variant_cases
@@ -37,11 +36,11 @@ TOLERANCE = 0.05  # dB that the mean of a validation set may lose
 DOUBT = 0.15  # dB below which the interval's lower end must not lie
 GAIN = 0.1  # dB that the mean on held-back flags must win
 FEWEST_FLAGS = 3  # held-back flags that can tell anything
-TIMED = 512  # pixels a side of the result that is timed
+TIMED = 512  # pixels a side, at most, of the photo that is timed
 SLOWER = 1.25  # times as long as the served weights
 FLAT = {"inpaint": 4.0}  # grey levels that a flat field may move; an invented filling more than a correction
 FLAT_OTHERS = 2.0
-LARGEST = 100.0  # dB that a perfect result counts: infinity has no mean
+LARGEST = 45.0  # dB that count: nobody sees what is beyond, and a perfect result's infinity has no mean
 FLAGS = "held-back flags"
 
 
@@ -150,11 +149,12 @@ def judge(
     if refusals:
         return Report(served.sha256, candidate.sha256, (), (0.0, 0.0), tuple(refusals))
     found: list[Comparison] = []
+    timed: Case | None = None
     for folder in sets:
         say(f"measuring on {folder.name}")
-        header = candidate.header
-        cases = list(variant_cases(header.variant, header.task, folder, SIGMAS, (header.scale,)))
+        cases = list(_cases(candidate, folder))
         found += _compared(folder.name, cases, served, candidate, compute_on)
+        timed = timed or cases[0]
     flags = [case for number, pair in enumerate(held_back) if (case := _case(pair, candidate, number))]
     say(f"measuring on {len(flags)} held-back flags")
     of_flags = _compared(FLAGS, flags, served, candidate, compute_on)
@@ -162,10 +162,21 @@ def judge(
         refusals.append(f"no held-back flag can be judged by: {FEWEST_FLAGS} accepted ones with a target are needed")
     refusals += [reason for one in (*found, *of_flags) if (reason := one.refusal())]
     refusals += _broken_laws(candidate, compute_on)
-    seconds = _seconds((served, candidate), compute_on)
+    seconds = _seconds((served, candidate), timed, compute_on) if timed else (0.0, 0.0)
     if seconds[1] > SLOWER * seconds[0]:
         refusals.append(f"it takes {seconds[1] / seconds[0]:.2f} times as long, {SLOWER} at most are allowed")
     return Report(served.sha256, candidate.sha256, (*found, *of_flags), seconds, tuple(refusals))
+
+
+def _cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
+    """The literature's, and for denoising the images as they are: who brings a good photo must not lose by it."""
+    header = checkpoint.header
+    yield from variant_cases(header.variant, header.task, folder, SIGMAS, (header.scale,))
+    if header.task == "denoise":
+        for case in variant_cases("", header.task, folder, (0.0,), (1,)):
+            clean = "sigma" in case.controls  # else a pair of real photos, which has noise
+            if clean:
+                yield replace(case, setting="without noise", observed=to_depth(case.observed, np.uint8), controls={})
 
 
 def _compared(
@@ -221,14 +232,9 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
             return {"PSNR": psnr(restored, target, scale, on_luma=True)}
         return {"PSNR": psnr(restored, target)}
 
-    if pair.kind == TARGET and task == "denoise":
-        controls = {"sigma": _level(observed, target)}
+    if task == "denoise" and pair.sigma is not None:
+        controls = {"sigma": pair.sigma}
     return Case(pair.flag_id, "", observed, controls, score)
-
-
-def _level(observed: np.ndarray, target: np.ndarray) -> float:
-    """The noise that there is, in grey levels, as fine-tuning tells the network, too."""
-    return min(float(np.sqrt(np.mean((observed.astype(float) - target) ** 2))), MAX_SIGMA)
 
 
 def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
@@ -278,21 +284,19 @@ def _one(checkpoint: Checkpoint, compute_on: Compute, tile: int | str) -> Restor
     return Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
 
 
-def _seconds(checkpoints: Sequence[Checkpoint], compute_on: Compute) -> tuple[float, ...]:
+def _seconds(checkpoints: Sequence[Checkpoint], case: Case, compute_on: Compute) -> tuple[float, ...]:
     """Seconds a megapixel of each one's result: the best of some, taken in turn: a busy machine is busy for all."""
-    scale, task = checkpoints[0].header.scale, checkpoints[0].header.task
-    side = TIMED // scale
-    photo = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
-    mask = np.zeros((side, side), bool)
-    mask[: side // 2] = True
+    photo = case.observed[:TIMED, :TIMED]
+    mask = None if case.mask is None else case.mask[:TIMED, :TIMED]
     restorers = [_one(checkpoint, compute_on, "auto") for checkpoint in checkpoints]
     best = [math.inf] * len(restorers)
     for _ in range(6):  # the first warms up
         for place, (restorer, checkpoint) in enumerate(zip(restorers, checkpoints, strict=True)):
             begun = time.perf_counter()
-            restorer.restore(task, photo, mask if task == "inpaint" else None, **_controls(checkpoint))
+            restorer.restore(checkpoint.header.task, photo, mask, **{**_controls(checkpoint), **case.controls})
             best[place] = min(best[place], time.perf_counter() - begun)
-    return tuple(seconds / ((side * scale) ** 2 / 1e6) for seconds in best)
+    megapixels = photo.shape[0] * photo.shape[1] * checkpoints[0].header.scale ** 2 / 1e6
+    return tuple(seconds / megapixels for seconds in best)
 
 
 def _controls(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -29,11 +29,15 @@ from deconvdemo.training.masks import random_masks
 
 @dataclass(frozen=True)
 class Sample:
-    """One training batch: what the network sees, what it should give, and where the loss counts (None: everywhere)."""
+    """One training batch: what the network sees, what it should give, and where the loss counts (None: everywhere).
+
+    `flagged`, (N,) of 0 and 1, tells a gate which patches are its expert's; None where no gate is trained.
+    """
 
     inputs: Tensor
     target: Tensor
     weight: Tensor | None = None
+    flagged: Tensor | None = None
 
 
 def noisy(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:

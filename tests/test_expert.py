@@ -1,0 +1,110 @@
+"""An expert beside the weights that serve: what it begins with, and that all which was good stays as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from deconvdemo.checkpoints import Checkpoint, Header, load_checkpoint, save_checkpoint
+from deconvdemo.engine.device import Compute
+from deconvdemo.engine.restorer import Restorer
+from deconvdemo.training.expert import GATED, with_expert, without_expert
+from deconvdemo.training.measure import OneNetwork
+from deconvdemo.weights import Weights
+
+CPU = Compute("cpu", "fp32", "a test")
+
+
+def served(network: str = "DeconvUNet", task: str = "denoise", seed: int = 0, **config) -> Checkpoint:
+    config = {**tiny.SIZES[network], **config}
+    header = Header(network, config, task, config.get("scale", 1))
+    return Checkpoint(header, tiny.network(network, seed, **config).state_dict(), "a" * 64, "test")
+
+
+def small(name: str) -> Checkpoint:
+    assert name == "denoise-fast"
+    return served(seed=1, widths=[4, 8])
+
+
+def tensors_of(checkpoint: Checkpoint, part: str) -> dict[str, torch.Tensor]:
+    found = {name: value for name, value in checkpoint.tensors.items() if name.startswith(f"{part}.")}
+    return {name.removeprefix(f"{part}."): value for name, value in found.items()}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("task", ["denoise", "inpaint"])
+def test_a_unets_expert_begins_with_the_quick_denoiser(task):
+    parent = served(task=task)
+    made = with_expert(parent, small)
+    assert equal(tensors_of(made, "base"), parent.tensors)
+    assert equal(tensors_of(made, "expert"), small("denoise-fast").tensors)
+    assert (made.header.network, made.header.name, without_expert(made)) == (GATED, task, "DeconvUNet")
+    assert equal(made.tensors, with_expert(parent, small).tensors)  # the gate goes by the seed alone
+    assert not equal(made.tensors, with_expert(parent, small, seed=1).tensors)
+
+
+def test_an_upscalers_expert_begins_as_its_copy():
+    parent = served("DeconvSR", "upscale", scale=3)
+    made = with_expert(parent, small)
+    assert equal(tensors_of(made, "base"), parent.tensors)
+    assert equal(tensors_of(made, "expert"), parent.tensors)
+    picture = torch.rand(1, 3, 20, 24)
+    with torch.inference_mode():  # whatever the gate says, both are the same
+        assert torch.allclose(made.network()(picture), parent.network()(picture), atol=1e-6)
+
+
+def test_an_expert_learns_on_and_there_is_never_an_expert_of_an_expert():
+    once = with_expert(served(), small)
+    assert with_expert(once, small) is once
+    fast = with_expert(small("denoise-fast"), small)
+    made = with_expert(served(), lambda name: fast)  # the quick denoiser has been promoted with an expert of its own
+    assert equal(tensors_of(made, "expert"), small("denoise-fast").tensors)
+
+
+def test_what_is_saved_of_the_bundled_weights_comes_back_to_the_bit(tmp_path):
+    parent = Weights().load("upscale-x4")
+    made = with_expert(parent, Weights().load)
+    save_checkpoint(tmp_path / "made.safetensors", made.header, made.tensors)
+    assert equal(tensors_of(load_checkpoint(tmp_path / "made.safetensors"), "base"), parent.tensors)
+
+
+def graded(checkpoint: Checkpoint, inputs: torch.Tensor) -> Checkpoint:
+    """With a gate that is shut in some places, open in others, and between at the borders."""
+    logits = checkpoint.network().gate(inputs)
+    last = [name for name in checkpoint.tensors if name.startswith("gate.")][-2:]
+    weight, bias = (checkpoint.tensors[name] for name in last)
+    steep = 8 / float(logits.max() - logits.min())
+    changed = {last[0]: steep * weight, last[1]: steep * (bias - logits.median())}
+    return replace(checkpoint, tensors={**checkpoint.tensors, **changed})
+
+
+@pytest.mark.parametrize(("network", "task", "config"), [
+    ("DeconvUNet", "denoise", {}), ("DeconvUNet", "inpaint", {}),
+    ("DeconvSR", "upscale", {"scale": 2}), ("DeconvSR", "upscale", {"scale": 3}),
+])  # fmt: skip
+def test_tiles_equal_the_whole(network, task, config):
+    parent = served(network, task, **config)
+    made = with_expert(parent, lambda name: served(seed=1))
+    made = replace(made, tensors={**made.tensors, **{
+        f"expert.{name}": value for name, value in tiny.network(network, 3, **parent.header.config).state_dict().items()
+    }})  # fmt: skip
+    photo, mask = tiny.picture(150, 201), np.zeros((150, 201), bool)
+    mask[40:60, 50:90] = True
+    inputs = torch.cat([tiny.tensor(photo), torch.full((1, parent.network().side_channels, 150, 201), 0.1)], 1)
+    made = graded(made, inputs[..., :144, :200])
+    openings = (made.network().gate(inputs[..., :144, :200]) + 0.5).clamp(0, 1)
+    assert {float(openings.min()), float(openings.max())} == {0.0, 1.0}
+    given = mask if task == "inpaint" else None
+    controls = {"scale": config["scale"]} if config else {"sigma": 25} if task == "denoise" else {}
+    whole, tiled = (
+        Restorer(OneNetwork(made), CPU, tile).restore(task, photo, given, **controls).photo.pixels
+        for tile in (1024, 64)
+    )
+    assert np.array_equal(whole, tiled)

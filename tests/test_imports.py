@@ -18,7 +18,7 @@ LAYERS = [
         "deep_files", "photo_reading", "photo_writing", "photo", "lossless", "networks",
         "image_datasets", "feedback.records", "feedback.imagefile",
     ],
-    ["checkpoints", "hub", "weights_index", "weights", "promotion", "tasks", "feedback"],
+    ["checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "tasks", "feedback"],
     ["engine", "training"],
     ["ui", "cli", "__main__"],
     ["app"],

@@ -81,7 +81,8 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     if team.is_first:
         _keep_manifest(options, {"from": used, "flags": [pair.flag_id for pair in found.pairs]})
-    about = {"parent": parent.sha256, "flags": {"from": used, **found.counts, "share": options.share}}
+    dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
+    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
     fit(
         recipe,
         corpus,

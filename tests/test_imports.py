@@ -22,7 +22,7 @@ LAYERS = [
         "checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "model_metadata", "model_card",
         "tasks", "feedback",
     ],
-    ["engine", "training", "model_pictures"],
+    ["engine", "training", "model_pictures", "weights_push"],
     ["ui", "cli", "__main__"],
     ["app"],
 ]  # fmt: skip

@@ -108,14 +108,14 @@ def _origins(weights: Sequence[Shown]) -> str:
         recipe = one.header.recipe
         parent = recipe.get("parent")
         said = [f"fine-tuned from `{str(parent)[:12]}`"] if parent else []
-        if recipe.get("started from"):
+        if recipe.get("started from") and not parent:
             said.append(f"started from {recipe['started from']}")
         if one.flags:
             kinds = [f"{one.flags[kind]} {words}" for kind, words in PAIRS.items() if kind in one.flags]
             told = f" ({', '.join(kinds)})" if kinds else ""
             said.append(f"data revision {_revision(one.flags)}{told}")
         if isinstance(recipe.get("blend"), int | float):
-            said.append(f"{recipe['blend']:.0%} of it, the rest the parent's weights")
+            said.append(f"mixed: {recipe['blend']:.0%} fine-tuned, the rest the parent")
         if said:
             lines.append(f"- `{one.name}`: {'; '.join(said)}")
     return "\n".join(["## Where they come from", "", *lines]) if lines else ""

@@ -83,12 +83,13 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         _keep_manifest(options, {"from": used, "flags": [pair.flag_id for pair in found.pairs]})
     dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
     about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
+    flags = f"flags of visitors, {used} (CC BY 4.0)"
     fit(
         recipe,
         corpus,
         options.out,
         Budget(steps=options.steps),
-        data=[f"flags of visitors, {used} (CC BY 4.0)", *described(corpus, options.data)],
+        data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
         resume=options.resume,
         start_from=None if options.resume else parent,
         bf16=compute.precision == "bf16",

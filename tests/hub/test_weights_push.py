@@ -463,7 +463,7 @@ def test_the_card_tells_what_the_headers_and_the_history_tell(hub, client, folde
     assert f"[lab/flags@{revision[:12]}](https://hf.co/datasets/lab/flags/tree/{revision})" in text
     assert "12 with a clean target, 3 noisy, without a target" in text
     assert f"fine-tuned from `{'f' * 12}`" in text
-    assert "25% of it, the rest the parent's weights" in text
+    assert "mixed: 25% fine-tuned, the rest the parent" in text
     assert "| cbsd68 sigma 25 | 31.00 | 31.50 | +0.50 | +0.40 to +0.60 |" in text
     assert f"`denoise` promoted, `{now[:12]}` serves" in text
     assert f"--weights hf://{repo}" in text

@@ -59,12 +59,20 @@ def rollback(folder: Path, name: str) -> Entry:
 def history(folder: Path) -> list[dict[str, Any]]:
     """Every promotion and rollback, the oldest first."""
     path = folder / HISTORY
-    if not path.exists():
-        return []
+    return read_history(path) if path.exists() else []
+
+
+def read_history(path: Path, label: str = "") -> list[dict[str, Any]]:
+    """The lines of a history.json. Raises CheckpointError, naming `label` or the path, for anything else."""
     try:
-        return list(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is not a history of weights ({error}): restore it, or remove it") from None
+        lines = json.loads(path.read_text(encoding="utf-8"))
+        if not (isinstance(lines, list) and all(isinstance(line, dict) for line in lines)):
+            raise ValueError("a list of lines was expected")
+        return lines
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{label or path} is not a history of weights ({error}): restore it, or remove it"
+        ) from None
 
 
 def _before(folder: Path, name: str, entry: Entry) -> Entry | None:

@@ -34,6 +34,9 @@ class Settings:
         "DECONVDEMO_WEIGHTS_REPO",
         "Hub model repo, `owner/repo[@revision]`, whose weights replace the bundled ones once fetched",
     )
+    weights_every: float = _setting(
+        300.0, "DECONVDEMO_WEIGHTS_EVERY", "seconds between two looks at that repo for newer weights, at least 1"
+    )
     database_url: str = _setting(
         "", "DECONVDEMO_DATABASE_URL", "SQLAlchemy URL of the feedback rows; empty: SQLite in the data folder"
     )

@@ -120,7 +120,10 @@ class Folder:
 
 
 class Repository:
-    """A model repository on the Hub with an index.json; its files are of the commit the index was read at."""
+    """A model repository on the Hub with an index.json; its files are of the commit the index was read at.
+
+    But for those that the index says are in another repository.
+    """
 
     def __init__(self, ref: HubRef):
         self.ref = ref
@@ -136,8 +139,9 @@ class Repository:
 
     def _find(self, name: str) -> Found:
         entries, index, why_cached = self._index
-        file = replace(index, file=entries[name].file)
-        return _fetched(file, entries[name].sha256, str(index), name, why_cached)
+        entry = entries[name]
+        file = HubRef(entry.repo, entry.revision, entry.file) if entry.repo else replace(index, file=entry.file)
+        return _fetched(file, entry.sha256, str(index), name, why_cached)
 
 
 def _fetched(ref: HubRef, sha256: str = "", says: str = INDEX, name: str = "", why_cached: str = "") -> Found:
@@ -322,7 +326,8 @@ class Weights:
             sha256 = {name: checkpoint.sha256 for name, checkpoint in ready.items()}
             if sha256 != self._fetched_sha256:
                 self._why_bundled = f"{repo} is fetched, but not in use yet"
-                on_ready(ready)
+                chosen = self.chosen.names()
+                on_ready({name: checkpoint for name, checkpoint in ready.items() if name not in chosen})
         except DeconvdemoError as error:
             self._why_bundled = str(error)
             log.warning("weights: %s; what serves goes on serving", error)

@@ -64,10 +64,14 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
 def write_index(folder: Path | str, entries: Mapping[str, Entry]) -> Path:
     """Writes index.json atomically. Write it last: what it names must already be there."""
     path = Path(folder) / INDEX
-    weights = {name: asdict(entry) for name, entry in sorted(entries.items())}
-    text = json.dumps({"version": INDEX_VERSION, "weights": weights}, indent=2) + "\n"
-    write_atomically(path, text.encode())
+    write_atomically(path, index_text(entries).encode())
     return path
+
+
+def index_text(entries: Mapping[str, Entry]) -> str:
+    """What an index.json of these entries holds."""
+    weights = {name: asdict(entry) for name, entry in sorted(entries.items())}
+    return json.dumps({"version": INDEX_VERSION, "weights": weights}, indent=2) + "\n"
 
 
 def add_to_index(file: Path | str, repo: str = "", revision: str = "") -> str:

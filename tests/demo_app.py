@@ -84,8 +84,13 @@ def bomb(side: int = 12_000) -> bytes:
 
 
 @contextmanager
-def running_door(weights: Path, data_dir: Path, hub: Any, repo: str, **environment: str) -> Iterator[tuple[str, Any]]:
-    """(URL, process) of `deconvdemo serve`, which publishes its flags to a dataset on this Hub."""
+def running_door(
+    weights: Path | None, data_dir: Path, hub: Any, repo: str, **environment: str
+) -> Iterator[tuple[str, Any]]:
+    """(URL, process) of `deconvdemo serve`, which publishes its flags to a dataset on this Hub.
+
+    `weights` is what `--weights` names; None: nothing.
+    """
     port = free_port()
     variables = {
         **os.environ,
@@ -96,8 +101,9 @@ def running_door(weights: Path, data_dir: Path, hub: Any, repo: str, **environme
         "GRADIO_ANALYTICS_ENABLED": "False",
         **environment,
     }
-    command = [sys.executable, "-m", "deconvdemo", "serve", "--port", str(port), "--weights", str(weights)]
-    process = subprocess.Popen([*command, "--device", "cpu"], env=variables, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "deconvdemo", "serve", "--port", str(port), "--device", "cpu"]
+    chosen = ["--weights", str(weights)] if weights else []
+    process = subprocess.Popen([*command, *chosen], env=variables, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 90

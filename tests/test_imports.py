@@ -18,8 +18,11 @@ LAYERS = [
         "deep_files", "photo_reading", "photo_writing", "photo", "lossless", "networks",
         "image_datasets", "feedback.records", "feedback.imagefile",
     ],
-    ["checkpoints", "hub", "weights_index", "weights", "promotion", "tasks", "feedback"],
-    ["engine", "training"],
+    [
+        "checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "model_metadata", "model_card",
+        "tasks", "feedback",
+    ],
+    ["engine", "training", "model_pictures", "weights_push"],
     ["ui", "cli", "__main__"],
     ["app"],
 ]  # fmt: skip

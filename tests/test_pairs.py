@@ -287,6 +287,24 @@ def test_a_candidate_names_its_parent_its_flags_and_its_recipe(workplace, tiny_w
     assert flag_id in workplace[1].with_suffix(".pairs.json").read_text()
 
 
+def test_a_candidate_names_its_dataset_and_what_its_parent_learned_from(
+    workplace, tiny_weights, sqlite_store, tmp_path, monkeypatch
+):
+    from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+
+    flagged(sqlite_store, 0, clean=png(picture(8)))
+    monkeypatch.setattr(pairs, "_revision", lambda store, flag_ids: "a" * 40)  # as if all were published
+    monkeypatch.setenv("DECONVDEMO_FEEDBACK_REPO", "lab/flags")
+    served = load_checkpoint(tiny_weights / "denoise.safetensors")
+    parent = tmp_path / "parent.safetensors"
+    save_checkpoint(parent, replace(served.header, data=["GB82 (CC0)"]), served.tensors)
+    assert finetuned(workplace, parent, "--steps", "3") == 0
+    header = load_checkpoint(workplace[1]).header
+    assert header.recipe["flags"]["repo"] == "lab/flags"
+    assert header.recipe["flags"]["from"] == "a" * 40
+    assert header.data[-1] == "GB82 (CC0)"
+
+
 def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sqlite_store, capsys):
     flagged(sqlite_store, 0, clean=png(picture(8)))
     assert finetuned(workplace, tiny_weights, "--steps", "2") == 0

@@ -313,6 +313,34 @@ def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, fold
     assert not (folder / "history.json").exists()
 
 
+def test_a_promotion_may_be_published_at_once(store, good, folder, dev, tmp_path, capsys, monkeypatch):
+    from deconvdemo import weights_push
+
+    asked = []
+
+    def push(*given):
+        asked.append(given)
+        raise CheckpointError("the Hub cannot be reached")
+
+    monkeypatch.setattr(weights_push, "push", push)
+    monkeypatch.delenv("DECONVDEMO_WEIGHTS_REPO", raising=False)
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    assert promoted(file, folder, dev, "--push") == 2  # to nowhere: known before anything is judged
+    assert promoted(file, folder, dev, "--push", "lab/nets", "--dry-run") == 0
+    assert (asked, serving(folder)) == ([], first)
+    capsys.readouterr()
+    assert promoted(file, folder, dev, "--push", "lab/nets") == 1
+    assert asked == [(folder, "lab/nets")]
+    assert serving(folder) == load_checkpoint(file).sha256  # it stands
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "the Hub cannot be reached" in told
+    assert f"run `deconvdemo weights push lab/nets --from {folder}` to publish it" in told
+    [line] = history(folder)
+    of_flags = next(row for row in line["found"] if row["images"] == FLAGS)
+    assert of_flags["candidate"] - of_flags["served"] == pytest.approx(of_flags["mean"], abs=1e-3)
+    assert of_flags["interval"][0] <= of_flags["mean"] <= of_flags["interval"][1]
+
+
 def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev, tmp_path, capsys):
     file = candidate_of(store, good, folder, tmp_path)
     file.with_suffix(".pairs.json").write_text("{")

@@ -77,13 +77,15 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     if team.is_first:
         _keep_manifest(options, {"from": used, "flags": [pair.flag_id for pair in found.pairs]})
-    about = {"parent": parent.sha256, "flags": {"from": used, **found.counts, "share": options.share}}
+    dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
+    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
+    flags = f"flags of visitors, {used} (CC BY 4.0)"
     fit(
         recipe,
         corpus,
         options.out,
         Budget(steps=options.steps),
-        data=[f"flags of visitors, {used} (CC BY 4.0)", *described(corpus, options.data)],
+        data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
         resume=options.resume,
         start_from=None if options.resume else start,
         bf16=compute.precision == "bf16",

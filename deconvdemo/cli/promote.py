@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from deconvdemo.cli.pushing import add_push_option, destination, push_after
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 
@@ -23,6 +24,7 @@ def add_verbs(verbs) -> None:
         "--dev", type=Path, nargs="+", required=True, metavar="DIR", help="folders of clean images to measure on"
     )
     verb.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights that serve (default: bundled)")
+    add_push_option(verb)
     verb.add_argument("--dry-run", action="store_true", help="judge, and change nothing")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     verb.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
@@ -40,7 +42,7 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.weights import Weights
     from deconvdemo.weights_index import bundled_folder
 
-    folder = options.into or bundled_folder()
+    folder, repo = options.into or bundled_folder(), destination(options.push, settings)
     candidate = load_checkpoint(options.file)
     served = Weights(folder).load(candidate.name)
     store, header = FeedbackStore.of(settings), candidate.header
@@ -60,12 +62,10 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     if not report.passed:
         return 1
     if not options.dry_run:
-        found = [
-            {"images": one.images, "setting": one.setting, "mean": round(one.mean, 4)} for one in report.comparisons
-        ]
-        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": found}
+        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": report.facts()}
         promote(options.file, folder, facts)
         print(f"{candidate.name} {candidate.sha256[:12]} serves in {folder}")
+        push_after(folder, repo)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`weights`: which weights there are, and fetching others."""
+"""`weights`: which weights there are, fetching others, publishing them, and going back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from deconvdemo.cli.pushing import REPO, add_push_option, destination, print_pushed, push_after
 from deconvdemo.settings import Settings
 
 
 def add_verbs(verbs) -> None:
-    summary = "List the weights that serve, or fetch others from the Hub."
+    summary = "List the weights that serve, fetch others from the Hub, publish or roll back."
     verb = verbs.add_parser("weights", help=summary, description=summary)
     actions = verb.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the weights that serve", description="Lists the weights that serve.")
@@ -27,10 +28,26 @@ def add_verbs(verbs) -> None:
     showing.add_argument("name", metavar="NAME|FILE", help="denoise, denoise-photo, upscale-x2, …, or a file")
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
     showing.set_defaults(run=_show)
+    what = (
+        "Publishes a folder of weights to a model repository on the Hub, in one commit: the files that are new, the "
+        "index, the history and a model card. Demos that follow the repository change over."
+    )
+    pushing = actions.add_parser("push", help="publish to the Hub", description=what)
+    pushing.add_argument("repo", nargs="?", default="", metavar="OWNER/REPO", help=REPO)
+    pushing.add_argument(
+        "--from", "--into", dest="folder", type=Path, metavar="DIR", help="the folder of weights (default: bundled)"
+    )
+    pushing.add_argument("--private", action="store_true", help="a repository that is made now is private")
+    pushing.add_argument(
+        "--replace", action="store_true", help="also if the repository has what the folder lacks, or another card"
+    )
+    pushing.add_argument("--dry-run", action="store_true", help="tell what would be uploaded, and change nothing")
+    pushing.set_defaults(run=_push)
     what = "Undoes the last promotion: what served before serves again."
     back = actions.add_parser("rollback", help="undo a promotion", description=what)
     back.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
     back.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
+    add_push_option(back)
     back.set_defaults(run=_rollback)
 
 
@@ -66,9 +83,19 @@ def _rollback(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.promotion import rollback
     from deconvdemo.weights_index import bundled_folder
 
-    folder = options.into or bundled_folder()
+    folder, repo = options.into or bundled_folder(), destination(options.push, settings)
     entry = rollback(folder, options.name)
     print(f"{options.name} {entry.sha256[:12]} serves again in {folder}")
+    push_after(folder, repo)
+    return 0
+
+
+def _push(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.weights_index import bundled_folder
+    from deconvdemo.weights_push import push
+
+    folder, repo = options.folder or bundled_folder(), destination(options.repo, settings)
+    print_pushed(repo, push(folder, repo, options.private, options.replace, options.dry_run), options.dry_run)
     return 0
 
 

@@ -10,11 +10,12 @@ from sqlalchemy import func, select
 
 from deconvdemo.feedback.card import MARK, Columns, columns_of, dataset_card, own_columns, plots
 from deconvdemo.feedback.database import shards
-from deconvdemo.feedback.dataset_hub import DatasetHub, HubError
+from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.hub_repo import HubError
 
 SECONDS = 3600.0  # between two cards that differ in their counts only
 DAY = 86400.0

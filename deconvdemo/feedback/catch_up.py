@@ -15,13 +15,14 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import blob_name
 from deconvdemo.feedback.database import erasures, shards
 from deconvdemo.feedback.dataset import event_of, kind_of_path
-from deconvdemo.feedback.dataset_hub import DatasetHub, RepoFile
+from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase_event
 from deconvdemo.feedback.kinds import KINDS, Kind
 from deconvdemo.feedback.records import Event
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED, GONE, READING
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.hub_repo import RepoFile
 
 TOMBSTONES = "erasures"  # folder of the dataset: one small file an erased event, with nothing but its kind and id
 log = logging.getLogger(__name__)

@@ -20,12 +20,13 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.card_keeper import CardKeeper
 from deconvdemo.feedback.catch_up import TOMBSTONES, CatchUp
 from deconvdemo.feedback.database import erasures
-from deconvdemo.feedback.dataset_hub import DatasetHub, HubError
+from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.lease import Lease
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED, LEAVING, SENDING, Shard, Shards
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.hub_repo import HubError
 
 FILES_A_COMMIT = 50
 BYTES_A_COMMIT = 200_000_000

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.dataset_hub import DatasetHub, HubError, HubMovedError
+from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.publication import Publication, Published
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.hub_repo import HubError, HubMovedError
 from deconvdemo.settings import Settings
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 1800.0  # seconds after a failure; doubled each time

@@ -111,6 +111,20 @@ class Report:
     def passed(self) -> bool:
         return not self.refusals
 
+    def facts(self) -> list[dict[str, Any]]:
+        """The comparisons for the history, JSON-able: `mean` is that of the difference, in dB, as is its interval."""
+        return [
+            {
+                "images": one.images,
+                "setting": one.setting,
+                "served": round(float(np.mean(one.served)), 4),
+                "candidate": round(float(np.mean(one.candidate)), 4),
+                "mean": round(one.mean, 4),
+                "interval": [round(end, 4) for end in one.interval] if math.isfinite(one.interval[0]) else None,
+            }
+            for one in self.comparisons
+        ]
+
     def table(self) -> str:
         """For a person: served | candidate | difference | verdict."""
         head = f"{'':34} {'served':>8} {'candidate':>9} {'difference':>10} {'95 %':>16} {'p':>6}  verdict"

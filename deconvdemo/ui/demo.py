@@ -42,7 +42,6 @@ from deconvdemo.ui.review_routes import review_routes
 from deconvdemo.ui.reviewers import LOCAL_NAMES, OFF, Reviewers
 from deconvdemo.ui.theme import THEME
 
-LOOK_EVERY = 300.0  # seconds between two looks at the weights' repository
 ASSETS = Path(__file__).parent / "assets"
 INTRODUCTION = """
 <header class="dd-header">
@@ -124,7 +123,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     Raises ControlError for a port that is taken.
     """
     demo = build(settings, restorer, share)
-    restorer.weights.fetch_in_background(restorer.swap, every=LOOK_EVERY)
+    restorer.weights.fetch_in_background(restorer.swap, every=max(1.0, settings.weights_every))
     restorer.weights.watch_in_background(restorer.swap)
     demo.publisher.start()
     demo.likenesses.start()

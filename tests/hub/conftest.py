@@ -48,12 +48,25 @@ class Hub(HubEmu):
             weights[name] = {"file": file, "sha256": sha256, "repo": "", "revision": ""}
         return json.dumps({"version": 1, "weights": weights}).encode()
 
-    def tree(self, repo: str) -> dict[str, dict]:
-        """Path → entry of a dataset's newest commit."""
-        return self.store.resolve("datasets", repo, "main")[1]["tree"]
+    def tree(self, repo: str, kind: str = "datasets") -> dict[str, dict]:
+        """Path → entry of a repository's newest commit."""
+        return self.store.resolve(kind, repo, "main")[1]["tree"]
 
-    def card(self, repo: str) -> str:
-        return (self.store.root / "blobs" / self.tree(repo)["README.md"]["oid"]).read_text()
+    def content(self, repo: str, path: str, kind: str = "datasets") -> bytes:
+        entry = self.tree(repo, kind)[path]
+        place = self.store.root / "lfs" / entry["lfs"]["oid"] if "lfs" in entry else None
+        return (place or self.store.root / "blobs" / entry["oid"]).read_bytes()
+
+    def card(self, repo: str, kind: str = "datasets") -> str:
+        return self.content(repo, "README.md", kind).decode()
+
+    def commits(self, repo: str, kind: str = "datasets") -> list[str]:
+        """The titles of the branch's commits, the oldest first."""
+        titles, commit = [], self.store.resolve(kind, repo, "main")[1]
+        while commit:
+            titles.insert(0, commit["title"])
+            commit = self.store.resolve(kind, repo, commit["parent"])[1] if commit["parent"] else None
+        return titles
 
     def rows(self, repo: str, kind: str = "flags") -> list[dict]:
         """The rows of all of a dataset's files of a kind, images as the files have them."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest import mock
 
+from deconvdemo.cli import main
+from deconvdemo.hub_repo import HubRepo
 from deconvdemo.weights import Weights
 
-_seen: list[str] = []  # sha256 of each denoise that a watch handed over
+_seen: dict[str, list[str]] = {}  # repository → sha256 of each denoise that its watch handed over
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ def chosen_with_full_disk(spec: str) -> Served:
         return chosen(spec)
 
 
-def background(bundled: str, repo: str, name: str = "denoise") -> tuple[Served, Served, dict[str, str]]:
+def background(
+    bundled: str, repo: str, name: str = "denoise", spec: str | None = None
+) -> tuple[Served, Served, dict[str, str]]:
     """What serves at once, what serves once the background fetch has ended, and what it handed over.
 
     The fetch cannot end before the first is read: whoever waited for it would wait a minute.
     """
-    weights, ready, looked = Weights(bundled, repo=repo), {}, threading.Event()
+    weights, ready, looked = Weights(bundled, spec, repo), {}, threading.Event()
 
     def on_ready(checkpoints):
         looked.wait(60)
@@ -66,12 +73,65 @@ def background(bundled: str, repo: str, name: str = "denoise") -> tuple[Served, 
 
 def watch(bundled: str, repo: str, count: int) -> list[str]:
     """Looks at the repository again and again from now on; what came, once `count` did."""
-    Weights(bundled, repo=repo).fetch_in_background(lambda ready: _seen.append(ready["denoise"].sha256), every=0.3)
-    return watched(count)
+    seen = _seen.setdefault(repo, [])
+    Weights(bundled, repo=repo).fetch_in_background(lambda ready: seen.append(ready["denoise"].sha256), every=0.3)
+    return watched(repo, count)
 
 
-def watched(count: int) -> list[str]:
+def watched(repo: str, count: int) -> list[str]:
     deadline = time.monotonic() + 60
-    while len(_seen) < count and time.monotonic() < deadline:
+    while len(_seen[repo]) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    return _seen
+    return _seen[repo]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command gave back."""
+
+    status: int
+    out: list[str]
+    err: list[str]
+
+    @property
+    def uploaded(self) -> list[str]:
+        """The paths that it lists."""
+        return sorted(line.split()[0] for line in self.out if line.startswith("  "))
+
+    @property
+    def sentence(self) -> str:
+        """The one line by which it refused."""
+        [line] = [line for line in self.err if line.startswith("deconvdemo: ")]
+        return line.removeprefix("deconvdemo: ")
+
+
+def command(*words: str, environment: dict[str, str] | None = None) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.dict(os.environ, environment or {}), redirect_stdout(out), redirect_stderr(err):
+        status = main(words)
+    return Done(status, out.getvalue().splitlines(), err.getvalue().splitlines())
+
+
+def command_as(environment: dict[str, str], *words: str) -> Done:
+    return command(*words, environment=environment)
+
+
+def impatient_command(*words: str) -> Done:
+    """Where the Hub fails on purpose: its client waits between its own tries."""
+    with mock.patch("huggingface_hub.utils._http.time.sleep"):
+        return command(*words)
+
+
+def command_beside(other: dict[str, bytes], *words: str) -> Done:
+    """The command; somebody else commits `other` between its look at the Hub and its own commit."""
+    real: Callable[..., str] = HubRepo.commit
+    calls = []
+
+    def commit(hub: HubRepo, *given, **options) -> str:
+        calls.append(hub)
+        if len(calls) == 1:
+            real(hub, other, "somebody else's")
+        return real(hub, *given, **options)
+
+    with mock.patch.object(HubRepo, "commit", commit):
+        return command(*words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -250,6 +251,20 @@ def test_bundled_weights_serve_at_once_without_a_hub(lonely_client, made, bundle
     assert ready == {}
 
 
+def test_what_the_user_chose_is_not_replaced_by_the_repositorys(client, repo, published, made, bundled):
+    _, afterwards, ready = client(hub_client.background, "/nowhere", repo, "denoise", bundled)
+    assert afterwards.sha256 == sha256_of(made["second"])
+    assert ready == {"inpaint": sha256_of(made["third"])}
+
+
+def test_an_index_on_the_hub_may_name_a_file_of_another_repository(client, hub, repo, published, made):
+    entry = {"file": "denoise.safetensors", "sha256": sha256_of(made["first"]), "repo": repo, "revision": published}
+    index = json.dumps({"version": 1, "weights": {"denoise": entry}}).encode()
+    hub.publish(f"{repo}-2", {"index.json": index})
+    served = client(hub_client.chosen, f"hf://{repo}-2")
+    assert served.source == f"hf://{repo}@{published[:7]}/denoise.safetensors"
+
+
 def test_one_damaged_file_keeps_all_of_its_commit_out(client, hub, repo, made, bundled):
     files = {"denoise.safetensors": made["first"], "inpaint.safetensors": made["third"]}
     hub.publish(repo, {**files, "index.json": hub.index_of(files, inpaint="c" * 64)})
@@ -264,4 +279,4 @@ def test_a_promoted_commit_serves_without_a_restart(client, hub, repo, published
     files = {"denoise.safetensors": made["second"]}
     hub.publish(repo, {**files, "index.json": hub.index_of(files)})
     assert seen == [sha256_of(made["first"])]
-    assert client(hub_client.watched, 2) == [sha256_of(made["first"]), sha256_of(made["second"])]
+    assert client(hub_client.watched, repo, 2) == [sha256_of(made["first"]), sha256_of(made["second"])]

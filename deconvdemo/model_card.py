@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from deconvdemo.checkpoints import Header
@@ -58,7 +59,10 @@ def _weights_table(repo: str, weights: Sequence[Shown]) -> str:
 
 
 def _network(header: Header) -> str:
-    """ "DeconvUNet 32-64-128-256" """
+    """ "DeconvUNet 32-64-128-256", and whether it has an expert for what was flagged."""
+    if "base" in header.config:
+        base = replace(header, network=str(header.config.get("network")), config=header.config["base"])
+        return f"{_network(base)} and an expert"
     widths = header.config.get("widths")
     return f"{header.network} {'-'.join(map(str, widths))}" if isinstance(widths, list) else header.network
 
@@ -114,8 +118,6 @@ def _origins(weights: Sequence[Shown]) -> str:
             kinds = [f"{one.flags[kind]} {words}" for kind, words in PAIRS.items() if kind in one.flags]
             told = f" ({', '.join(kinds)})" if kinds else ""
             said.append(f"data revision {_revision(one.flags)}{told}")
-        if isinstance(recipe.get("blend"), int | float):
-            said.append(f"mixed: {recipe['blend']:.0%} fine-tuned, the rest the parent")
         if said:
             lines.append(f"- `{one.name}`: {'; '.join(said)}")
     return "\n".join(["## Where they come from", "", *lines]) if lines else ""

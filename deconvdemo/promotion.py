@@ -1,6 +1,7 @@
 """Weights take each other's place: the candidate's file, a line of history, and last, at once, the index.
 
     index.json      name → file that serves
+    shadow.json     name → candidate that stands in duels beside it, and serves nobody
     history.json    every promotion and rollback, the newest last
 
 Killed at any moment, the index names a file that is there: the one before, or the new one.
@@ -17,7 +18,7 @@ from typing import Any
 
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint, write_atomically
 from deconvdemo.errors import CheckpointError
-from deconvdemo.weights_index import INDEX, Entry, read_index, write_index
+from deconvdemo.weights_index import INDEX, SHADOW, Entry, read_index, shadows, write_index
 
 HISTORY = "history.json"
 
@@ -29,13 +30,42 @@ def promote(file: Path, folder: Path, facts: Mapping[str, Any]) -> Checkpoint:
     before = entries.get(candidate.name)
     if before and before.sha256 == candidate.sha256:
         raise CheckpointError(f"{file} serves as {candidate.name} already")
+    entry = _placed(file, candidate, folder)
+    _note(folder, "promoted", candidate.name, entry, before, facts)
+    write_index(folder, {**entries, candidate.name: entry})
+    if shadows(folder).get(candidate.name) == entry:
+        withdraw(folder, candidate.name)
+    return candidate
+
+
+def shadow(file: Path, folder: Path) -> Checkpoint:
+    """Lets the weights of `file` stand in duels: visitors compare them with what serves, and are served by none."""
+    candidate = load_checkpoint(file)
+    serving = read_index(folder / INDEX).get(candidate.name)
+    if serving is None:
+        raise CheckpointError(f"{folder} serves no {candidate.name}: there is nothing to compare {file} with")
+    if serving.sha256 == candidate.sha256:
+        raise CheckpointError(f"{file} serves as {candidate.name} already")
+    write_index(folder, {**shadows(folder), candidate.name: _placed(file, candidate, folder)}, SHADOW)
+    return candidate
+
+
+def withdraw(folder: Path, name: str) -> Entry:
+    """Takes a candidate out of the duels; its file stays. CheckpointError if there is none of that name."""
+    entries = shadows(folder)
+    if name not in entries:
+        raise CheckpointError(f"no candidate of {name} stands in duels here: {', '.join(entries) or 'none'} does")
+    gone = entries.pop(name)
+    write_index(folder, entries, SHADOW)
+    return gone
+
+
+def _placed(file: Path, candidate: Checkpoint, folder: Path) -> Entry:
+    """The candidate's file beside those that serve."""
     place = folder / f"{candidate.name}-{candidate.sha256[:12]}.safetensors"
     if not (place.exists() and load_checkpoint(place).sha256 == candidate.sha256):
         write_atomically(place, file.read_bytes())
-    entry = Entry(place.name, candidate.sha256)
-    _note(folder, "promoted", candidate.name, entry, before, facts)
-    write_index(folder, {**entries, candidate.name: entry})
-    return candidate
+    return Entry(place.name, candidate.sha256)
 
 
 def rollback(folder: Path, name: str) -> Entry:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Protocol
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint
 from deconvdemo.errors import CheckpointError, DeconvdemoError
 from deconvdemo.hub import HubRef, fetch
-from deconvdemo.weights_index import INDEX, Entry, bundled_folder, read_index
+from deconvdemo.weights_index import INDEX, SHADOW, Entry, bundled_folder, read_index, shadows
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,14 @@ class Folder:
         """What the index promises of a name; "" if it has none."""
         return self._entries[name].sha256 if name in self._entries else ""
 
+    def candidates(self) -> list[Found]:
+        """Those of its shadow.json."""
+        says = str(self.folder / SHADOW)
+        return [
+            Found(self.folder / entry.file, str(self.folder / entry.file), entry.sha256, says, name)
+            for name, entry in shadows(self.folder).items()
+        ]
+
     def _find(self, name: str) -> Found:
         entry = self._entries[name]
         path = self.folder / entry.file
@@ -136,6 +144,24 @@ class Repository:
 
     def names(self) -> list[str]:
         return list(self._index[0])
+
+    def candidates(self) -> list[Found]:
+        """Those of its shadow.json, at the index's commit."""
+        return self._candidates
+
+    @cached_property
+    def _candidates(self) -> list[Found]:
+        _, index, why_cached = self._index
+        try:
+            shadow = fetch(replace(index, file=SHADOW))
+        except CheckpointError as error:
+            log.info("weights: %s: no candidate stands in duels", error)
+            return []
+        entries = read_index(shadow.path, str(shadow.ref))
+        return [
+            _fetched(replace(index, file=entry.file), entry.sha256, str(shadow.ref), name, why_cached)
+            for name, entry in entries.items()
+        ]
 
     def _find(self, name: str) -> Found:
         entries, index, why_cached = self._index
@@ -238,6 +264,18 @@ class Weights:
         """Which weights serve `name`, and why if they are not the ones asked for, in words for the page."""
         found = self._serving(name)
         return f"{found.source} ({found.note})" if found.note else found.source
+
+    def candidates(self) -> Iterator[Found]:
+        """What stands in duels, each beside what it would replace; those that cannot be found are left out."""
+        for source in self._sources():
+            if not isinstance(source, Folder | Repository):
+                continue
+            try:
+                found = source.candidates()
+            except CheckpointError as error:
+                log.warning("weights: %s; no candidate of it stands in duels", error)
+                continue
+            yield from (one for one in found if all(one.name not in other.names() for other in self._above(source)))
 
     def list(self) -> list[Row]:
         """One row a name; weights that cannot serve are a row that says why."""

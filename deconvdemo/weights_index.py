@@ -13,6 +13,7 @@ from deconvdemo.errors import CheckpointError, DeconvdemoError
 from deconvdemo.hub import HubRef
 
 INDEX = "index.json"
+SHADOW = "shadow.json"  # candidates that stand in duels and serve nobody; as an index
 INDEX_VERSION = 1
 
 
@@ -61,9 +62,9 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
     return entries
 
 
-def write_index(folder: Path | str, entries: Mapping[str, Entry]) -> Path:
+def write_index(folder: Path | str, entries: Mapping[str, Entry], name: str = INDEX) -> Path:
     """Writes index.json atomically. Write it last: what it names must already be there."""
-    path = Path(folder) / INDEX
+    path = Path(folder) / name
     write_atomically(path, index_text(entries).encode())
     return path
 
@@ -72,6 +73,12 @@ def index_text(entries: Mapping[str, Entry]) -> str:
     """What an index.json of these entries holds."""
     weights = {name: asdict(entry) for name, entry in sorted(entries.items())}
     return json.dumps({"version": INDEX_VERSION, "weights": weights}, indent=2) + "\n"
+
+
+def shadows(folder: Path) -> dict[str, Entry]:
+    """name → the candidate that stands in duels; nothing where none does."""
+    path = folder / SHADOW
+    return read_index(path) if path.exists() else {}
 
 
 def add_to_index(file: Path | str, repo: str = "", revision: str = "") -> str:

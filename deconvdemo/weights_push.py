@@ -2,6 +2,7 @@
 
     index.json      name → file that serves, as in the folder
     history.json    every promotion and rollback
+    shadow.json     name → candidate that stands in duels
     *.safetensors   what the index names; those of earlier releases stay, so that going back uploads nothing
     README.md       the model card, with
     pictures/       a strip for each of the weights, named for their sha256
@@ -27,7 +28,7 @@ from deconvdemo.model_metadata import Shown
 from deconvdemo.model_pictures import caption, picture
 from deconvdemo.promotion import HISTORY, history, read_history
 from deconvdemo.weights import Folder
-from deconvdemo.weights_index import INDEX, Entry, index_text, read_index
+from deconvdemo.weights_index import INDEX, SHADOW, Entry, index_text, read_index, shadows
 
 CARD = "README.md"
 NAMED = 3  # names in a commit's message; the rest is counted
@@ -133,6 +134,10 @@ class Release:
         files = {entry.file: self._weights(entry) for entry in self.entries.values() if not entry.repo}
         if self.history or HISTORY in there.files:
             files[HISTORY] = (self.folder / HISTORY).read_bytes() if self.history else b"[]\n"
+        candidates = shadows(self.folder)
+        if candidates or SHADOW in there.files:
+            files |= {entry.file: self._weights(entry) for entry in candidates.values()}
+            files[SHADOW] = index_text(candidates).encode()
         shown = [self._shown(name) for name in self.entries]
         files[CARD] = model_card(there.hub.repo, shown, self.history).encode()
         files[INDEX] = index_text(self.entries).encode()

@@ -22,11 +22,11 @@ from deconvdemo.errors import CheckpointError
 from deconvdemo.feedback import pairs
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import TARGET, Pair
-from deconvdemo.promotion import history, promote, rollback
+from deconvdemo.promotion import history, promote, rollback, shadow, withdraw
 from deconvdemo.training import gate
-from deconvdemo.training.gate import FLAGS, Comparison, judge
+from deconvdemo.training.gate import CLEAN, FLAGS, Comparison, judge
 from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, add_to_index, read_index
+from deconvdemo.weights_index import INDEX, SHADOW, add_to_index, read_index
 
 NAME = "denoise-fast"
 CPU = Compute("cpu", "fp32", "a test")
@@ -111,6 +111,19 @@ def test_what_keeps_a_candidate_out(images, differences, refused):
     served = tuple(30.0 for _ in differences)
     one = Comparison(images, "", served, tuple(30 + d for d in differences))
     assert bool(one.refusal()) == refused
+
+
+@pytest.mark.parametrize(
+    ("served", "candidate", "refused"),
+    [
+        ([45.0, 45.0], [45.0, 40.0], False),  # nobody sees it
+        ([45.0, 45.0, 45.0], [45.0, 45.0, 35.9], True),  # one photo is enough
+        ([33.0, 45.0], [33.0, 45.0], False),  # as before
+        ([33.0, 45.0], [32.9, 45.0], True),
+    ],
+)
+def test_a_good_photo_must_not_be_seen_to_change(served, candidate, refused):
+    assert bool(Comparison("set5", CLEAN, tuple(served), tuple(candidate)).refusal()) == refused
 
 
 # ---- the gate
@@ -238,6 +251,37 @@ def test_a_file_that_is_gone_or_damaged_is_not_gone_back_to(folder, good, tmp_pa
         rollback(folder, NAME)
 
 
+# ---- candidates in duels
+
+
+def test_a_candidate_in_duels_serves_nobody_until_it_is_promoted(folder, good, tmp_path):
+    first, file = serving(folder), tmp_path / "candidate.safetensors"
+    save_checkpoint(file, good.header, good.tensors)
+    second = shadow(file, folder).sha256
+    assert serving(folder) == first
+    assert [(found.name, found.load().sha256) for found in Weights(folder).candidates()] == [(NAME, second)]
+    other = shadow(shaken(good, tmp_path, 0.01), folder).sha256  # one at a time for each name
+    assert [found.sha256 for found in Weights(folder).candidates()] == [other]
+    shadow(file, folder)
+    promote(file, folder, {})
+    assert serving(folder) == second
+    assert not list(Weights(folder).candidates())
+    with pytest.raises(CheckpointError, match="serves as denoise-fast already"):
+        shadow(file, folder)
+    with pytest.raises(CheckpointError, match="no candidate of denoise-fast stands in duels"):
+        withdraw(folder, NAME)
+    rollback(folder, NAME)
+    shadow(file, folder)
+    withdraw(folder, NAME)
+    assert not list(Weights(folder).candidates())
+
+
+def test_candidates_that_cannot_be_read_stand_in_no_duel(folder, caplog):
+    (folder / SHADOW).write_text("{")
+    assert not list(Weights(folder).candidates())
+    assert "no candidate of it stands in duels" in caplog.text
+
+
 # ---- the commands
 
 
@@ -339,6 +383,30 @@ def test_a_promotion_may_be_published_at_once(store, good, folder, dev, tmp_path
     of_flags = next(row for row in line["found"] if row["images"] == FLAGS)
     assert of_flags["candidate"] - of_flags["served"] == pytest.approx(of_flags["mean"], abs=1e-3)
     assert of_flags["interval"][0] <= of_flags["mean"] <= of_flags["interval"][1]
+
+
+def test_the_command_lets_a_candidate_into_the_duels_and_takes_it_out(store, good, folder, tmp_path, capsys):
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    into = ["--into", str(folder)]
+    assert main(["promote", str(file), *into, "--shadow"]) == 0
+    assert "stands in duels" in capsys.readouterr().out
+    assert serving(folder) == first
+    assert (folder / SHADOW).exists()
+    assert main(["weights", "withdraw", NAME, *into]) == 0
+    learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
+    store.add(Verdict(flag_id=learned[0], reviewer="ada", decision="reject"))
+    assert main(["promote", str(file), *into, "--shadow"]) == 1
+    assert "which reviewers have not accepted" in capsys.readouterr().err
+    assert main(["promote", str(file), *into]) == 2
+    assert "--dev is missing" in capsys.readouterr().err
+
+
+def test_the_command_refuses_what_people_like_less(store, good, folder, dev, tmp_path, capsys, monkeypatch):
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    monkeypatch.setattr("deconvdemo.feedback.ranking.direct", lambda *asked: (1.0, 12))
+    assert promoted(file, folder, dev) == 1
+    assert "people prefer what serves: it was chosen 1 times in 12 duels" in capsys.readouterr().out
+    assert serving(folder) == first
 
 
 def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev, tmp_path, capsys):

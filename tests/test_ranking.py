@@ -9,7 +9,7 @@ import pytest
 from feedback_flags import picture
 
 from deconvdemo.feedback.opinions import CHOICES, Vote
-from deconvdemo.feedback.ranking import fit, ranking
+from deconvdemo.feedback.ranking import direct, fit, less_liked, ranking
 
 STRENGTHS = {"a": 1.0, "b": 0.3, "c": -0.2, "d": -1.1}
 
@@ -85,3 +85,32 @@ def test_votes_in_a_store_are_counted_by_task_and_by_weights_not_by_where_they_a
         ("denoise-fast", 2.0),
     ]
     assert ranking(store, "upscale").votes == 0
+
+
+def stood(sha256: str, **controls) -> dict:
+    return {"kind": "network", "checkpoint": {"name": "denoise", "sha256": sha256}, "controls": controls}
+
+
+def test_duels_of_two_weights_are_counted_from_either_side(store):
+    def vote(left: dict, right: dict, choice: str) -> None:
+        images = {"observed": picture(0), "left": picture(1), "right": picture(2)}
+        store.add(Vote("denoise", choice, left_contender=left, right_contender=right, **images))
+
+    new, old = stood("a" * 64), stood("b" * 64)
+    assert direct(store, "denoise", "a" * 64, "b" * 64) == (0.0, 0)
+    vote(new, old, "left")
+    vote(old, new, "left")
+    vote(old, new, "right")
+    vote(new, old, "both_bad")
+    vote(new, stood("c" * 64), "left")
+    vote(new, {"kind": "classical", "method": "nlm"}, "right")
+    assert direct(store, "denoise", "a" * 64, "b" * 64) == (2.5, 4)
+    assert direct(store, "denoise", "b" * 64, "a" * 64) == (1.5, 4)
+    assert direct(store, "inpaint", "a" * 64, "b" * 64) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("won", "duels", "less"), [(0, 9, False), (1, 10, True), (4, 10, False), (41, 100, False), (40, 100, True)]
+)
+def test_only_a_certain_dislike_keeps_a_candidate_out(won, duels, less):
+    assert bool(less_liked(won, duels)) == less

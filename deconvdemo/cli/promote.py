@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
-from deconvdemo.errors import ControlError
+from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.settings import Settings
 
 
@@ -21,11 +21,15 @@ def add_verbs(verbs) -> None:
     verb = verbs.add_parser("promote", help=summary, description=what)
     verb.add_argument("file", type=Path, metavar="FILE", help="the candidate's .safetensors file")
     verb.add_argument(
-        "--dev", type=Path, nargs="+", required=True, metavar="DIR", help="folders of clean images to measure on"
+        "--dev", type=Path, nargs="+", default=[], metavar="DIR", help="folders of clean images to measure on"
     )
     verb.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights that serve (default: bundled)")
     add_push_option(verb)
-    verb.add_argument("--dry-run", action="store_true", help="judge, and change nothing")
+    only = verb.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="judge, and change nothing")
+    only.add_argument(
+        "--shadow", action="store_true", help="let it stand in duels first: it serves nobody, and --dev is not needed"
+    )
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     verb.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
     verb.set_defaults(run=_promote)
@@ -36,8 +40,9 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.engine.device import choose
     from deconvdemo.errors import FeedbackError
     from deconvdemo.feedback.pairs import objections, snapshot
+    from deconvdemo.feedback.ranking import direct, less_liked
     from deconvdemo.feedback.store import FeedbackStore
-    from deconvdemo.promotion import promote
+    from deconvdemo.promotion import promote, shadow
     from deconvdemo.training.gate import judge
     from deconvdemo.weights import Weights
     from deconvdemo.weights_index import bundled_folder
@@ -50,6 +55,17 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     against = objections(store, learned, header.task, settings.verdicts_needed)
     if header.recipe.get("flags") and not learned:
         against.append(f"{options.file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    if options.shadow:
+        if against:
+            raise CheckpointError(f"{options.file} stays out of the duels: {against[0]}")
+        shadow(options.file, folder)
+        print(f"{candidate.name} {candidate.sha256[:12]} stands in duels in {folder}, and serves nobody yet")
+        push_after(folder, repo)
+        return 0
+    if not options.dev:
+        raise ControlError("--dev is missing: name folders of clean images to measure on")
+    won, duels = direct(store, header.task, candidate.sha256, served.sha256)
+    against += less_liked(won, duels)
     try:
         held_back = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_back=True).pairs
     except FeedbackError:
@@ -59,6 +75,8 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
         served, candidate, options.dev, held_back, compute, against, lambda text: print(text, file=sys.stderr)
     )
     print(report.table())
+    if duels:
+        print(f"in {duels} duels with what serves it was chosen {won:g} times")
     if not report.passed:
         return 1
     if not options.dry_run:

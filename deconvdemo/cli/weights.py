@@ -43,6 +43,12 @@ def add_verbs(verbs) -> None:
     )
     pushing.add_argument("--dry-run", action="store_true", help="tell what would be uploaded, and change nothing")
     pushing.set_defaults(run=_push)
+    what = "Takes a candidate out of the duels, which `promote --shadow` had put there."
+    out = actions.add_parser("withdraw", help="take a candidate out of the duels", description=what)
+    out.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
+    out.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
+    add_push_option(out)
+    out.set_defaults(run=_withdraw)
     what = "Undoes the last promotion: what served before serves again."
     back = actions.add_parser("rollback", help="undo a promotion", description=what)
     back.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
@@ -76,6 +82,17 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
         checkpoint = Weights(spec=options.weights).load(options.name)
     facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
     print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _withdraw(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.promotion import withdraw
+    from deconvdemo.weights_index import bundled_folder
+
+    folder, repo = options.into or bundled_folder(), destination(options.push, settings)
+    entry = withdraw(folder, options.name)
+    print(f"{options.name} {entry.sha256[:12]} stands in no duels in {folder} any more")
+    push_after(folder, repo)
     return 0
 
 

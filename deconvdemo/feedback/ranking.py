@@ -23,6 +23,7 @@ from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
 
 Z = 1.96  # of a 95 % interval
+FEWEST_DUELS = 10  # that tell whether a candidate is liked less
 PRIOR = 0.5  # wins, and defeats, against the contender of strength 0
 
 
@@ -61,6 +62,33 @@ def ranking(store: FeedbackStore, task: str) -> Ranking:
         rows = connection.execute(query).all()
     counted = [(_key(left), _key(right), choice, number) for left, right, choice, number in rows]
     return fit(task, counted)
+
+
+def direct(store: FeedbackStore, task: str, candidate: str, served: str) -> tuple[float, int]:
+    """How many duels `candidate` won against `served`, both sha256 of weights, and how many there were.
+
+    A vote for neither is half a win.
+    """
+    query = select(votes.c.left_contender, votes.c.right_contender, votes.c.choice).where(votes.c.task == task)
+    with refusals("the votes cannot be read"), store.reading() as connection:
+        rows = connection.execute(query).all()
+    wins, duels = 0.0, 0
+    for left, right, choice in rows:
+        sides = [str((json.loads(one).get("checkpoint") or {}).get("sha256", "")) for one in (left, right)]
+        if set(sides) == {candidate, served}:
+            on_the_left = sides[0] == candidate
+            share = {"left": 1.0, "right": 0.0}.get(choice, 0.5)
+            wins, duels = wins + (share if on_the_left else 1 - share), duels + 1
+    return wins, duels
+
+
+def less_liked(won: float, duels: int) -> list[str]:
+    """A sentence if people certainly prefer what serves: the 95 % interval (Wilson 1927) is below one half."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    if duels < FEWEST_DUELS or proportion_confint(won, duels, method="wilson")[1] >= 0.5:
+        return []
+    return [f"people prefer what serves: it was chosen {won:g} times in {duels} duels"]
 
 
 def fit(task: str, counted: list[tuple[str, str, str, int]]) -> Ranking:

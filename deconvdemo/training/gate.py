@@ -42,6 +42,8 @@ FLAT = {"inpaint": 4.0}  # grey levels that a flat field may move; an invented f
 FLAT_OTHERS = 2.0
 LARGEST = 45.0  # dB that count: nobody sees what is beyond, and a perfect result's infinity has no mean
 FLAGS = "held-back flags"
+CLEAN = "without noise"  # a denoiser's photos that have nothing to remove
+UNSEEN = 36.0  # dB: a photo that had no noise may change so much, as by JPEG's quality 85, and nobody sees it
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class Comparison:
         low, high = self.interval
         where = f"{self.images} {self.setting}".strip()
         told = f"{self.mean:+.2f} dB, 95 % from {low:+.2f} to {high:+.2f}, on {len(self.served)} images"
+        if self.setting == CLEAN:
+            lost = [after for before, after in zip(self.served, self.candidate, strict=True) if after < before]
+            seen = min(lost, default=LARGEST)
+            return f"it changes a photo of {where} to {seen:.2f} dB, {UNSEEN:g} are asked for" if seen < UNSEEN else ""
         if self.images == FLAGS:
             if len(self.served) < FEWEST_FLAGS:
                 return f"{len(self.served)} held-back flags cannot tell whether it is better: {FEWEST_FLAGS} are needed"
@@ -183,14 +189,14 @@ def judge(
 
 
 def _cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
-    """The literature's, and for denoising the images as they are: who brings a good photo must not lose by it."""
+    """The literature's, and for denoising the images as they are: who brings a good photo must not see it change."""
     header = checkpoint.header
     yield from variant_cases(header.variant, header.task, folder, SIGMAS, (header.scale,))
     if header.task == "denoise":
         for case in variant_cases("", header.task, folder, (0.0,), (1,)):
             clean = "sigma" in case.controls  # else a pair of real photos, which has noise
             if clean:
-                yield replace(case, setting="without noise", observed=to_depth(case.observed, np.uint8), controls={})
+                yield replace(case, setting=CLEAN, observed=to_depth(case.observed, np.uint8), controls={})
 
 
 def _compared(

@@ -7,8 +7,10 @@ scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (S
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from sqlalchemy import func, select
 from deconvdemo.classical import CLASSICAL
 from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.errors import CheckpointError
 from deconvdemo.feedback.database import flags, shards
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED
@@ -27,7 +30,10 @@ from deconvdemo.noise import estimate_sigma
 from deconvdemo.photo import Photo, open_mask, to_depth
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.training.masks import scratches
+from deconvdemo.training.measure import OneNetwork
 from deconvdemo.training.protocols import as_images, as_pixels
+
+log = logging.getLogger(__name__)
 
 PHOTOS = Path(__file__).parent / "assets" / "duel"
 SIDE = 480  # pixels: a larger flag's photo is cropped to so much of its middle
@@ -39,6 +45,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 SIGMAS, SCALES = (15.0, 25.0, 40.0), (2, 3)
 FLAG_SHARE = 0.5  # of the duels, where flags are published
 CLEAN_SHARE = 0.15  # of the duels, where the original is known
+CANDIDATE_SHARE = 0.5  # of the duels, where a candidate waits for its promotion: it meets what it would replace
 # the classical methods that need nothing but what a demo has
 METHODS = {"denoise": ("nlm",), "upscale": ("bicubic", "lanczos"), "inpaint": ("telea", "navier-stokes")}
 METHOD_WORDS = {
@@ -90,9 +97,12 @@ class Ring:
 
     def pair(self, subject: Subject, rng: np.random.Generator) -> tuple[Contender, Contender]:
         """Two different contenders, in random order."""
-        known = self.contenders(subject)
+        known, candidates = self.contenders(subject), self.candidates(subject)
         first, second = (known[i] for i in rng.permutation(len(known))[:2])
-        if subject.clean is not None and rng.random() < CLEAN_SHARE:
+        if candidates and rng.random() < CANDIDATE_SHARE:
+            variant, first = candidates[rng.integers(len(candidates))]
+            second = self._network(self.restorer, variant=variant)
+        elif subject.clean is not None and rng.random() < CLEAN_SHARE:
             second = _original
         return (first, second) if rng.random() < 0.5 else (second, first)
 
@@ -100,17 +110,41 @@ class Ring:
         """The task's networks, the standard one with another setting, and the classical methods."""
         offered = self.restorer.task(subject.task)
         networks = [
-            self._network(variant=word)
+            self._network(self.restorer, variant=word)
             for word in offered.variant.options
             if offered.weights({**subject.controls, "variant": word}) in self.restorer.weights.names()
         ]
-        altered = self._network(variant=STANDARD, **ALTERED[subject.task])
+        altered = self._network(self.restorer, variant=STANDARD, **ALTERED[subject.task])
         return [*networks, altered, *(_classical(name) for name in METHODS[subject.task])]
 
-    def _network(self, **controls: Any) -> Contender:
+    def candidates(self, subject: Subject) -> list[tuple[str, Contender]]:
+        """Weights that are not promoted yet, each with the variant that it would replace."""
+        found = []
+        for candidate in self.restorer.weights.candidates():
+            sha256 = candidate.sha256 or ""
+            try:
+                if sha256 not in self._alone:
+                    alone: Any = OneNetwork(candidate.load())
+                    self._alone[sha256] = Restorer(alone, self.restorer.compute_on, max_pixels=self.restorer.max_pixels)
+            except CheckpointError as error:
+                log.warning("duels: %s; this candidate does not stand in them", error)
+                continue
+            header = self._alone[sha256].weights.load("").header
+            if (header.task, header.scale) == (subject.task, subject.scale):
+                variant = header.variant or STANDARD
+                found.append((variant, self._network(self._alone[sha256], variant=variant)))
+        return found
+
+    @cached_property
+    def _alone(self) -> dict[str, Restorer]:
+        """sha256 → a restorer of one candidate."""
+        return {}
+
+    @staticmethod
+    def _network(restorer: Restorer, **controls: Any) -> Contender:
         def make(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
             asked = {**subject.controls, **controls}
-            done = self.restorer.restore(subject.task, subject.observed, subject.mask, **asked)
+            done = restorer.restore(subject.task, subject.observed, subject.mask, **asked)
             # what was asked, not what was estimated of this photo: one contender is one contender
             facts = {"kind": "network", "checkpoint": done.checkpoint, "controls": controls}
             return done.photo.pixels, facts

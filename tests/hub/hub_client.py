@@ -135,3 +135,8 @@ def command_beside(other: dict[str, bytes], *words: str) -> Done:
 
     with mock.patch.object(HubRepo, "commit", commit):
         return command(*words)
+
+
+def candidates(spec: str) -> dict[str, str]:
+    """name → sha256 of what stands in duels beside the weights of a repository."""
+    return {found.name: found.load().sha256 for found in Weights("/nowhere", spec).candidates()}

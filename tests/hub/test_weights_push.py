@@ -26,10 +26,10 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from deconvdemo.promotion import promote, rollback
+from deconvdemo.promotion import promote, rollback, shadow, withdraw
 from deconvdemo.tasks import TASKS
 from deconvdemo.weights import pull
-from deconvdemo.weights_index import INDEX, Entry, add_to_index, read_index, write_index
+from deconvdemo.weights_index import INDEX, SHADOW, Entry, add_to_index, read_index, write_index
 
 NAMES = {"denoise": ("denoise", {}), "inpaint": ("inpaint", {}), "upscale-x2": ("upscale", {"scale": 2})}
 NUMBERS = itertools.count()
@@ -39,7 +39,6 @@ FACTS = {
     "recipe": {
         "parent": "f" * 64,
         "flags": {"from": "a" * 40, "repo": "lab/flags", "target": 12, "noisy": 3, "share": 0.5},
-        "blend": 0.25,
     },
     "created": "2026-11-21",
 }
@@ -434,6 +433,20 @@ def test_a_push_that_is_killed_leaves_the_hub_as_it_was(hub, client, folder, rep
     assert served_by(hub, repo)["denoise"] == now
 
 
+def test_a_candidate_for_duels_goes_along_and_serves_nobody(hub, client, folder, repo):
+    served = load_checkpoint(folder / read_index(folder / INDEX)["denoise"].file)
+    candidate = shadow(changed(served, folder.parent / "candidate.safetensors"), folder)
+    pushed(client, folder, repo)
+    assert served_by(hub, repo)["denoise"] == served.sha256
+    told = json.loads(hub.content(repo, SHADOW, "models"))["weights"]
+    assert told["denoise"]["sha256"] == candidate.sha256
+    found = client(hub_client.candidates, f"hf://{repo}")
+    assert found == {"denoise": candidate.sha256}
+    withdraw(folder, "denoise")
+    pushed(client, folder, repo)
+    assert client(hub_client.candidates, f"hf://{repo}") == {}
+
+
 # ---- the card ------------------------------------------------------------------------------------------------
 
 
@@ -463,7 +476,6 @@ def test_the_card_tells_what_the_headers_and_the_history_tell(hub, client, folde
     assert f"[lab/flags@{revision[:12]}](https://hf.co/datasets/lab/flags/tree/{revision})" in text
     assert "12 with a clean target, 3 noisy, without a target" in text
     assert f"fine-tuned from `{'f' * 12}`" in text
-    assert "mixed: 25% fine-tuned, the rest the parent" in text
     assert "| cbsd68 sigma 25 | 31.00 | 31.50 | +0.50 | +0.40 to +0.60 |" in text
     assert f"`denoise` promoted, `{now[:12]}` serves" in text
     assert f"--weights hf://{repo}" in text

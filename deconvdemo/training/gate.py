@@ -24,7 +24,7 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import HOLES, SELF, TARGET, Pair
-from deconvdemo.metrics import psnr, psnr_inside
+from deconvdemo.metrics import LARGEST, task_psnr
 from deconvdemo.photo import to_depth
 from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.denoise import MAX_SIGMA
@@ -41,7 +41,6 @@ TIMED = 512  # pixels a side of the result that is timed
 SLOWER = 1.25  # times as long as the served weights
 FLAT = {"inpaint": 4.0}  # grey levels that a flat field may move; an invented filling more than a correction
 FLAT_OTHERS = 2.0
-LARGEST = 100.0  # dB that a perfect result counts: infinity has no mean
 FLAGS = "held-back flags"
 
 
@@ -212,14 +211,12 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
         observed = np.where(mask[..., None], 0, observed).astype(np.uint8)
 
         def inside(restored: np.ndarray) -> dict[str, float]:
-            return {"PSNR in holes": psnr_inside(restored, target, counts)}
+            return {"PSNR in holes": task_psnr(task, restored, target, holes=counts)}
 
         return Case(pair.flag_id, "", observed, controls, inside, mask)
 
     def score(restored: np.ndarray) -> dict[str, float]:
-        if task == "upscale":
-            return {"PSNR": psnr(restored, target, scale, on_luma=True)}
-        return {"PSNR": psnr(restored, target)}
+        return {"PSNR": task_psnr(task, restored, target, scale)}
 
     if pair.kind == TARGET and task == "denoise":
         controls = {"sigma": _level(observed, target)}

@@ -140,6 +140,11 @@ class Repository:
         return _fetched(file, entries[name].sha256, str(index), name, why_cached)
 
 
+@cache
+def _sha256(found: Found) -> str:
+    return found.sha256 or found.load().sha256
+
+
 def _fetched(ref: HubRef, sha256: str = "", says: str = INDEX, name: str = "", why_cached: str = "") -> Found:
     fetched = fetch(ref, sha256)
     why_cached = why_cached or fetched.why_cached
@@ -229,6 +234,14 @@ class Weights:
     def load(self, name: str) -> Checkpoint:
         """What serves `name` now. Raises CheckpointError if nothing does, or it is not what it should be."""
         return self._serving(name).load()
+
+    def sha256(self, name: str) -> str:
+        """Of what serves `name` now; nothing is read where an index promises it."""
+        return _sha256(self._serving(name))
+
+    def folders(self) -> list[Path]:
+        """Where weights take each other's place on this disk."""
+        return [source.folder for source in self._sources() if isinstance(source, Folder)]
 
     def status(self, name: str) -> str:
         """Which weights serve `name`, and why if they are not the ones asked for, in words for the page."""

@@ -187,6 +187,7 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         database.executescript(
             "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
+            "DROP TABLE replays; "
             "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()

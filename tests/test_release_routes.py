@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
-from demo_app import png
+from demo_app import png, running_app
 from feedback_flags import flag_of
 from PIL import Image
 from starlette.applications import Starlette
@@ -16,11 +17,15 @@ from starlette.testclient import TestClient
 
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.feedback import behind
 from deconvdemo.feedback.erase import erase
+from deconvdemo.feedback.insights import noted_weights
 from deconvdemo.feedback.opinions import Verdict
+from deconvdemo.feedback.publish import NoPublisher
 from deconvdemo.feedback.replays import Replays
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.promotion import promote
+from deconvdemo.ui.insight import Insight
 from deconvdemo.ui.release_desk import ReleaseDesk
 from deconvdemo.ui.release_routes import release_routes
 from deconvdemo.ui.replaying import Past, Replayer
@@ -191,3 +196,26 @@ def test_what_is_not_there_is_one_sentence(replayed, folder, address, why):
     assert answer.status_code == 400
     assert why in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+
+
+def test_a_running_demo_replays_what_is_promoted(replayed, folder, tmp_path, monkeypatch):
+    store, ids = replayed
+    monkeypatch.setattr(behind, "PAUSE", 0.1)
+    with running_app(folder, store.folder.parent):
+        newer = tiny.shaken(Weights().load(NAME), tmp_path / "newer.safetensors", 0.01)
+        sha256 = promote(newer, folder, {}).sha256
+        deadline = time.monotonic() + 60
+        while (found := Replays(store).releases()[0]).sha256 != sha256 or found.all.total() < len(ids):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_weights_that_took_others_place_are_noted_though_nothing_was_restarted(sqlite_store, folder, tmp_path):
+    restorer = restorer_of(folder)
+    insight = Insight(Replays(sqlite_store), restorer, NoPublisher(), Reviewers(sqlite_store))
+    insight.public()
+    promote(tiny.shaken(Weights().load(NAME), tmp_path / "new.safetensors", 0.0), folder, {})
+    restorer.weights._take_over("bundled", restorer.swap)
+    insight._kept.clear()
+    insight.public()
+    assert len(noted_weights(sqlite_store)) == 2

@@ -28,7 +28,7 @@ from deconvdemo.feedback.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replay
 from deconvdemo.metrics import psnr, psnr_inside
 from deconvdemo.promotion import history, learned_from, promote, rollback
 from deconvdemo.ui.replaying import Past, Replayer, figures
-from deconvdemo.weights import Weights
+from deconvdemo.weights import Found, Nothing, Weights
 from deconvdemo.weights_index import add_to_index
 
 NAME = "denoise-fast"
@@ -285,7 +285,7 @@ def test_a_replay_that_was_stopped_goes_on_where_it_was(sqlite_store, folder, fl
 
 
 def test_behind_a_demo_flags_are_replayed_when_they_come_and_when_weights_change(
-    sqlite_store, folder, flagged, good, tmp_path
+    sqlite_store, folder, flagged, good, tmp_path, monkeypatch
 ):
     store = sqlite_store
     weights = Weights(folder)
@@ -301,13 +301,40 @@ def test_behind_a_demo_flags_are_replayed_when_they_come_and_when_weights_change
     assert replayer.piece()
     assert not other.piece()  # one demo of several works
     assert pieces() == 2
-    assert not replayer.piece()
+    with monkeypatch.context() as patched:
+        patched.delattr(Replays, "due")  # where nothing has happened, nothing is looked through
+        assert not replayer.piece()
     noisy, clean = tiny.noisy_and_clean(7)
     accepted(store, 7, observed=png(noisy), restored=png(noisy), clean=png(clean))
     assert pieces() == 1
     serve(good, folder, tmp_path / "new.safetensors", 0.01)
     weights._take_over("bundled", lambda checkpoints: None)
     assert pieces() == 4
+
+
+def test_weights_that_come_from_a_repository_replay_like_those_of_a_folder(
+    sqlite_store, folder, flagged, good, tmp_path
+):
+    better = tiny.shaken(good, tmp_path / "better.safetensors", 0.0)
+
+    class Elsewhere:
+        """A fetched repository, as far as weights know it."""
+
+        def names(self):
+            return [NAME]
+
+        def find(self, name):
+            return Found(better, "hf://lab/weights@abc/better.safetensors", name=name)
+
+    restorer = restorer_of(folder)
+    replayer = Replayer(Replays(sqlite_store), Past(restorer))
+    assert replayer.all() == (3, [])
+    restorer.weights._fetched = Elsewhere()
+    assert replayer.piece()
+    sha256 = load_checkpoint(better).sha256
+    assert counts(Replays(sqlite_store))[sha256] == {FIXED: 1}
+    restorer.weights._fetched = Nothing()  # its next commit may be another: of this one nothing is left here
+    assert not Past(restorer).here(NAME, sha256)
 
 
 def test_a_flag_that_cannot_be_replayed_stops_nobody(sqlite_store, folder, flagged):

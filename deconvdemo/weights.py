@@ -236,8 +236,9 @@ class Weights:
         return self._serving(name).load()
 
     def sha256(self, name: str) -> str:
-        """Of what serves `name` now; nothing is read where an index promises it."""
-        return _sha256(self._serving(name))
+        """Of what serves `name` now; nothing is read or fetched where a folder's index promises it."""
+        source = self._source(name)
+        return source.sha256(name) if isinstance(source, Folder) else _sha256(source.find(name))
 
     def folders(self) -> list[Path]:
         """Where weights take each other's place on this disk."""
@@ -321,10 +322,14 @@ class Weights:
         return self.chosen, self._fetched, self.bundled
 
     def _serving(self, name: str) -> Found:
+        source = self._source(name)
+        found = source.find(name)
+        return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
+
+    def _source(self, name: str) -> Source:
         for source in self._sources():
             if name in source.names():
-                found = source.find(name)
-                return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
+                return source
         known = ", ".join(self.names()) or "nothing"
         raise CheckpointError(f"there are no weights for {name!r}, only for {known}")
 

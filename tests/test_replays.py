@@ -29,7 +29,7 @@ from deconvdemo.metrics import psnr, psnr_inside
 from deconvdemo.promotion import history, learned_from, promote, rollback
 from deconvdemo.ui.replaying import Past, Replayer, figures
 from deconvdemo.weights import Found, Nothing, Weights
-from deconvdemo.weights_index import add_to_index
+from deconvdemo.weights_index import Entry, add_to_index, write_index
 
 NAME = "denoise-fast"
 FAST = {"variant": "fast", "sigma": 25.0}
@@ -434,8 +434,11 @@ def test_the_command_replays_and_prints_the_counts(sqlite_store, folder, flagged
     assert wrong in capsys.readouterr().err
 
 
-def test_weights_that_are_loaded_are_those_that_are_told(folder):
+def test_weights_tell_their_sha256_without_being_fetched(folder, tmp_path):
     weights = Weights(folder)
     assert weights.sha256(NAME) == load_checkpoint(next(folder.glob("*.safetensors"))).sha256
     alone = Weights(spec=str(next(folder.glob("*.safetensors"))))
     assert alone.sha256(NAME) == weights.sha256(NAME)
+    elsewhere = Entry("denoise.safetensors", OLD, "lab/weights", "abc1234")  # not on this disk, and nobody asks the Hub
+    write_index(tmp_path, {"denoise": elsewhere})
+    assert Past(restorer_of(tmp_path)).serving() == {"denoise": OLD}

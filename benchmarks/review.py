@@ -18,7 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from flags import photo
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -27,12 +27,13 @@ import postgres
 from deconvdemo.feedback import insights
 from deconvdemo.feedback.agreement import agreement
 from deconvdemo.feedback.catches import Catches
-from deconvdemo.feedback.database import flags, likenesses, reviews, verdicts
+from deconvdemo.feedback.database import flags, likenesses, replays, reviews, verdicts
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.ledger import count
 from deconvdemo.feedback.likeness import Likenesses, pieces_of
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.records import REASONS, Flag
+from deconvdemo.feedback.replays import Replays
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.ui.review_desk import ReviewDesk
@@ -104,6 +105,23 @@ def relate(store: FeedbackStore, ids: list[str]) -> None:
         Catches(store).set(flag_id, "accept", "bench")
 
 
+def replay(store: FeedbackStore) -> None:
+    """Two releases that have replayed 10,000 accepted flags, or as many as there are."""
+    chance = random.Random(2)
+    accepted = select(reviews.c.flag_id).where(reviews.c.accepted == reviews.c.reviewers).limit(10_000)
+    with store.writing() as connection:
+        ids = connection.execute(accepted).scalars().all()
+        for sha256 in ("a" * 64, "b" * 64):
+            fixed = {"sha256": sha256, "target": "t.png", "flagged": 30.0, "created_at": "2026-11-20"}
+            rows = [
+                {**fixed, "flag_id": flag_id, "now": chance.gauss(30.2, 1), "held_back": chance.random() < 0.2}
+                for flag_id in ids
+            ]
+            connection.execute(insert(replays), rows)
+    for sha256 in ("a" * 64, "b" * 64):
+        insights.note_weights(store, "denoise", sha256, "", {})
+
+
 def longest(work: Callable[[], object], times: int = 5) -> float:
     """Seconds of the slowest of some calls."""
     worst = 0.0
@@ -130,6 +148,8 @@ def measure(store: FeedbackStore, number: int) -> None:
     desk = ReviewDesk(queue, None, 1)  # type: ignore[arg-type]  # nothing is run again here
     relate(store, list(store.ids()))
     alike, catches = Likenesses(store), Catches(store)
+    replay(store)
+    replayed = Replays(store)
     waits |= {
         "a page as the page asks for it": lambda: desk.page(View(), "ada", "", 50),
         "how many are of one picture": lambda: alike.family(middle),
@@ -137,6 +157,8 @@ def measure(store: FeedbackStore, number: int) -> None:
         "the audit list": lambda: queue.audit("ada"),
         "agreement": lambda: agreement(store),
         "reviewers' accuracy": catches.accuracy,
+        "the releases' counts": lambda: replayed.releases("ada"),
+        "a page of a release": lambda: replayed.page("b" * 64, reviewer="ada"),
         "the plots' numbers": lambda: (
             insights.flags_a_day(store, datetime(2026, 3, 1, tzinfo=UTC)),
             insights.reasons(store),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 GREY_LEVELS = 255.0  # sigma and PSNR are always said in 8-bit grey levels
+LARGEST = 100.0  # dB that a perfect result counts where infinity has no mean
 SSIM_WINDOW = 11  # pixels a side
 PEAK = {"uint8": GREY_LEVELS, "uint16": 65535.0}
 
@@ -37,6 +38,18 @@ def psnr_inside(restored: np.ndarray, clean: np.ndarray, mask: np.ndarray) -> fl
     a, b = _pair(restored, clean, 0, False)
     mse = float(np.mean((a[mask] - b[mask]) ** 2))
     return float("inf") if mse == 0 else 10 * float(np.log10(GREY_LEVELS**2 / mse))
+
+
+def task_psnr(
+    task: str, restored: np.ndarray, clean: np.ndarray, scale: int = 1, holes: np.ndarray | None = None
+) -> float:
+    """PSNR in dB as `task` is judged: of an upscaled photo on luma without a border of `scale` pixels, of a filled one
+    inside its `holes`."""
+    if holes is not None:
+        return psnr_inside(restored, clean, holes)
+    if task == "upscale":
+        return psnr(restored, clean, scale, on_luma=True)
+    return psnr(restored, clean)
 
 
 def ssim(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool = False) -> float:

@@ -10,7 +10,7 @@ Killed at any moment, the index names a file that is there: the one before, or t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from deconvdemo.errors import CheckpointError
 from deconvdemo.weights_index import INDEX, SHADOW, Entry, read_index, shadows, write_index
 
 HISTORY = "history.json"
+PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 
 
 def promote(file: Path, folder: Path, facts: Mapping[str, Any]) -> Checkpoint:
@@ -31,7 +32,7 @@ def promote(file: Path, folder: Path, facts: Mapping[str, Any]) -> Checkpoint:
     if before and before.sha256 == candidate.sha256:
         raise CheckpointError(f"{file} serves as {candidate.name} already")
     entry = _placed(file, candidate, folder)
-    _note(folder, "promoted", candidate.name, entry, before, facts)
+    _note(folder, PROMOTED, candidate.name, entry, before, facts)
     write_index(folder, {**entries, candidate.name: entry})
     if shadows(folder).get(candidate.name) == entry:
         withdraw(folder, candidate.name)
@@ -81,7 +82,7 @@ def rollback(folder: Path, name: str) -> Entry:
     place = folder / before.file
     if not before.repo and (not place.exists() or load_checkpoint(place).sha256 != before.sha256):
         raise CheckpointError(f"{place} is not there any more, or not what it was: {name} stays as it is")
-    _note(folder, "rolled back", name, before, _before(folder, name, before), {"from": serving.sha256})
+    _note(folder, ROLLED_BACK, name, before, _before(folder, name, before), {"from": serving.sha256})
     write_index(folder, {**entries, name: before})
     return before
 
@@ -103,6 +104,26 @@ def read_history(path: Path, label: str = "") -> list[dict[str, Any]]:
         raise CheckpointError(
             f"{label or path} is not a history of weights ({error}): restore it, or remove it"
         ) from None
+
+
+def learned_from(lines: Sequence[Mapping[str, Any]], sha256: str) -> set[str] | None:
+    """The flags that weights learned from, also those that the weights they were made from had learned from, by the
+    lines of a history; None where it does not say."""
+    for place, line in enumerate(lines):
+        if line["sha256"] == sha256 and line["what"] == PROMOTED:
+            parent = (line.get("before") or {}).get("sha256", "")
+            earlier = learned_from(lines[:place], parent) if line.get("flags") else None
+            return set(line.get("learned") or ()) | (earlier or set())
+    return None
+
+
+def past_file(folder: Path, sha256: str) -> Path | None:
+    """The file of weights that serve or have served in `folder`, if it is still there."""
+    lines = history(folder)
+    known = [line for line in lines if line["sha256"] == sha256]
+    known += [line["before"] for line in lines if line.get("before") and line["before"]["sha256"] == sha256]
+    files = [folder / Path(line["file"]).name for line in known]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _before(folder: Path, name: str, entry: Entry) -> Entry | None:

@@ -170,6 +170,11 @@ class Repository:
         return _fetched(file, entry.sha256, str(index), name, why_cached)
 
 
+@cache
+def _sha256(found: Found) -> str:
+    return found.sha256 or found.load().sha256
+
+
 def _fetched(ref: HubRef, sha256: str = "", says: str = INDEX, name: str = "", why_cached: str = "") -> Found:
     fetched = fetch(ref, sha256)
     why_cached = why_cached or fetched.why_cached
@@ -259,6 +264,15 @@ class Weights:
     def load(self, name: str) -> Checkpoint:
         """What serves `name` now. Raises CheckpointError if nothing does, or it is not what it should be."""
         return self._serving(name).load()
+
+    def sha256(self, name: str) -> str:
+        """Of what serves `name` now; nothing is read or fetched where a folder's index promises it."""
+        source = self._source(name)
+        return source.sha256(name) if isinstance(source, Folder) else _sha256(source.find(name))
+
+    def folders(self) -> list[Path]:
+        """Where weights take each other's place on this disk."""
+        return [source.folder for source in self._sources() if isinstance(source, Folder)]
 
     def status(self, name: str) -> str:
         """Which weights serve `name`, and why if they are not the ones asked for, in words for the page."""
@@ -350,10 +364,14 @@ class Weights:
         return self.chosen, self._fetched, self.bundled
 
     def _serving(self, name: str) -> Found:
+        source = self._source(name)
+        found = source.find(name)
+        return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
+
+    def _source(self, name: str) -> Source:
         for source in self._sources():
             if name in source.names():
-                found = source.find(name)
-                return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
+                return source
         known = ", ".join(self.names()) or "nothing"
         raise CheckpointError(f"there are no weights for {name!r}, only for {known}")
 

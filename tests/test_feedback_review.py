@@ -112,6 +112,11 @@ def test_each_flag_is_judged_by_as_many_as_needed_and_by_nobody_twice(store, ids
     assert queue.ids(View(status="disputed"), "cyd") == [ids[1]]
 
 
+def test_one_flag_has_an_address(store, ids):
+    assert ReviewQueue(store).ids(View(status="all", flag=ids[2]), "ada") == [ids[2]]
+    assert View.of({"status": "all", "flag": ids[2]}) == View(status="all", flag=ids[2])
+
+
 def test_what_others_decided_is_shown_to_those_who_decided(store, ids):
     queue = ReviewQueue(store)
     say(queue, ids[0], "ada", "accept")
@@ -187,6 +192,7 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         database.executescript(
             "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
+            "DROP TABLE replays; "
             "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()

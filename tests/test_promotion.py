@@ -45,37 +45,20 @@ def good() -> Checkpoint:
 
 
 def shaken(checkpoint: Checkpoint, folder: Path, amount: float, **recipe) -> Path:
-    """The same weights with noise in them, as a file; `recipe` changes what its header says."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    tensors = {
-        name: value.float() * (1 + amount * torch.randn(value.shape, generator=generator))
-        for name, value in checkpoint.tensors.items()
-    }
-    header = replace(checkpoint.header, recipe={**checkpoint.header.recipe, **recipe}, measured={})
-    folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(folder / f"{NAME}.safetensors", header, tensors)
-    return folder / f"{NAME}.safetensors"
-
-
-def noisy_and_clean(number: int, side: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    clean = np.roll(tiny.picture(side, side), 11 * number, axis=1)
-    noise = np.random.default_rng(number).normal(0, 25, clean.shape)
-    return np.clip(clean + noise, 0, 255).astype(np.uint8), clean
+    return tiny.shaken(checkpoint, folder / f"{NAME}.safetensors", amount, **recipe)
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("validation")
     for number in range(4):
-        Image.fromarray(noisy_and_clean(number + 20)[1]).save(folder / f"{number}.png")
+        Image.fromarray(tiny.noisy_and_clean(number + 20)[1]).save(folder / f"{number}.png")
     return folder
 
 
 @pytest.fixture(scope="module")
 def held_back() -> list[Pair]:
-    return [Pair(f"flag{number}", TARGET, *noisy_and_clean(number)) for number in range(4)]
+    return [Pair(f"flag{number}", TARGET, *tiny.noisy_and_clean(number)) for number in range(4)]
 
 
 # ---- the statistics
@@ -291,7 +274,7 @@ def store(sqlite_store, monkeypatch):
     monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
     held: dict[str, bool] = {}
     for number in range(8):
-        noisy, clean = noisy_and_clean(number)
+        noisy, clean = tiny.noisy_and_clean(number)
         flag = flag_of(number, observed=png(noisy), restored=png(noisy), clean=png(clean))
         flag_id = sqlite_store.add(flag).flag_id
         held[flag_id] = number % 2 == 0

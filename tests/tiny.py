@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from deconvdemo.checkpoints import Header, save_checkpoint
+from deconvdemo.checkpoints import Checkpoint, Header, save_checkpoint
 from deconvdemo.networks import NETWORKS
 from deconvdemo.tasks import STANDARD, Task
 from deconvdemo.training.recipes import RECIPES
@@ -59,6 +60,26 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     tensors = network(recipe.network, seed=len(variant), **config).state_dict()
     save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
     return add_to_index(file)
+
+
+def shaken(checkpoint: Checkpoint, file: Path, amount: float, **recipe) -> Path:
+    """The same weights with noise in them, as a file; `recipe` changes what its header says."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        name: value.float() * (1 + amount * torch.randn(value.shape, generator=generator))
+        for name, value in checkpoint.tensors.items()
+    }
+    header = replace(checkpoint.header, recipe={**checkpoint.header.recipe, **recipe}, measured={})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(file, header, tensors)
+    return file
+
+
+def noisy_and_clean(number: int, side: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with white noise of sigma 25, and without."""
+    clean = np.roll(picture(side, side), 11 * number, axis=1)
+    noise = np.random.default_rng(number).normal(0, 25, clean.shape)
+    return np.clip(clean + noise, 0, 255).astype(np.uint8), clean
 
 
 @cache

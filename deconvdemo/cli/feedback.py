@@ -1,4 +1,4 @@
-"""`feedback`: what people flagged: counted, shown, exported, imported, published, erased."""
+"""`feedback`: what people flagged: counted, shown, exported, imported, published, replayed, erased."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import sys
 from pathlib import Path
 
+from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.feedback.records import REASONS
 from deconvdemo.settings import Settings
 
 
 def add_verbs(verbs) -> None:
-    summary = "Count, show, export, import, publish or erase what people flagged."
+    summary = "Count, show, export, import, publish, replay or erase what people flagged."
     verb = verbs.add_parser("feedback", help=summary, description=summary)
     actions = verb.add_subparsers(metavar="ACTION", required=True)
     stats = actions.add_parser("stats", help="count the flags", description="Counts the flags, by task and reason.")
@@ -66,6 +67,14 @@ def add_verbs(verbs) -> None:
     imports.add_argument("--reason", default="other", choices=REASONS, metavar="REASON", help=words)
     imports.add_argument("--consent", action="store_true", help="the people agreed to a public dataset, CC BY 4.0")
     imports.set_defaults(run=_import)
+    what = (
+        "Restores accepted flags that have a clean target again, with the weights that serve, and counts what these "
+        "weights fixed, what is still bad and what is newly bad. What was replayed before is not done again."
+    )
+    replay = actions.add_parser("replay", help="what the weights fixed, and what they broke", description=what)
+    replay.add_argument("--json", action="store_true", help="print JSON")
+    add_engine_options(replay)
+    replay.set_defaults(run=_replay)
     what = "Publishes what is not published yet to the dataset of DECONVDEMO_FEEDBACK_REPO."
     publish = actions.add_parser("publish", help="publish to the Hub's dataset now", description=what)
     publish.set_defaults(run=_publish)
@@ -145,6 +154,28 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
     for sentence in report.refused:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.refused else 0
+
+
+def _replay(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.feedback.replays import STATES, Replays
+    from deconvdemo.ui.replaying import Past, Replayer
+
+    replays = Replays(_store(settings), settings.verdicts_needed)
+    done, refused = Replayer(replays, Past(restorer(options, settings))).all()
+    releases = replays.releases()
+    if options.json:
+        print(json.dumps({"replayed": done, "releases": [vars(release) for release in releases]}, indent=2))
+    else:
+        print(f"{done} flag{'s' * (done != 1)} replayed")
+        for one in releases:
+            every, held = (
+                ", ".join(f"{counted[state]} {words.lower()}" for state, words in STATES.items())
+                for counted in (one.all, one.held_back)
+            )
+            print(f"{one.name} {one.sha256[:12]}: {every}; held back from training: {held}")
+    for sentence in refused:
+        print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
+    return 1 if refused else 0
 
 
 def _publish(options: argparse.Namespace, settings: Settings) -> int:

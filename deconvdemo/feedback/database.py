@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -34,7 +35,7 @@ from sqlalchemy.exc import ArgumentError
 
 from deconvdemo.errors import FeedbackError
 
-NEWEST = "0004"  # the migration that leads to the tables below
+NEWEST = "0005"  # the migration that leads to the tables below
 PIECES = 5  # of a perceptual hash: two hashes that differ in fewer bits have a piece in common
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
 MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
@@ -138,6 +139,20 @@ likenesses = Table(
     Column("hash", String(16), nullable=False),
     *(Column(f"piece{place}", Integer, nullable=False, index=True) for place in range(PIECES)),
     Column("family", ID, nullable=False, index=True),
+)
+
+# what each release made of the accepted flags that have a clean target: PSNR in dB, of the flagged result and of its
+# own. `target` is the file that both were measured against
+replays = Table(
+    "replays",
+    metadata,
+    Column("sha256", SHA256, primary_key=True),  # of the release's weights
+    Column("flag_id", ID, primary_key=True, index=True),
+    Column("target", BLOB, nullable=False),
+    Column("flagged", Float(53), nullable=False),
+    Column("now", Float(53), nullable=False),
+    Column("held_back", Boolean, nullable=False),  # from training: see pairs.py
+    Column("created_at", MOMENT, nullable=False),
 )
 
 votes = _events(

@@ -125,21 +125,35 @@ def verdicts_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
     return [{"day": when, "reviewer": reviewer, "verdicts": number} for when, reviewer, number in found]
 
 
-def note_weights(store: FeedbackStore, name: str, sha256: str, created: str, measured: dict[str, float]) -> None:
-    """Remembers weights that have served: what they were measured at stays, also when others took their place."""
+def note_weights(
+    store: FeedbackStore,
+    name: str,
+    sha256: str,
+    created: str,
+    measured: dict[str, float],
+    learned: dict[str, Any] | None = None,
+) -> None:
+    """Remembers weights that have served: what they were measured at stays, also when others took their place.
+
+    `learned`: what their header tells of the flags that they learned from.
+    """
     key = f"{_WEIGHTS}{sha256[:40]}"
     if store.word(key) is None:
-        facts = {"name": name, "sha256": sha256, "created": created, "measured": measured}
-        facts["since"] = datetime.now(UTC).isoformat(timespec="seconds")
+        facts = {"name": name, "sha256": sha256, "created": created, "measured": measured, "learned": learned or {}}
+        facts["since"] = datetime.now(UTC).isoformat(timespec="microseconds")
         store.recall(key, lambda: json.dumps(facts))
+
+
+def noted_weights(store: FeedbackStore) -> Rows:
+    """What `note_weights` was told of all weights that have served here, and `since` when; the oldest first."""
+    query = select(meta.c.value).where(meta.c.key.like(f"{_WEIGHTS}%"))
+    return sorted((json.loads(value) for (value,) in _rows(store, query)), key=lambda facts: facts["since"])
 
 
 def weights_history(store: FeedbackStore) -> Rows:
     """`since` (when it began to serve here), `weights`, `measure` and `psnr` in dB."""
-    query = select(meta.c.value).where(meta.c.key.like(f"{_WEIGHTS}%"))
     rows: Rows = []
-    for (value,) in _rows(store, query):
-        facts = json.loads(value)
+    for facts in noted_weights(store):
         measures = [measure for measure in facts["measured"] if measure.endswith(("PSNR", "PSNR in holes"))]
         if measures:
             # one line a network: the literature's middle case, what counts in inpainting, else the first

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from deconvdemo.feedback.database import blobs, catches, likenesses, reviews, totals, verdicts
+from deconvdemo.feedback.database import blobs, catches, likenesses, replays, reviews, totals, verdicts
 
 
 def upsert(connection: Connection, table: Table) -> Any:
@@ -62,5 +62,5 @@ def recount(connection: Connection, flag_id: str) -> None:
 
 def forget(connection: Connection, flag_id: str) -> None:
     """Removes what was noted of a flag that is gone."""
-    for table in (reviews, catches, likenesses):
+    for table in (reviews, catches, likenesses, replays):
         connection.execute(delete(table).where(table.c.flag_id == flag_id))

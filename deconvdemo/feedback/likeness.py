@@ -8,14 +8,13 @@ in at most four bits have one piece in common (the pigeonhole principle): that i
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from io import BytesIO
 
 import numpy as np
 from sqlalchemy import exists, func, or_, select
 
-from deconvdemo.errors import DeconvdemoError, FeedbackError
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.behind import behind
 from deconvdemo.feedback.database import PIECES, flags, likenesses
 from deconvdemo.feedback.ledger import upsert
 from deconvdemo.feedback.refusals import refusals
@@ -25,8 +24,6 @@ DIFFERENT_BITS = PIECES - 1  # at most so many between two of one picture
 BITS = 64
 SIDE, COEFFICIENTS = 32, 8
 BATCH = 20
-PAUSE = 5.0  # seconds between two looks for new flags
-REST = 4.0  # times as long as it worked: visitors come first
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ class Likenesses:
 
     def start(self) -> None:
         """Notes new flags from here on, behind the demo, resting between."""
-        threading.Thread(target=self._run, name="likenesses", daemon=True).start()
+        behind("likenesses", self.note, "pictures are not compared")
 
     def note(self, limit: int = BATCH) -> int:
         """Hashes at most `limit` flags that have no hash yet, the oldest first; returns how many it looked at."""
@@ -92,21 +89,6 @@ class Likenesses:
             there = exists().where(flags.c.flag_id == flag_id)
             if connection.execute(select(there)).scalar():
                 connection.execute(upsert(connection, likenesses).values(row).on_conflict_do_nothing())
-
-    def _run(self) -> None:
-        said = ""
-        while True:
-            time.sleep(PAUSE)
-            try:
-                begun = time.monotonic()
-                while self.note():
-                    time.sleep(REST * (time.monotonic() - begun))
-                    begun = time.monotonic()
-                said = ""
-            except DeconvdemoError as error:
-                if str(error) != said:  # once, not every few seconds
-                    log.warning("pictures are not compared: %s", error)
-                said = str(error)
 
 
 def pieces_of(value: int) -> list[int]:

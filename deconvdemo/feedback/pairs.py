@@ -30,6 +30,7 @@ from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.shards import COMMITTED
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.targets import targets
 
 HELD_BACK = 5  # one family of flags in so many is kept from training: the gate judges by them
 
@@ -69,10 +70,12 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
         try:
             flag = store.get(flag_id)
             given = list(_standing(store, flag_id))
+            target = targets(store, [flag_id]).get(flag_id)
+            clean = store.blobs.read(target) if target else None
         except DamagedBlobError as error:
             skipped.append(str(error))
             continue
-        made = _pair(flag, given, task, scale)
+        made = _pair(flag, given, clean, task, scale)
         if isinstance(made, str):
             skipped.append(f"flag {flag_id}: {made}")
             continue
@@ -119,14 +122,12 @@ def _standing(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
     return (verdict for verdict in newest.values() if verdict.decision == "accept")
 
 
-def _pair(flag: StoredFlag, given: list[StoredVerdict], task: str, scale: int) -> Pair | str:
+def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, task: str, scale: int) -> Pair | str:
     """The flag's pair, or why there is none."""
     asked = int(flag.controls.get("scale") or 1) if task == "upscale" else 1
     if asked != scale:
         return f"it is of ×{asked}, not ×{scale}"
     observed = rgb_pixels(flag.observed)
-    uploads = [verdict.clean for verdict in given if verdict.clean and verdict.target.get("source") == "upload"]
-    clean = uploads[-1] if uploads else flag.clean
     target = rgb_pixels(clean) if clean else None
     size = (observed.shape[0] * scale, observed.shape[1] * scale)
     if target is not None and target.shape[:2] != size:

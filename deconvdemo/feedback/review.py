@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any
@@ -48,6 +48,7 @@ class View:
     until: str = ""
     text: str = ""
     family: str = ""  # flags of one picture
+    flag: str = ""  # one alone
     sort: str = "newest"
 
     def __post_init__(self):
@@ -171,6 +172,10 @@ class ReviewQueue:
             row = connection.execute(select(*columns).where(reviews.c.flag_id == flag_id)).first()
             return Opinions(*row) if row else Opinions()
 
+    def accepted(self) -> ColumnElement[bool]:
+        """What makes a flag an accepted one, for queries of other tables: of a row of `reviews`."""
+        return and_(true(), *self._status("accepted", _facts(true()), ""))
+
     def mine(self, flag_id: str, reviewer: str) -> str:
         """What this reviewer decided last: "" for nothing, or if it was taken back."""
         return self.own(flag_id, reviewer)[1]
@@ -245,6 +250,8 @@ class ReviewQueue:
         if view.family:
             alike = select(likenesses.c.flag_id).where(likenesses.c.family == view.family)
             most.append(flags.c.flag_id.in_(alike))
+        if view.flag:
+            most.append(flags.c.flag_id == view.flag)
         if view.text:
             most.append(flags.c.comment.icontains(view.text, autoescape=True))
         return most
@@ -301,13 +308,23 @@ def _facts(judged: ColumnElement[bool]) -> _Facts:
     return _Facts(judged, _is_catch(), **counted)
 
 
-def newest_verdicts() -> Subquery:
-    """What stands: the newest verdict of each reviewer on each flag (`flag_id`, `reviewer`, `decision`)."""
+def gives_no_truth_away(flag_id: ColumnElement[str], reviewer: str) -> ColumnElement[bool]:
+    """False for a catch item that this reviewer is still to be measured by."""
+    return or_(~exists().where(catches.c.flag_id == flag_id), _judged_by(reviewer, flag_id))
+
+
+def newest_verdicts(flag_ids: Collection[str] | None = None, *more: str) -> Subquery:
+    """What stands: the newest verdict of each reviewer on each flag, or on each of these: `flag_id`, `reviewer`,
+    `decision`, and `more` columns."""
     age = func.row_number().over(
         partition_by=(verdicts.c.flag_id, verdicts.c.reviewer),
         order_by=(verdicts.c.created_at.desc(), verdicts.c.sequence.desc()),
     )
-    aged = select(verdicts.c.flag_id, verdicts.c.reviewer, verdicts.c.decision, age.label("age")).subquery()
+    columns = [verdicts.c[name] for name in ("flag_id", "reviewer", "decision", *more)]
+    query = select(*columns, age.label("age"))
+    if flag_ids is not None:
+        query = query.where(verdicts.c.flag_id.in_(flag_ids))
+    aged = query.subquery()
     standing = select(aged).where(aged.c.age == 1, aged.c.decision != "withdrawn")
     return standing.subquery()
 

@@ -24,7 +24,7 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import HOLES, SELF, Pair
-from deconvdemo.metrics import psnr, psnr_inside
+from deconvdemo.metrics import task_psnr
 from deconvdemo.photo import to_depth
 from deconvdemo.tasks import TASKS
 from deconvdemo.training.masks import random_masks
@@ -243,14 +243,12 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
         observed = np.where(mask[..., None], 0, observed).astype(np.uint8)
 
         def inside(restored: np.ndarray) -> dict[str, float]:
-            return {"PSNR in holes": psnr_inside(restored, target, counts)}
+            return {"PSNR in holes": task_psnr(task, restored, target, holes=counts)}
 
         return Case(pair.flag_id, "", observed, controls, inside, mask)
 
     def score(restored: np.ndarray) -> dict[str, float]:
-        if task == "upscale":
-            return {"PSNR": psnr(restored, target, scale, on_luma=True)}
-        return {"PSNR": psnr(restored, target)}
+        return {"PSNR": task_psnr(task, restored, target, scale)}
 
     if task == "denoise" and pair.sigma is not None:
         controls = {"sigma": pair.sigma}

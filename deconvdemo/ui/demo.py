@@ -24,6 +24,7 @@ from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
+from deconvdemo.feedback.replays import Replays
 from deconvdemo.feedback.review import ReviewQueue
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.settings import Settings
@@ -35,6 +36,9 @@ from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.insight import Insight
+from deconvdemo.ui.release_desk import ReleaseDesk
+from deconvdemo.ui.release_routes import release_routes
+from deconvdemo.ui.replaying import Past, Replayer
 from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
 from deconvdemo.ui.review_desk import ReviewDesk
@@ -55,10 +59,11 @@ INSIGHT = """
 <header class="dd-header">
   <h1>Insight</h1>
   <p>What people flag, which weights do better, and who wins the duels.</p>
-  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a></nav>
+  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a>{review}</nav>
 </header>
 """
 REVIEW = ' <a href="review">Review</a>'
+RELEASES = ' <a href="review">Review</a> <a href="review/releases">Releases</a>'
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Demo:
     folder: Path  # of results: the only folder that Gradio may serve files from
     publisher: Publisher | NoPublisher
     likenesses: Likenesses
+    replayer: Replayer
 
 
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
@@ -87,6 +93,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
     oauth = bool(listed and settings.oauth_client and get_space())
     reviewers = Reviewers(store, settings.review_password, local, listed, oauth)
+    replays, past = Replays(store, settings.verdicts_needed), Past(restorer)
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
@@ -97,23 +104,26 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
                 restore_tab(Desk(task, restorer, flagging))
         serving = gr.HTML(padding=False)
         blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
-        blocks.load(_introduction(reviewers), None, [introduction], queue=False, **QUIET)
+        blocks.load(_head(INTRODUCTION, REVIEW, reviewers), None, [introduction], queue=False, **QUIET)
         if oauth:
             gr.LoginButton(visible=False)  # Gradio adds its routes for signing in where there is one
         endpoints(tasks, restorer, flagging)
     with blocks.route("Insight", "/insight", show_in_navbar=False):
-        gr.HTML(INSIGHT, padding=False)
-        Insight(store, restorer, publisher, reviewers, settings.verdicts_needed).page(blocks)
+        heading = gr.HTML(INSIGHT.format(review=""), padding=False)
+        blocks.load(_head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)
+        Insight(replays, restorer, publisher, reviewers).page(blocks)
     blocks.queue(max_size=64)
     desk = ReviewDesk(ReviewQueue(store, settings.verdicts_needed), restorer, settings.max_pixels)
+    releases = ReleaseDesk(replays, past)
     routes = [
         results.route(),
         _health(restorer, store, publisher),
         *flag_routes(store, publisher.url),
         *review_routes(desk, reviewers, settings.max_upload_mb),
+        *release_routes(releases, reviewers),
         *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),
     ]
-    return Demo(blocks, routes, results.folder, publisher, Likenesses(store))
+    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past))
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -127,6 +137,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     restorer.weights.watch_in_background(restorer.swap)
     demo.publisher.start()
     demo.likenesses.start()
+    demo.replayer.start()
     try:
         return demo.blocks.launch(
             server_name=settings.host,
@@ -150,12 +161,12 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
         ) from error
 
 
-def _introduction(reviewers: Reviewers) -> Callable[[gr.Request], str]:
-    """The page's head, with the way to the review for whom there is one."""
+def _head(text: str, review: str, reviewers: Reviewers) -> Callable[[gr.Request], str]:
+    """A page's head, with the way to the review for whom there is one."""
 
     def head(request: gr.Request) -> str:
         there_is = reviewers.door(request.request) != OFF  # type: ignore[arg-type]
-        return INTRODUCTION.format(review=REVIEW if there_is else "")
+        return text.format(review=review if there_is else "")
 
     return head
 

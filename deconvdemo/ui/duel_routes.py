@@ -20,7 +20,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
-from deconvdemo.feedback.imagefile import image_extension
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.opinions import CHOICES, Vote
 from deconvdemo.feedback.ranking import ranking
@@ -29,8 +28,8 @@ from deconvdemo.photo import Photo
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.contenders import Ring, Subject, words_of
+from deconvdemo.ui.guard import MAX_JSON, PAGE_POLICY, PRIVATE, image_file
 from deconvdemo.ui.review_desk import read_json
-from deconvdemo.ui.review_routes import MAX_JSON, PAGE_POLICY, PRIVATE
 from deconvdemo.ui.visitors import address_of
 
 KEPT = 100  # duels whose votes are waited for; about 1 MB each
@@ -149,9 +148,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         duel, side = duels.get(request.path_params["duel_id"]), request.path_params["side"]
         if side not in SIDES:
             raise FeedbackError(f"{side!r} is not a side: it is left, right or observed")
-        data = duel.images[side]
-        kept = {**PRIVATE, "Cache-Control": "private, max-age=3600"}
-        return Response(data, media_type=f"image/{image_extension(data)}", headers=kept)
+        return image_file(duel.images[side])
 
     def vote(request: Request, said: Any) -> Any:
         address = address_of(request, behind_proxy)

@@ -5,8 +5,9 @@ Drawn with Altair, which the page shows without asking another host; axes of cou
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -19,19 +20,21 @@ from deconvdemo.feedback.agreement import agreement
 from deconvdemo.feedback.catches import Catches
 from deconvdemo.feedback.publish import NoPublisher, Publisher
 from deconvdemo.feedback.ranking import ranking
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.replays import FIXED, NEWLY_BAD, STATES, STILL_BAD, Release, Replays
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.contenders import words_of
 from deconvdemo.ui.reviewers import Reviewers
 
 KEEP = 30.0  # seconds that plots are shown again as they are
 COLOURS = ["#0d9488", "#f59e0b", "#6366f1", "#ef4444", "#84cc16", "#06b6d4", "#ec4899", "#a16207", "#64748b"]
+PALETTE = {STATES[FIXED]: "#0d9488", STATES[STILL_BAD]: "#f59e0b", STATES[NEWLY_BAD]: "#ef4444"}
 
 PUBLIC = (
     ("Flags a day", "day"),
     ("Why, by task", "task"),
     ("Why, by weights", "weights"),
     ("Rates of each weights version", "rates"),
+    ("What each release fixed", "releases"),
     ("Who wins the duels", "duels"),
     ("PSNR of the weights over time", "history"),
 )
@@ -43,15 +46,14 @@ class Insight:
 
     def __init__(
         self,
-        store: FeedbackStore,
+        replays: Replays,
         restorer: Restorer,
         publisher: Publisher | NoPublisher,
         reviewers: Reviewers,
-        needed: int,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.store, self.restorer, self.publisher = store, restorer, publisher
-        self.reviewers, self.needed, self._clock = reviewers, needed, clock
+        self.replays, self.store, self.needed = replays, replays.store, replays.queue.needed
+        self.restorer, self.publisher, self.reviewers, self._clock = restorer, publisher, reviewers, clock
         self._kept: dict[str, tuple[float, Any]] = {}
         self._noted: set[tuple[str, str]] = set()  # weights that the database knows by now
 
@@ -97,6 +99,7 @@ class Insight:
             bars(by_task, "reason", "flags", "task", across=True),
             bars(by_weights, "weights", "share", "reason", across=True, unit="share of its flags in %"),
             bars(insights.rates(self.store), "weights", "share", "rate", across=True, unit="%", stacked=False),
+            bars(fixed(self.replays.releases()), "release", "flags", "state", across=True, palette=PALETTE),
             self._duels(),
             history(insights.weights_history(self.store)),
         ]
@@ -136,14 +139,15 @@ class Insight:
         weights = self.restorer.weights
         for name in weights.names():
             try:
-                serving = name, weights.status(name)
+                serving = name, weights.sha256(name)
                 if serving in self._noted:
                     continue
                 checkpoint = weights.load(name)
             except DeconvdemoError:
                 continue  # the demo's foot says what is wrong with it
             header = checkpoint.header
-            insights.note_weights(self.store, name, checkpoint.sha256, header.created, header.measured)
+            learned = header.recipe.get("flags")
+            insights.note_weights(self.store, name, checkpoint.sha256, header.created, header.measured, learned)
             self._noted.add(serving)
 
     def _duels(self) -> Any:
@@ -167,6 +171,21 @@ def _contender(facts: dict[str, Any], task: str) -> str:
     return words_of(facts) if facts.get("kind") == "network" else f"{words_of(facts)} ({task})"
 
 
+def fixed(releases: list[Release]) -> insights.Rows:
+    """`release`, `state`, `flags` of the newest releases: of all flags, and of those held back from training."""
+    shown = [release for release in releases if release.all.total()][: insights.MOST_WEIGHTS]
+    return [
+        {"release": label, "state": STATES[state], "flags": counted[state]}
+        for release in shown
+        for label, counted in (
+            (insights.weights_label(vars(release)), release.all),
+            (f"held back from {release.sha256[:8]}", release.held_back),
+        )
+        if counted.total()
+        for state in (FIXED, STILL_BAD, NEWLY_BAD)
+    ]
+
+
 def bars(
     rows: insights.Rows,
     along: str,
@@ -176,8 +195,12 @@ def bars(
     across: bool = False,
     unit: str = "",
     stacked: bool = True,
+    palette: Mapping[str, str] | None = None,
 ) -> Any:
-    """Bars of `count` for each `along`, coloured by `colour`; `across`: from left to right, for long names."""
+    """Bars of `count` for each `along`, coloured by `colour`; `across`: from left to right, for long names.
+
+    `palette`: each value's own colour, in the order in which they are stacked.
+    """
     import altair as alt
 
     if not rows:
@@ -188,11 +211,14 @@ def bars(
     values: Any = {"title": unit or count, "stack": "zero" if stacked else None, "scale": alt.Scale(zero=True)}
     values["axis"] = ticks
     chart = alt.Chart(alt.Data(values=rows)).mark_bar(size=9 if temporal else 14)
-    shades = _colour(colour, columns=0 if colour == along else 3)
+    shades = _colour(colour, 0 if colour == along else 2 if palette else 3, palette)
     shown = [alt.Tooltip(f"{name}:{'Q' if isinstance(rows[0][name], int | float) else 'N'}") for name in rows[0]]
     if across:
         labels = alt.Y(f"{along}:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
-        extra = {} if stacked else {"yOffset": alt.YOffset(f"{colour}:N")}
+        extra: dict[str, Any] = {} if stacked else {"yOffset": alt.YOffset(f"{colour}:N")}
+        if palette:
+            place = "indexof(" + json.dumps([*palette]) + f", datum.{colour})"
+            chart, extra["order"] = chart.transform_calculate(place=place), alt.Order("place:Q")
         chart = chart.encode(x=alt.X(f"{count}:Q", **values), y=labels, color=shades, tooltip=shown, **extra)
         lines = len({(row[along], None if stacked else row[colour]) for row in rows})
         return _fitted(chart, 20 + (26 if stacked else 18) * lines)
@@ -237,12 +263,13 @@ def history(rows: insights.Rows) -> Any:
     )
 
 
-def _colour(name: str, columns: int) -> Any:
+def _colour(name: str, columns: int, palette: Mapping[str, str] | None = None) -> Any:
     """By the values of a column, explained below the plot in so many columns; in none where the axis names them."""
     import altair as alt
 
     below = alt.Legend(orient="bottom", columns=columns, labelLimit=300) if columns else None
-    return alt.Color(f"{name}:N", title=None, scale=alt.Scale(range=COLOURS), legend=below)
+    known = alt.Scale(domain=[*palette], range=[*palette.values()]) if palette else alt.Scale(range=COLOURS)
+    return alt.Color(f"{name}:N", title=None, scale=known, legend=below)
 
 
 def _nothing() -> Any:

@@ -28,6 +28,7 @@ from deconvdemo.lossless import lossless
 from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
 from deconvdemo.photo import Photo
 from deconvdemo.ui.painter import mask_from_painter
+from deconvdemo.ui.replaying import run_again
 
 MOST_AT_ONCE = 100  # flags in one bulk verdict
 THUMBNAIL = 320  # pixels, the longer side
@@ -121,11 +122,9 @@ class ReviewDesk:
         `asked`: `controls`, those left out as the flag had them, and `mask`, a painter's value in place of the flag's.
         """
         flag = self.store.get(flag_id)
-        known = {control.name for control in self.restorer.task(flag.task).controls}
-        controls = {name: value for name, value in flag.controls.items() if name in known}
-        controls |= {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
-        mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels) or flag.mask
-        restoration = self.restorer.restore(flag.task, flag.observed, mask, **controls)
+        controls = {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
+        mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
+        restoration = run_again(self.restorer, flag, controls, mask)
         result = lossless(restoration.photo)
         return result, {**_report(restoration), "metrics": self._measured(flag, result)}
 

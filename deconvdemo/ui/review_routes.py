@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
@@ -16,69 +15,34 @@ from urllib.parse import quote
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from deconvdemo.errors import DeconvdemoError, FeedbackError
+from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.catches import Catches
-from deconvdemo.feedback.imagefile import image_extension
 from deconvdemo.feedback.opinions import DECISIONS
 from deconvdemo.feedback.records import REASONS
 from deconvdemo.feedback.review import RATINGS, SORTS, STATUSES, View
 from deconvdemo.tasks import TASKS, Choice, Number
 from deconvdemo.ui.asset import asset
-from deconvdemo.ui.review_desk import ReviewDesk, read_json
+from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
+from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.reviewers import OFF, WRONG_WAIT, Reviewers
-
-PRIVATE = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-}
-PAGE_POLICY = "default-src 'self'; img-src 'self' blob:; style-src 'self' 'unsafe-inline'; script-src 'self'"
-OURS = "x-deconvdemo"  # a header that no form of another site can send
-MAX_JSON = 2_000_000  # bytes: a painted mask of four megapixels is 0.7 MB in base64
-
-Work = Callable[[Request, str], Any]
 
 
 def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 100) -> list[Route]:
     """`/review` and what is under it. A stranger gets the sign-in page where there is one, else 404."""
     queue = desk.queue
 
-    def guarded(work: Work) -> Callable[[Request], Any]:
-        async def answer(request: Request) -> Response:
-            reviewer = await run_in_threadpool(reviewers.reviewer, request)
-            if not reviewer:
-                status = 404 if reviewers.door(request) == OFF else 401
-                return JSONResponse({"error": "sign in on the review page first"}, status, headers=PRIVATE)
-            if request.method == "POST" and OURS not in request.headers:
-                return JSONResponse({"error": f"send the header {OURS}"}, 415, headers=PRIVATE)
-            try:
-                if request.method == "POST":
-                    await _read(request, max_upload_mb * 1_000_000)
-                found = await run_in_threadpool(work, request, reviewer)
-            except DeconvdemoError as error:
-                return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
-            return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)
-
-        return answer
+    guard = Guard(reviewers, max_upload_mb * 1_000_000)
+    guarded, static = guard.answers, guard.static
 
     async def page(request: Request) -> Response:
         if reviewers.door(request) == OFF:
             return Response("Not Found", 404)
         if await run_in_threadpool(reviewers.reviewer, request):
-            return _html(asset("review.html"))
-        return _html(reviewers.sign_in_page())
-
-    def static(text: Callable[[], str], kind: str) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            if reviewers.door(request) == OFF:
-                return Response("Not Found", 404)
-            return Response(text(), media_type=kind, headers={"Cache-Control": "no-cache"})
-
-        return answer
+            return html(asset("review.html"))
+        return html(reviewers.sign_in_page())
 
     async def sign_in(request: Request) -> Response:
         if not reviewers.password or reviewers.door(request) == OFF:
@@ -96,7 +60,7 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
 
     def listed(request: Request, reviewer: str) -> Any:
         view = View.of(request.query_params)
-        limit = _whole(request.query_params.get("limit", "50"))
+        limit = whole_number(request, "limit", 50)
         ids = desk.page(view, reviewer, request.query_params.get("after", ""), limit)
         return {"flags": ids, "reviewer": reviewer}
 
@@ -114,14 +78,14 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
 
     def image(request: Request, reviewer: str) -> Any:
         small = "small" in request.query_params
-        return _image(desk.image(request.path_params["flag_id"], request.path_params["role"], small))
+        return image_file(desk.image(request.path_params["flag_id"], request.path_params["role"], small))
 
     def verdict_image(request: Request, reviewer: str) -> Any:
-        return _image(desk.verdict_image(request.path_params["verdict_id"], request.path_params["role"], reviewer))
+        return image_file(desk.verdict_image(request.path_params["verdict_id"], request.path_params["role"], reviewer))
 
     def rerun(request: Request, reviewer: str) -> Any:
         data, report = desk.rerun(request.path_params["flag_id"], request.state.said)
-        answer = _image(data)
+        answer = image_file(data)
         answer.headers["X-Report"] = json.dumps(report)  # ASCII
         return answer
 
@@ -133,7 +97,7 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
         return desk.give_many(reviewer, request.state.said)
 
     def audited(request: Request, reviewer: str) -> Any:
-        before, limit = request.query_params.get("before", ""), _whole(request.query_params.get("limit", "100"))
+        before, limit = request.query_params.get("before", ""), whole_number(request, "limit", 100)
         return {"verdicts": [asdict(entry) for entry in queue.audit(reviewer, limit, before)]}
 
     def caught(request: Request, reviewer: str) -> Any:
@@ -173,34 +137,6 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
     ]
 
 
-async def _read(request: Request, max_upload: int) -> None:
-    """Into request.state: `said`, what the page sends as JSON, and `clean`, the file beside it, if there is one."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > max_upload + MAX_JSON:
-        raise FeedbackError(f"at most {max_upload / 1e6:.0f} MB are taken at once: send a smaller file")
-    request.state.clean = None
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        form = await request.form(max_files=1, max_fields=4, max_part_size=MAX_JSON)
-        file = form.get("clean")
-        request.state.clean = await file.read() if file is not None and not isinstance(file, str) else None
-        request.state.said = read_json(str(form.get("verdict", "")))
-        return
-    body = await request.body()
-    if len(body) > MAX_JSON:
-        raise FeedbackError(f"a verdict has {len(body):,} bytes but {MAX_JSON:,} at most: shorten the comment")
-    request.state.said = read_json(body)
-
-
-def _image(data: bytes) -> Response:
-    # content never changes under its address: the browser keeps it for this reviewer alone
-    kept = {**PRIVATE, "Cache-Control": "private, max-age=3600"}
-    return Response(data, media_type=f"image/{image_extension(data)}", headers=kept)
-
-
-def _html(text: str) -> Response:
-    return HTMLResponse(text, headers={**PRIVATE, "Content-Security-Policy": PAGE_POLICY})
-
-
 def _style() -> str:
     stages = [(".viewer", "viewer.css"), (".painter", "painter.css")]
     nested = [f"{element} {{\n{asset('stage.css', name)}\n}}" for element, name in stages]
@@ -234,10 +170,3 @@ def _control(control: Any) -> dict[str, Any]:
         return {**facts, "options": {str(choice): str(choice) for choice in control.choices}}
     facts["automatic"] = control.automatic
     return {**facts, "minimum": control.minimum, "maximum": control.maximum, "step": control.step}
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise FeedbackError(f"limit is {text!r}: give a whole number") from None

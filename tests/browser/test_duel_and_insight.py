@@ -54,8 +54,8 @@ def test_the_plots_are_drawn(open_page, app, look):
     store.add(Verdict(flag_id=flag_id, reviewer="<i>ada</i>", decision="accept", client_token="once"))
     page = open_page(f"{app.url}insight", **look)
     plots = page.locator(".vega-embed svg")
-    expect(plots).to_have_count(8, timeout=20_000)
-    for place in range(8):
+    expect(plots).to_have_count(9, timeout=20_000)
+    for place in range(9):
         box = plots.nth(place).bounding_box()
         assert box["width"] > 250
         assert box["height"] > 50
@@ -72,7 +72,7 @@ def test_strangers_are_shown_no_reviewers(open_page, tiny_weights, tmp_path):
         store = FeedbackStore(app.data_dir, min_free_mb=0)
         store.add(Verdict(flag_id=store.add(flag_of(1)).flag_id, reviewer="ada", decision="accept"))
         page = open_page(f"{app.url}insight")
-        expect(page.locator(".vega-embed svg")).to_have_count(6, timeout=20_000)
+        expect(page.locator(".vega-embed svg")).to_have_count(7, timeout=20_000)
         assert "ada" not in page.content()
         page.close()
         store.close()

@@ -45,8 +45,8 @@ const facts = new Map(); // flag id → promise of its facts, its pictures on th
 const view = () => {
   const asked = {};
   for (const [name, value] of new FormData($("filters"))) if (value && value !== DEFAULTS[name]) asked[name] = value;
-  const family = new URLSearchParams(location.search).get("family");
-  if (family) asked.family = family;
+  const linked = new URLSearchParams(location.search); // what a link asks for, and no field of the form
+  for (const name of ["family", "flag"]) if (linked.get(name)) asked[name] = linked.get(name);
   return new URLSearchParams(asked);
 };
 

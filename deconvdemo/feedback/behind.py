@@ -1,0 +1,39 @@
+"""Work behind the demo: piece by piece, with rests between, because visitors come first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from deconvdemo.errors import DeconvdemoError
+
+PAUSE = 5.0  # seconds between two looks for something to do
+REST = 4.0  # times as long as a piece took
+
+log = logging.getLogger(__name__)
+
+
+def behind(name: str, piece: Callable[[], object], trouble: str) -> None:
+    """Starts a daemon thread that calls `piece` now and then, and again as long as there was something to do.
+
+    What goes wrong is logged as `trouble`, once and not every few seconds, and tried again.
+    """
+
+    def run() -> None:
+        said = ""
+        while True:
+            time.sleep(PAUSE)
+            try:
+                begun = time.monotonic()
+                while piece():
+                    time.sleep(REST * (time.monotonic() - begun))
+                    begun = time.monotonic()
+                said = ""
+            except DeconvdemoError as error:
+                if str(error) != said:
+                    log.warning("%s: %s", trouble, error)
+                said = str(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()

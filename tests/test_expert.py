@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from tiny_training import photos, small
 
 from deconvdemo.checkpoints import Checkpoint, Header, load_checkpoint, save_checkpoint
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.feedback.records import TARGET, Pair
+from deconvdemo.training.corpus import Corpus
 from deconvdemo.training.expert import GATED, with_expert, without_expert
+from deconvdemo.training.flagged import Flagged
+from deconvdemo.training.gating import learn_gate
 from deconvdemo.training.measure import OneNetwork
+from deconvdemo.training.processes import Alone
 from deconvdemo.weights import Weights
 
 CPU = Compute("cpu", "fp32", "a test")
@@ -25,7 +31,7 @@ def served(network: str = "DeconvUNet", task: str = "denoise", seed: int = 0, **
     return Checkpoint(header, tiny.network(network, seed, **config).state_dict(), "a" * 64, "test")
 
 
-def small(name: str) -> Checkpoint:
+def small_denoiser(name: str) -> Checkpoint:
     assert name == "denoise-fast"
     return served(seed=1, widths=[4, 8])
 
@@ -42,17 +48,17 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("task", ["denoise", "inpaint"])
 def test_a_unets_expert_begins_with_the_quick_denoiser(task):
     parent = served(task=task)
-    made = with_expert(parent, small)
+    made = with_expert(parent, small_denoiser)
     assert equal(tensors_of(made, "base"), parent.tensors)
-    assert equal(tensors_of(made, "expert"), small("denoise-fast").tensors)
+    assert equal(tensors_of(made, "expert"), small_denoiser("denoise-fast").tensors)
     assert (made.header.network, made.header.name, without_expert(made)) == (GATED, task, "DeconvUNet")
-    assert equal(made.tensors, with_expert(parent, small).tensors)  # the gate goes by the seed alone
-    assert not equal(made.tensors, with_expert(parent, small, seed=1).tensors)
+    assert equal(made.tensors, with_expert(parent, small_denoiser).tensors)  # the gate goes by the seed alone
+    assert not equal(made.tensors, with_expert(parent, small_denoiser, seed=1).tensors)
 
 
 def test_an_upscalers_expert_begins_as_its_copy():
     parent = served("DeconvSR", "upscale", scale=3)
-    made = with_expert(parent, small)
+    made = with_expert(parent, small_denoiser)
     assert equal(tensors_of(made, "base"), parent.tensors)
     assert equal(tensors_of(made, "expert"), parent.tensors)
     picture = torch.rand(1, 3, 20, 24)
@@ -61,11 +67,11 @@ def test_an_upscalers_expert_begins_as_its_copy():
 
 
 def test_an_expert_learns_on_and_there_is_never_an_expert_of_an_expert():
-    once = with_expert(served(), small)
-    assert with_expert(once, small) is once
-    fast = with_expert(small("denoise-fast"), small)
+    once = with_expert(served(), small_denoiser)
+    assert with_expert(once, small_denoiser) is once
+    fast = with_expert(small_denoiser("denoise-fast"), small_denoiser)
     made = with_expert(served(), lambda name: fast)  # the quick denoiser has been promoted with an expert of its own
-    assert equal(tensors_of(made, "expert"), small("denoise-fast").tensors)
+    assert equal(tensors_of(made, "expert"), small_denoiser("denoise-fast").tensors)
 
 
 def test_what_is_saved_of_the_bundled_weights_comes_back_to_the_bit(tmp_path):
@@ -108,3 +114,33 @@ def test_tiles_equal_the_whole(network, task, config):
         for tile in (1024, 64)
     )
     assert np.array_equal(whole, tiled)
+
+
+# ---- the gate
+
+
+def test_a_gate_learns_what_is_flagged_and_leaves_the_rest(tmp_path):
+    """Photos that are far too dark are flagged: the gate opens for them, and for nothing that the network knew."""
+    rng = np.random.default_rng(0)
+    clean = [np.roll(tiny.picture(96, 96), 9 * number, axis=1) for number in range(6)]
+    pairs = tuple(Pair(str(number), TARGET, photo // 4, photo, sigma=5.0) for number, photo in enumerate(clean[:4]))
+    corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
+    recipe = small("denoise", patch=32, steps=40)
+    start = with_expert(served(), small_denoiser)
+    learned = learn_gate(start, recipe, corpus, Flagged(pairs), Alone("cpu"))
+    assert equal(learned.tensors, learn_gate(start, recipe, corpus, Flagged(pairs), Alone("cpu")).tensors)
+    assert {name for name in start.tensors if not torch.equal(start.tensors[name], learned.tensors[name])} <= {
+        name for name in start.tensors if name.startswith("gate.")
+    }
+    network = learned.network()
+
+    def opening(photo: np.ndarray, sigma: float) -> float:
+        level = torch.full((1, 1, 96, 96), sigma / 255)
+        with torch.no_grad():
+            return float(network.opening(torch.cat([tiny.tensor(photo), level], dim=1)).mean())
+
+    for photo in clean[4:]:
+        noisy = np.clip(photo + rng.normal(0, 25, photo.shape), 0, 255).astype(np.uint8)
+        assert opening(photo // 4, 5) > 0.9
+        assert opening(photo, 5) < 0.1
+        assert opening(noisy, 25) < 0.1

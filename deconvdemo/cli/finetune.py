@@ -55,6 +55,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.expert import with_expert
     from deconvdemo.training.fit import Budget, fit
     from deconvdemo.training.flagged import Flagged
+    from deconvdemo.training.gating import learn_gate
     from deconvdemo.training.measure import measured
     from deconvdemo.training.processes import processes
     from deconvdemo.weights import Weights
@@ -80,6 +81,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
     about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
     flags = f"flags of visitors, {used} (CC BY 4.0)"
+    flagged = Flagged(found.pairs, options.share)
     fit(
         recipe,
         corpus,
@@ -87,11 +89,11 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         Budget(steps=options.steps),
         data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
         resume=options.resume,
-        start_from=None if options.resume else start,
+        start_from=None if options.resume else learn_gate(start, recipe, corpus, flagged, team),
         bf16=compute.precision == "bf16",
         team=team,
         measure=(lambda network: measured(network, recipe, options.dev, compute)) if options.dev else None,
-        flagged=Flagged(found.pairs, options.share),
+        flagged=flagged,
         about=about,
         say=say,
     )

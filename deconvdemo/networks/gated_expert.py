@@ -89,10 +89,8 @@ class GatedExpert(nn.Module):
     """(N, image + side channels, H, W) → what the base network gives, or the expert, or between.
 
     `network` is the kind of both, "DeconvUNet" or "DeconvSR"; `base` and `expert` are their arguments. The base is not
-    trained.
+    trained any more, and the gate by itself, before the expert.
     """
-
-    fresh_layers = ("gate",)
 
     def __init__(self, network: str, base: dict, expert: dict):
         super().__init__()
@@ -101,7 +99,8 @@ class GatedExpert(nn.Module):
         self.scale = self.base.scale
         self.image_channels, self.side_channels = self.base.image_channels, self.base.side_channels
         self.gate = Gate(self.image_channels, self.side_channels)
-        self.outer_layers = ("gate", *(f"expert.{layer}" for layer in self.expert.outer_layers))
+        self.gate.requires_grad_(False)
+        self.outer_layers = tuple(f"expert.{layer}" for layer in self.expert.outer_layers)
 
     @property
     def stride(self) -> int:
@@ -112,23 +111,20 @@ class GatedExpert(nn.Module):
         return max(self.base.radius, self.expert.radius, self.gate.radius)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.with_logits(inputs)[0]
-
-    def with_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The result, and the gate's logits, a cell each. The loss of the result does not move the gate."""
-        logits = self.gate(pad_to_multiple(inputs, self.gate.cell))
-        opening = self._opening(logits.detach(), *inputs.shape[-2:])
-        if not torch.is_grad_enabled():  # in training both are computed: which is needed is what it finds out
+        opening = self.opening(inputs)
+        if not torch.is_grad_enabled():  # training never looks at a number: a GPU would wait for it
             lowest, highest = opening.aminmax()
             if highest == 0 or lowest == 1:
-                return (self.base if highest == 0 else self.expert)(inputs), logits
+                return (self.base if highest == 0 else self.expert)(inputs)
         with torch.no_grad():
             kept = self.base(inputs)
         # where the opening is 0 or 1, lerp gives the one or the other exactly
-        return torch.lerp(kept, self.expert(inputs), opening), logits
+        return torch.lerp(kept, self.expert(inputs), opening)
 
-    def _opening(self, logits: Tensor, height: int, width: int) -> Tensor:
-        """(N, 1, scale·height, scale·width) in [0, 1]: closed up to a logit of -0.5, open from 0.5 on."""
+    def opening(self, inputs: Tensor) -> Tensor:
+        """(N, 1, scale·H, scale·W) in [0, 1], how far the expert counts: shut up to a logit of -0.5, open from 0.5."""
+        height, width = inputs.shape[-2:]
+        logits = self.gate(pad_to_multiple(inputs, self.gate.cell))
         # steps of eighths are exact, and at scale 3 its pixels repeat: tiles and the whole round alike
         smooth = functional.interpolate(logits, scale_factor=float(self.gate.cell), mode="bilinear")
         smooth = smooth[..., :height, :width].repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)

@@ -20,7 +20,7 @@ from deconvdemo.training.batches import Batches
 from deconvdemo.training.corpus import Corpus
 from deconvdemo.training.flagged import Flagged
 from deconvdemo.training.keeping import Keeper
-from deconvdemo.training.losses import gate_loss, loss_and_weight
+from deconvdemo.training.losses import loss_and_weight
 from deconvdemo.training.processes import Alone
 from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.samples import Sample
@@ -176,19 +176,13 @@ def _train_step(
     """One step of every process, each on its sample; gives this sample's share of the batch's loss."""
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("times", 1.0)
+            group["lr"] = rate
     # benchmark: a step's shapes are those of the step before, so that looking for the fastest convolutions pays
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         with torch.autocast(team.device.partition(":")[0], torch.bfloat16, enabled=bf16):
-            inputs = sample.inputs.contiguous(memory_format=torch.channels_last)
-            if sample.flagged is None:
-                restored = state.network(inputs)
-            else:
-                restored, logits = state.network.with_logits(inputs)  # type: ignore[operator]
+            restored = state.network(sample.inputs.contiguous(memory_format=torch.channels_last))
         loss, weight = loss_and_weight(restored, sample, phase.loss)
         loss = loss / team.summed(weight)
-        if sample.flagged is not None:
-            loss = loss + gate_loss(logits, sample.flagged) / recipe.batch
         state.network.zero_grad(set_to_none=True)
         loss.backward()
     team.sum_gradients(state.network.parameters())

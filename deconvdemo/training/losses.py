@@ -27,19 +27,6 @@ def _charbonnier(restored: Tensor, target: Tensor) -> Tensor:
 LOSSES = {"l1": _l1, "charbonnier": _charbonnier, "mse": _mse}
 
 
-GATE = 0.1  # how much the gate's loss counts beside the picture's
-DOUBT = 2.0  # times as much counts a gate that opens wrongly: in doubt, what served before goes on serving
-
-
-def gate_loss(logits: Tensor, flagged: Tensor) -> Tensor:
-    """The sum over patches of a gate's cross entropy, (N, 1, h, w) logits against (N,) of 0 and 1."""
-    told = flagged.view(-1, 1, 1, 1).expand_as(logits)
-    each = functional.binary_cross_entropy_with_logits(
-        logits, told, torch.where(told > 0, 1.0, DOUBT), reduction="none"
-    )
-    return GATE * each.mean(dim=(1, 2, 3)).sum()
-
-
 def loss_and_weight(restored: Tensor, sample: Sample, kind: str) -> tuple[Tensor, Tensor]:
     """Two scalars: the sum of weighted distances, and that of the weights. Their ratio is the loss.
 

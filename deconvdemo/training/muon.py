@@ -15,7 +15,6 @@ from torch import Tensor, nn
 # Newton–Schulz coefficients of Jordan et al.: five iterations bring singular values between about 0.7 and 1.2
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-FRESH = 8.0  # times the learning rate of layers that know much
 STEP = 0.2  # of Adam's steps, the usual root mean square: a learning rate means the same for both
 
 
@@ -75,21 +74,14 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 def optimizers(network: nn.Module, kind: str) -> list[torch.optim.Optimizer]:
     """What trains `network`: Adam, or Muon for the layers inside and Adam for the rest.
 
-    A network says in `outer_layers` which of its layers meet the image, and in `fresh_layers` which learn from nothing
-    where the others know much already. The learning rate is set at every step; a group takes it `times` itself.
+    A network says in `outer_layers` which of its layers meet the image. The learning rate is set at every step.
     """
-    inner, rest, fresh = [], [], []
-    outer = tuple(f"{layer}." for layer in network.outer_layers)  # type: ignore[union-attr]
-    new = tuple(f"{layer}." for layer in getattr(network, "fresh_layers", ()))
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name.startswith(new):
-            fresh.append(parameter)
-        elif kind == "muon" and parameter.ndim > 1 and not name.startswith(outer):
-            inner.append(parameter)
-        else:
-            rest.append(parameter)
-    groups = [{"params": rest, "times": 1.0}, *([{"params": fresh, "times": FRESH}] if fresh else [])]
-    adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99))
+    inner: list[nn.Parameter] = []
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    if kind == "muon":
+        outer = tuple(f"{layer}." for layer in network.outer_layers)  # type: ignore[union-attr]
+        inner = [p for name, p in trained.items() if p.ndim > 1 and not name.startswith(outer)]
+    apart = set(map(id, inner))
+    rest = [p for p in trained.values() if id(p) not in apart]
+    adam = torch.optim.Adam(rest, lr=0.0, betas=(0.9, 0.99))
     return [adam, Muon(inner, lr=0.0)] if inner else [adam]

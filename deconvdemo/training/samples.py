@@ -31,7 +31,7 @@ from deconvdemo.training.masks import random_masks
 class Sample:
     """One training batch: what the network sees, what it should give, and where the loss counts (None: everywhere).
 
-    `flagged`, (N,) of 0 and 1, tells a gate which patches are its expert's; None where no gate is trained.
+    `flagged`, (N,) of 0 and 1, tells which patches are of flags; None where none are drawn.
     """
 
     inputs: Tensor

@@ -22,6 +22,7 @@ from sqlalchemy import func, or_, select
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError
 from deconvdemo.feedback.catch_up import HEAD
+from deconvdemo.feedback.copied import copy_of
 from deconvdemo.feedback.database import flags, shards, verdicts
 from deconvdemo.feedback.imagefile import rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
@@ -40,7 +41,8 @@ HELD_BACK = 5  # one family of flags in so many is kept from training: the gate 
 class Snapshot:
     """Exactly what was used: `name` follows from the pairs' images alone, so equal names are equal pairs.
 
-    `revision` is the dataset's commit that teaches the same, or "" as long as it does not have all that was said.
+    `revision` is the dataset's commit that teaches the same, or "" as long as it does not have all that was said; for
+    a store that was imported from one, with the dataset's name: hf://datasets/owner/name@commit.
     """
 
     task: str
@@ -89,7 +91,7 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
         why = f": {skipped[0]}" if skipped else ": accept some on /review first"
         raise FeedbackError(f"no {which}accepted flag of {task} teaches anything yet{why}")
     name = "snapshot " + hashlib.sha256("\n".join([f"{task} {scale}", *lines]).encode()).hexdigest()[:16]
-    revision = _published(store, task)
+    revision = copy_of(store) or _published(store, task)
     return Snapshot(task, scale, tuple(found), name, revision, tuple(skipped))
 
 

@@ -52,12 +52,12 @@ def origin(client, repo, tmp_path) -> str:
     client(at.judged, folder, kept, photo(4), "accept", photo(4, 9), None)
     # the 9th and the 10th of one picture, in files of their own: both are on the side of the one that came first
     for twin_id in (twin, other_twin):
-        client(at.publish_until_all_is, folder, repo)
+        client(at.publish, folder, repo)
         client(at.judged, folder, twin_id, photo(5), "accept", photo(5, 9), None)
-    client(at.publish_until_all_is, folder, repo)
+    client(at.publish, folder, repo)
     assert client(at.taught, folder).trained == sorted([first, second, erased, twin, other_twin])
     client(at.erase_here, folder, [erased])
-    client(at.publish_until_all_is, folder, repo)
+    client(at.publish, folder, repo)
     return folder
 
 
@@ -69,7 +69,7 @@ def test_a_frozen_revision_teaches_elsewhere_what_it_taught_where_it_came_from(
     new = ids(False, 6)[-1]
     client(at.judged, origin, new, photo(6), "accept", photo(6, 9), None)
     assert client(at.taught, origin).revision == ""  # it teaches more than any revision does
-    client(at.publish_until_all_is, origin, repo)
+    client(at.publish, origin, repo)
     assert client(at.taught, origin).revision not in ("", known.revision)
     client(at.accept_too, origin, known.trained[0])
     assert client(at.taught, origin).revision == ""
@@ -101,7 +101,7 @@ def test_a_later_import_brings_what_is_new_and_takes_what_was_erased(hub, client
     new, gone = ids(False, 6)[-1], known.trained[0]
     client(at.judged, origin, new, photo(6), "accept", photo(6, 9), None)
     client(at.erase_here, origin, [gone])
-    client(at.publish_until_all_is, origin, repo)
+    client(at.publish, origin, repo)
     assert client(at.command, elsewhere, "feedback", "import", place) == 0
     found = client(at.taught, elsewhere)
     assert found.trained == sorted({*known.trained, new} - {gone})
@@ -115,7 +115,7 @@ def test_another_dataset_erases_nothing_that_was_flagged_here(hub, client, repo,
     demo, other = str(tmp_path / "demo"), str(tmp_path / "other")
     here = client(at.fill, demo, [1])
     client(at.fill, other, [2])
-    client(at.publish_until_all_is, other, repo)
+    client(at.publish, other, repo)
     hub.publish(repo, {f"erasures/{here[0]}.json": b'{"kind": "flags"}'}, kind="datasets")
     assert client(at.import_from_hub, demo, repo) == (1, 0, [])
     assert here[0] in client(at.stored, demo)["flags"]

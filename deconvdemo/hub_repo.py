@@ -90,6 +90,11 @@ class HubRepo:
                     raise
                 return None
 
+    def commit_of(self, revision: str) -> str:
+        """The commit that a branch, a tag or the beginning of a commit names."""
+        with self._answers():
+            return self._api().repo_info(self.repo, repo_type=self.kind, revision=revision, timeout=30).sha
+
     def is_private(self) -> bool:
         with self._answers():
             return bool(self._api().repo_info(self.repo, repo_type=self.kind, timeout=30).private)
@@ -186,7 +191,8 @@ class HubRepo:
                 hopeless=True,
             )
         if status == 404:
-            return HubError(f"the Hub has no {self.kind} {self.repo}, or not this file of it (404)", hopeless=True)
+            what = f"no {self.kind} {self.repo}, or not this revision or file of it"
+            return HubError(f"the Hub has {what} (404)", hopeless=True)
         why = "it has had too many requests" if status == 429 else "it has trouble of its own"
         return HubError(f"the Hub answered {status}: {why}", _seconds(headers.get("Retry-After")))
 

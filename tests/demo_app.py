@@ -54,10 +54,11 @@ class App:
 
 
 @contextmanager
-def running_app(weights: Path, data_dir: Path, **settings: Any) -> Iterator[App]:
-    restorer = PausingRestorer(Weights(weights), Compute("cpu", "fp32", "a test"), max_pixels=MAX_PIXELS)
-    chosen = Settings(port=free_port(), data_dir=data_dir, max_pixels=MAX_PIXELS, **settings)
-    app, url, _ = launch(chosen, restorer, block=False)
+def running_app(weights: Path | Weights, data_dir: Path, tile: int | str = "auto", **settings: Any) -> Iterator[App]:
+    chosen = weights if isinstance(weights, Weights) else Weights(weights)
+    restorer = PausingRestorer(chosen, Compute("cpu", "fp32", "a test"), tile, max_pixels=MAX_PIXELS)
+    given = Settings(port=free_port(), data_dir=data_dir, max_pixels=MAX_PIXELS, **settings)
+    app, url, _ = launch(given, restorer, block=False)
     try:
         yield App(url, restorer, data_dir)
     finally:

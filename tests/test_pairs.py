@@ -19,6 +19,7 @@ from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.feedback.pairs import snapshot
 from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET
+from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.noise import estimate_sigma
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
 from deconvdemo.training.batches import Batches
@@ -99,6 +100,16 @@ def test_a_snapshot_is_named_by_what_is_in_it(store):
     store.add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept", **region))
     assert snapshot(store, "denoise").name != first.name
     assert first.revision == ""  # not published
+
+
+def test_a_snapshot_is_the_same_in_whichever_order_its_flags_came(sqlite_store, tmp_path):
+    stores = sqlite_store, FeedbackStore(tmp_path / "other", min_free_mb=0)
+    for store, numbers in zip(stores, ([1, 2], [2, 1]), strict=True):
+        for number in numbers:
+            flagged(store, number, flag_id=f"flag-{number}", clean=png(picture(8)))
+    one, other = (snapshot(store, "denoise") for store in stores)
+    assert one.name == other.name
+    assert [pair.flag_id for pair in one.pairs] == [pair.flag_id for pair in other.pairs]
 
 
 def test_an_upscaled_photo_is_its_own_target_at_its_scale_alone(sqlite_store):

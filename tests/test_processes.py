@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
+from demo_app import png
+from feedback_flags import flag_of
 from safetensors.torch import load_file
 from tiny_training import of_several, photos, small, trained
 
+from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.cli import main
 from deconvdemo.errors import TrainingError
+from deconvdemo.feedback.opinions import Verdict
 from deconvdemo.training.batches import GROUP, Batches
 from deconvdemo.training.corpus import Corpus
 from deconvdemo.training.processes import Alone, processes
@@ -61,7 +67,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(corpus):
 
 
 def launched(count: int, *words) -> subprocess.CompletedProcess:
-    command = [sys.executable, *LAUNCH, f"--num_processes={count}", str(PROGRAM), *map(str, words)]
+    command = [sys.executable, *LAUNCH, f"--num_processes={count}", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parent.parent)}
     return subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment)
 
@@ -70,7 +76,7 @@ def launched(count: int, *words) -> subprocess.CompletedProcess:
 def test_two_processes_train_what_one_does_and_one_goes_on_from_their_state(folder, corpus, tmp_path):
     """Holes weigh differently in the two shares: means of means would be wrong."""
     recipe, shared, alone = of_several("inpaint"), tmp_path / "shared.safetensors", tmp_path / "alone.safetensors"
-    done = launched(2, "inpaint", folder, tmp_path / "cache", shared, 4)
+    done = launched(2, PROGRAM, "inpaint", folder, tmp_path / "cache", shared, 4)
     assert done.returncode == 0, done.stderr
     trained(recipe, corpus, alone, 4)
     assert distance(recipe, shared, alone) < 0.001
@@ -87,6 +93,44 @@ def distance(recipe, shared: Path, alone: Path) -> float:
     norm = lambda tensors: float(np.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)))
     apart = norm(one[f"network.{name}"] - other[f"network.{name}"] for name in start)
     return apart / norm(one[f"network.{name}"] - start[name] for name in start)
+
+
+@pytest.fixture
+def asked(folder, tiny_weights, sqlite_store, monkeypatch) -> list[str]:
+    """`deconvdemo finetune` of a tiny network on four accepted flags and some photographs, but for `--out`."""
+    for number in range(4):
+        clean = np.roll(tiny.picture(64, 64) // 2, 9 * number, axis=1)
+        images = {"observed": png(clean + np.uint8(9)), "restored": png(clean), "clean": png(clean)}
+        flag_id = sqlite_store.add(flag_of(number, flag_id=f"flag-{number + 1}", **images)).flag_id
+        sqlite_store.add(Verdict(flag_id=flag_id, reviewer="ada", decision="accept"))
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
+    words = ["finetune", "denoise", "--images", str(folder), "--weights", str(tiny_weights), "--patch", "24"]
+    return [*words, "--steps", "8", "--rate", "0.2", "--device", "cpu", "--precision", "fp32"]
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_fine_tune_to_what_one_does_and_the_first_alone_writes(asked, tmp_path):
+    outs = {name: tmp_path / name / "denoise.safetensors" for name in ("shared", "alone", "half")}
+    shared, log = outs["shared"], tmp_path / "writes"
+    done = launched(2, PROGRAM.with_name("writes.py"), log, shared.parent, *asked, "--batch", 16, "--out", shared)
+    assert done.returncode == 0, done.stderr
+    for name, batch in (("alone", "16"), ("half", "8")):
+        assert main([*asked, "--batch", batch, "--out", str(outs[name])]) == 0
+    tensors = {name: load_file(out) for name, out in outs.items()}
+
+    def apart(one: str, other: str) -> float:
+        pairs = [(tensor.float(), tensors[other][name].float()) for name, tensor in tensors[one].items()]
+        return float(sum((a - b).square().sum() for a, b in pairs)) ** 0.5
+
+    # Muon's bf16 makes something of a last digit; a process that kept to its share would be as far as half a batch is
+    assert apart("shared", "alone") < 0.2 * apart("half", "alone")
+    recipes = [{**load_checkpoint(outs[name]).header.recipe, "minutes": 0} for name in ("shared", "alone")]
+    assert recipes[0] == recipes[1]
+    manifests = [outs[name].with_suffix(".pairs.json").read_bytes() for name in ("shared", "alone")]
+    assert manifests[0] == manifests[1]
+    written = [line.split(" ", 1) for line in log.read_text().splitlines()]
+    assert {process for process, _ in written} == {"0"}
+    assert {file for _, file in written} >= {shared.name, shared.with_suffix(".pairs.json").name}
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch):

@@ -313,11 +313,63 @@ def test_the_command_promotes_what_passes_and_rolls_it_back(store, good, folder,
     assert serving(folder) == first
 
 
-@pytest.mark.parametrize("why", ["rejected", "erased", "held back", "no manifest"])
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def noisy(tensors):
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    return {name: value * (1 + 0.5 * torch.randn(value.shape, generator=generator)) for name, value in tensors.items()}
+
+
+def with_a_checkerboard(tensors):
+    """Every other pixel of every other line that the last deconvolution paints is stronger."""
+    kernel = tensors["up.2.weight"].clone()
+    kernel[..., ::2, ::2] *= 1.5
+    return {**tensors, "up.2.weight": kernel}
+
+
+def too_large(tensors):
+    return {name: value * 1e20 for name, value in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "why"),
+    [
+        (noisy, "refused: it is worse on validation"),
+        (with_a_checkerboard, "refused: a flat field of"),
+        (too_large, "refused: it cannot be measured: denoise-fast gave a result that is not finite"),
+    ],
+)
+def test_the_command_refuses_what_is_damaged_and_says_why(store, good, folder, dev, tmp_path, capsys, damaged, why):
+    file, before = candidate_of(store, good, folder, tmp_path), contents(folder)
+    tensors = damaged({name: value.float() for name, value in good.tensors.items()})
+    save_checkpoint(file, load_checkpoint(file).header, tensors)
+    assert promoted(file, folder, dev) == 1
+    assert why in capsys.readouterr().out
+    assert contents(folder) == before
+
+
+def test_the_command_refuses_a_file_with_a_nan_in_it(store, good, folder, dev, tmp_path, capsys):
+    """Such a file is never written here, and never loaded: nothing is measured."""
+    import torch
+    from safetensors.torch import save
+
+    file, before = candidate_of(store, good, folder, tmp_path), contents(folder)
+    tensors = {**good.tensors, "tail.weight": torch.full_like(good.tensors["tail.weight"], torch.nan)}
+    file.write_bytes(save(tensors, good.header.metadata()))
+    assert promoted(file, folder, dev) == 1
+    assert "holds NaN or infinite numbers in tail.weight" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("why", ["rejected", "erased", "held back", "no manifest", "other manifest"])
 def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, folder, dev, tmp_path, capsys, why):
     from deconvdemo.feedback.erase import erase
 
-    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    file, before = candidate_of(store, good, folder, tmp_path), contents(folder)
     learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
     if why == "rejected":
         store.add(Verdict(flag_id=learned[0], reviewer="ada", decision="reject"))
@@ -325,6 +377,8 @@ def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, fold
         erase(store, learned[:1])
     elif why == "held back":
         candidate_of(store, good, folder, tmp_path, [flag_id for flag_id, kept in store.held.items() if kept])
+    elif why == "other manifest":  # of a run to the same file that was killed before it had another candidate
+        file.with_suffix(".pairs.json").write_text(json.dumps({"from": "another snapshot", "flags": learned[1:]}))
     else:
         file.with_suffix(".pairs.json").unlink()
     assert promoted(file, folder, dev) == 1
@@ -334,10 +388,10 @@ def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, fold
         "erased": "which was erased",
         "held back": "by which it is to be judged",
         "no manifest": "does not say which flags it learned from",
+        "other manifest": "does not say which flags it learned from",
     }
     assert expected[why] in told
-    assert serving(folder) == first
-    assert not (folder / "history.json").exists()
+    assert contents(folder) == before
 
 
 def test_a_promotion_may_be_published_at_once(store, good, folder, dev, tmp_path, capsys, monkeypatch):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 import tiny
+from demo_app import png, running_app
 
 from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.photo import Photo
 from deconvdemo.promotion import promote, rollback
 from deconvdemo.tasks import TASKS
 from deconvdemo.weights import Weights
@@ -35,43 +38,65 @@ def served(tmp_path):
     return folder, candidate
 
 
+class QuickWeights(Weights):
+    """Looks at its folder not every five seconds, but all the time."""
+
+    def watch_in_background(self, on_ready, every=0.05):
+        self.stopped = super().watch_in_background(on_ready, every)
+        return self.stopped
+
+
+def denoised(http: httpx.Client, photo: bytes) -> tuple[bytes, dict]:
+    """The file and the report of the demo's /denoise, by plain HTTP: a client of Gradio's has more to do."""
+    (path,) = http.post("upload", files={"files": ("photo.png", photo, "image/png")}).json()
+    given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 20, 1.0, "standard"]
+    event = http.post("call/denoise", json={"data": given}).json()["event_id"]
+    with http.stream("GET", f"call/denoise/{event}") as lines:
+        told = [line for line in lines.iter_lines() if line]
+    assert told[-2] == "event: complete", told
+    file, report = json.loads(told[-1].removeprefix("data: "))
+    return http.get(file["url"]).content, report
+
+
 def restorer_of(weights: Weights) -> Restorer:
     return Restorer(weights, Compute("cpu", "fp32", "a test"), tile=32)  # several tiles: a swap may come between them
 
 
-def test_eight_clients_restore_while_weights_change_places_twenty_times(served):
+def test_eight_clients_of_the_demo_get_whole_results_while_weights_change_places_twenty_times(served, tmp_path):
+    """Over HTTP, from the demo as it is launched; but it looks at its weights' folder more often."""
     folder, candidate = served
-    photo = tiny.picture(64, 64)
-    expected = {}
+    photo, expected = png(tiny.picture(48, 48)), {}
     for file in (next(folder.glob("*.safetensors")), candidate):
-        alone = restorer_of(Weights(spec=str(file)))
-        expected[load_checkpoint(file).sha256] = alone.restore("denoise", photo, sigma=20).photo.pixels
-    assert len(expected) == 2
-    weights = Weights(folder)
-    restorer = restorer_of(weights)
-    stop_watching = weights.watch_in_background(restorer.swap, every=0.02)
+        done = restorer_of(Weights(spec=str(file))).restore("denoise", photo, sigma=20)
+        expected[done.checkpoint["sha256"]] = done.photo.pixels
     over, made = threading.Event(), []
 
-    def client() -> None:
-        while not over.is_set():
-            done = restorer.restore("denoise", photo, sigma=20)
-            assert np.array_equal(done.photo.pixels, expected[done.checkpoint["sha256"]])
-            made.append(done.checkpoint["sha256"])
+    def client(url: str) -> None:
+        with httpx.Client(base_url=f"{url.rstrip('/')}/gradio_api/", timeout=60) as http:
+            while not over.is_set():
+                file, report = denoised(http, photo)
+                sha256 = report["checkpoint"]["sha256"]
+                assert np.array_equal(Photo.open(file).pixels, expected[sha256]), sha256
+                made.append(sha256)
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        clients = [pool.submit(client) for _ in range(CLIENTS)]
-        for number in range(SWAPS):
-            now = promote(candidate, folder, {}).sha256 if number % 2 == 0 else rollback(folder, "denoise").sha256
-            wait_for(lambda now=now: weights.load("denoise").sha256 == now)
-            before = len(made)
-            wait_for(lambda before=before: len(made) > before + CLIENTS)
-        over.set()
+    def seen(sha256: str) -> None:
+        """Wait until there is one more result of these weights."""
+        before = made.count(sha256)
+        wait_for(lambda: made.count(sha256) > before or any(one.done() for one in clients))
+
+    weights = QuickWeights(folder)
+    with running_app(weights, tmp_path / "data", tile=32) as app, ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(client, app.url) for _ in range(CLIENTS)]
+        try:
+            seen(weights.load("denoise").sha256)
+            for number in range(SWAPS):
+                seen(promote(candidate, folder, {}).sha256 if number % 2 == 0 else rollback(folder, "denoise").sha256)
+        finally:
+            over.set()
+            weights.stopped.set()
         for one in clients:
             one.result()
-    stop_watching.set()
-    assert set(made) == set(expected)
-    changes = sum(a != b for a, b in itertools.pairwise(made))
-    assert changes >= SWAPS - 1
+    assert all(made.count(sha256) > SWAPS / 2 for sha256 in expected)
 
 
 def test_weights_that_cannot_be_used_change_nothing(served, caplog):

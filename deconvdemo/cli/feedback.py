@@ -150,7 +150,8 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
     plan = Plan(options.task, columns, options.reason, options.consent)
     report = import_feedback(_store(settings), options.place, plan)
     known = f", {report.known} were here already or erased" if report.known else ""
-    print(f"{report.added} imported{known}")
+    revision = f", from {report.revision}" if report.revision else ""
+    print(f"{report.added} imported{known}{revision}")
     for sentence in report.refused:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 1 if report.refused else 0

@@ -38,12 +38,12 @@ def add_verbs(verbs) -> None:
 def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints import load_checkpoint
     from deconvdemo.engine.device import choose
-    from deconvdemo.errors import FeedbackError
+    from deconvdemo.errors import DeviceError, FeedbackError
     from deconvdemo.feedback.pairs import objections, snapshot
     from deconvdemo.feedback.ranking import direct, less_liked
     from deconvdemo.feedback.store import FeedbackStore
     from deconvdemo.promotion import promote, shadow
-    from deconvdemo.training.gate import judge
+    from deconvdemo.training.gate import Report, judge
     from deconvdemo.weights import Weights
     from deconvdemo.weights_index import bundled_folder
 
@@ -51,9 +51,11 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     candidate = load_checkpoint(options.file)
     served = Weights(folder).load(candidate.name)
     store, header = FeedbackStore.of(settings), candidate.header
-    learned = _learned_from(options.file)
+    source, learned = _learned_from(options.file)
     against = objections(store, learned, header.task, settings.verdicts_needed)
-    if header.recipe.get("flags") and not learned:
+    made_of = header.recipe.get("flags")
+    if made_of and not (learned and isinstance(made_of, dict) and made_of.get("from") == source):
+        # none, or another run's: one that was begun later under the same name, and killed
         against.append(f"{options.file.with_suffix('.pairs.json')} does not say which flags it learned from")
     if options.shadow:
         if against:
@@ -71,9 +73,11 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     except FeedbackError:
         held_back = ()
     compute = choose(options.device, options.precision)
-    report = judge(
-        served, candidate, options.dev, held_back, compute, against, lambda text: print(text, file=sys.stderr)
-    )
+    say = lambda text: print(text, file=sys.stderr)
+    try:
+        report = judge(served, candidate, options.dev, held_back, compute, against, say)
+    except DeviceError as error:
+        report = Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (f"it cannot be measured: {error}",))
     print(report.table())
     if duels:
         print(f"in {duels} duels with what serves it was chosen {won:g} times")
@@ -87,13 +91,15 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _learned_from(file: Path) -> list[str]:
-    """The flags that the candidate names beside it; none for weights that were made without."""
+def _learned_from(file: Path) -> tuple[str, list[str]]:
+    """The snapshot or revision, and the flags, that the candidate's run named beside it; none for weights that were
+    made without."""
     manifest = file.with_suffix(".pairs.json")
     if not manifest.exists():
-        return []
+        return "", []
     try:
-        return [str(flag_id) for flag_id in json.loads(manifest.read_text(encoding="utf-8"))["flags"]]
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+        return str(told["from"]), [str(flag_id) for flag_id in told["flags"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ControlError(
             f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import blob_name
 from deconvdemo.feedback.database import erasures, shards
-from deconvdemo.feedback.dataset import event_of, kind_of_path
+from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase_event
 from deconvdemo.feedback.kinds import KINDS, Kind
@@ -25,6 +25,7 @@ from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.hub_repo import RepoFile
 
 TOMBSTONES = "erasures"  # folder of the dataset: one small file an erased event, with nothing but its kind and id
+HEAD = "head"  # the word for the newest commit of which the store has everything
 log = logging.getLogger(__name__)
 
 LARGEST = 600_000_000  # bytes of a file that is read; ours have a tenth
@@ -47,7 +48,7 @@ class CatchUp:
         known = self._known()
         taken = 0
         self._apply_tombstones(head)
-        for path in sorted(there):
+        for path in in_order(there):
             if known.get(path) not in (None, READING) or path in self.refused:
                 continue
             try:
@@ -58,6 +59,7 @@ class CatchUp:
             vanished = [path for path, state in known.items() if state == COMMITTED and path not in there]
             for path in vanished:
                 connection.execute(update(shards).where(shards.c.path == path).values(state=GONE))
+        self.store.keep_word(HEAD, head)
         self._head = head
         return taken
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deconvdemo.errors import FeedbackError
@@ -120,3 +121,12 @@ def kind_of_path(path: str) -> Kind | None:
     parts = path.split("/")
     ours = len(parts) >= 3 and parts[0] == "data" and path.endswith(".parquet")
     return KINDS.get(parts[1]) if ours else None
+
+
+def in_order(paths: Iterable[str]) -> list[str]:
+    """The files of a dataset in the order in which they were filled: 9 before 10."""
+
+    def key(path: str) -> list[int | str]:
+        return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", path))]
+
+    return sorted(paths, key=key)

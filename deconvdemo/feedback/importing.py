@@ -12,13 +12,21 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError
-from deconvdemo.feedback.dataset import event_of, kind_of_path
+from deconvdemo.feedback.catch_up import TOMBSTONES
+from deconvdemo.feedback.copied import note_copy
+from deconvdemo.feedback.database import flags
+from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset_hub import DatasetHub
+from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.gradio_log import read_log
 from deconvdemo.feedback.kinds import Kind, kind_of
 from deconvdemo.feedback.records import IMAGES, REASONS, Event, Flag, as_json, clean_text
+from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.hub_repo import BRANCH
 from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
@@ -48,33 +56,57 @@ class ImportReport:
     added: int = 0
     known: int = 0  # here already, or erased since
     refused: list[str] = field(default_factory=list)
+    revision: str = ""  # of a dataset of ours on the Hub: hf://datasets/owner/name@commit
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A dataset of ours: its files, and from the Hub the commit that they are of, and what was erased from it since."""
+
+    files: Iterator[tuple[Kind, str, bytes]]
+    revision: str = ""
+    erased: frozenset[str] = frozenset()
 
 
 def import_feedback(store: FeedbackStore, place: str, plan: Plan) -> ImportReport:
     """Stores what is at a place: a folder with Gradio's dataset1.csv, a dataset as `LocalDataset` or `HubDataset`
     name it, or an export of ours, which keeps its ids, dates and verdicts and needs no plan.
 
-    Again is no harm: rows that are here are left as they are, and erased ones stay away. Raises ControlError for a
-    place where nothing of that kind is, or rows of people who did not consent.
+    Again is no harm: rows that are here are left as they are, and erased ones stay away; what was imported earlier, and
+    erased from the dataset since, goes. Raises ControlError for a place where nothing of that kind is, or rows of
+    people who did not consent.
     """
-    report = ImportReport()
-    for where, event in _events(place, plan, report):
+    report, own = ImportReport(), _own(place)
+    events = _own_events(own.files, report) if own else _events(place, plan, report)
+    gone = own.erased if own else frozenset()
+    if gone:
+        erase(store, _imported(store) & gone, "dataset")
+    held = set()
+    for where, event in events:
+        event_id = kind_of(event).id_of(event)
         try:
-            if store.erased(kind_of(event).id_of(event)) or store.has(event):
+            if event_id in gone or store.erased(event_id) or store.has(event):
                 report.known += 1
             else:
                 store.add(event)
                 report.added += 1
         except FeedbackError as error:
             report.refused.append(f"{where}: {error}")
+        held |= {event_id} - gone
+    if own and own.revision:
+        report.revision = own.revision
+        note_copy(store, own.revision, held)
     return report
 
 
+def _imported(store: FeedbackStore) -> frozenset[str]:
+    """Flags that earlier imports brought: no visitor here has a link to them, and they are not published from here."""
+    foreign = select(flags.c.flag_id).where(func.coalesce(flags.c.erase_key, "") == "", flags.c.shard.is_(None))
+    with refusals("the flags cannot be read"), store.reading() as connection:
+        return frozenset(connection.execute(foreign).scalars())
+
+
 def _events(place: str, plan: Plan, report: ImportReport) -> Iterator[tuple[str, Event]]:
-    own = _own_files(place)
-    if own is not None:
-        yield from _own_events(own, report)
-        return
     rows = _rows(place, report)
     if not plan.task:
         raise ControlError(f"{place} does not say what its images are of: name the task, like --task denoise")
@@ -105,19 +137,28 @@ def _rows(place: str, report: ImportReport) -> Iterator[Row]:
     )
 
 
-def _own_files(place: str) -> Iterator[tuple[Kind, str, bytes]] | None:
-    """(kind, name, content) of the files of a dataset of ours, in a folder or on the Hub; None if it is none."""
-    if place.startswith("hf://"):
-        named = HubDataset.parse(place)
-        hub, revision = DatasetHub(named.repo), named.revision or "main"
-        there = hub.files("data", revision)
-        return _of_kinds({path: partial(hub.read, path, file.sha256, revision) for path, file in there.items()})
-    folder = Path(place)
-    return _of_kinds({str(file.relative_to(folder)): file.read_bytes for file in folder.glob("data/*/**/*.parquet")})
+def _own(place: str) -> _Own | None:
+    """A dataset of ours, in a folder or on the Hub; None if it is none. On the Hub, one commit from first to last."""
+    if not place.startswith("hf://"):
+        folder = Path(place)
+        there = folder.glob("data/*/**/*.parquet")
+        files = _of_kinds({str(file.relative_to(folder)): file.read_bytes for file in there})
+        return _Own(files) if files else None
+    named = HubDataset.parse(place)
+    hub = DatasetHub(named.repo)
+    commit = hub.commit_of(named.revision or BRANCH)
+    files = _of_kinds(
+        {path: partial(hub.read, path, file.sha256, commit) for path, file in hub.files("data", commit).items()}
+    )
+    if files is None:
+        return None
+    tombstones = {**hub.files(TOMBSTONES, commit), **hub.files(TOMBSTONES)}
+    erased = frozenset(Path(path).stem for path in tombstones)
+    return _Own(files, f"hf://datasets/{hub.repo}@{commit}", erased)
 
 
 def _of_kinds(files: Mapping[str, Callable[[], bytes]]) -> Iterator[tuple[Kind, str, bytes]] | None:
-    kinds = {path: kind for path in sorted(files) if (kind := kind_of_path(path))}
+    kinds = {path: kind for path in in_order(files) if (kind := kind_of_path(path))}
     if not kinds or len(kinds) < len([path for path in files if path.endswith(".parquet")]):
         return None
     return ((kind, path, files[path]()) for path, kind in kinds.items())

@@ -17,10 +17,12 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError
+from deconvdemo.feedback.catch_up import HEAD
+from deconvdemo.feedback.copied import copy_of
 from deconvdemo.feedback.database import flags, shards, verdicts
 from deconvdemo.feedback.imagefile import rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
@@ -39,7 +41,8 @@ HELD_BACK = 5  # one family of flags in so many is kept from training: the gate 
 class Snapshot:
     """Exactly what was used: `name` follows from the pairs' images alone, so equal names are equal pairs.
 
-    `revision` is the dataset's commit that has all of them, or "" as long as some are not published.
+    `revision` is the dataset's commit that teaches the same, or "" as long as it does not have all that was said; for
+    a store that was imported from one, with the dataset's name: hf://datasets/owner/name@commit.
     """
 
     task: str
@@ -64,7 +67,8 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
     likenesses = Likenesses(store)
     while likenesses.note():
         pass
-    for flag_id in ReviewQueue(store, needed).all(View(status="accepted", task=task, sort="oldest")):
+    # by their ids: stores that took the flags in at other times, or in another order, have them in the same
+    for flag_id in sorted(ReviewQueue(store, needed).all(View(status="accepted", task=task))):
         if is_held_back(likenesses.family(flag_id)[0] or flag_id) != held_back:
             continue
         try:
@@ -87,7 +91,8 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
         why = f": {skipped[0]}" if skipped else ": accept some on /review first"
         raise FeedbackError(f"no {which}accepted flag of {task} teaches anything yet{why}")
     name = "snapshot " + hashlib.sha256("\n".join([f"{task} {scale}", *lines]).encode()).hexdigest()[:16]
-    return Snapshot(task, scale, tuple(found), name, _revision(store, [pair.flag_id for pair in found]), tuple(skipped))
+    revision = copy_of(store) or _published(store, task)
+    return Snapshot(task, scale, tuple(found), name, revision, tuple(skipped))
 
 
 def objections(store: FeedbackStore, flag_ids: list[str], task: str, needed: int = 1) -> list[str]:
@@ -155,21 +160,17 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, tas
     return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region, sigma)
 
 
-def _revision(store: FeedbackStore, flag_ids: list[str]) -> str:
-    """The newest commit, if all these flags are in the dataset."""
+def _published(store: FeedbackStore, task: str) -> str:
+    """The dataset's newest commit, if it has every verdict on flags of the task, and the flags."""
+    said, shown = shards.alias(), shards.alias()
+    judged = verdicts.join(flags, flags.c.flag_id == verdicts.c.flag_id)
+    both = judged.outerjoin(said, said.c.shard == verdicts.c.shard).outerjoin(shown, shown.c.shard == flags.c.shard)
+    waits = or_(*(func.coalesce(file.c.state, "") != COMMITTED for file in (said, shown)))
+    waiting = select(verdicts.c.sequence).select_from(both).where(flags.c.task == task, waits).limit(1)
     with refusals("the published files cannot be looked up"), store.reading() as connection:
-        newest = ""
-        for start in range(0, len(flag_ids), 500):
-            rows = connection.execute(
-                select(shards.c.state, shards.c.commit, shards.c.committed_at)
-                .select_from(flags.outerjoin(shards, flags.c.shard == shards.c.shard))
-                .where(flags.c.flag_id.in_(flag_ids[start : start + 500]))
-            ).all()
-            if any(row.state != COMMITTED for row in rows):
-                return ""
-        last = select(shards.c.commit).where(shards.c.state == COMMITTED).order_by(shards.c.committed_at.desc())
-        newest = connection.execute(last.limit(1)).scalar() or ""
-    return newest
+        if connection.execute(waiting).first():
+            return ""
+    return store.word(HEAD) or ""
 
 
 def _holes(file: bytes, size: tuple[int, int]) -> np.ndarray:

@@ -18,7 +18,7 @@ from sqlalchemy import Row, select, update
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.card_keeper import CardKeeper
-from deconvdemo.feedback.catch_up import TOMBSTONES, CatchUp
+from deconvdemo.feedback.catch_up import HEAD, TOMBSTONES, CatchUp
 from deconvdemo.feedback.database import erasures
 from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.kinds import KINDS
@@ -115,7 +115,7 @@ class Publication:
         doomed = json.loads(self.store.word("to forget") or "[]")
         if not doomed:
             return
-        self.hub.squash("Erase rows on request")
+        self.store.keep_word(HEAD, self.hub.squash("Erase rows on request"))
         self._card.forget()
         try:
             left = len(set(doomed) - set(self.hub.delete_objects(doomed)))
@@ -160,6 +160,7 @@ class Publication:
         # other's rows. Shards need no such care: nobody else has their names
         self._card.forget()  # whatever becomes of this commit, what is known of the card was known before it
         commit = self.hub.commit(add | card, message, delete=sorted(there), parent=head if card else None)
+        self.store.keep_word(HEAD, commit)  # before the rows count as published: it is never without one of them
         self.shards.committed(batch, commit)
         if erased or leaving:
             self._note_erased(erased, leaving, commit)

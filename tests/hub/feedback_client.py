@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.importing import Plan, import_feedback
 from deconvdemo.feedback.kinds import KINDS
 from deconvdemo.feedback.opinions import Verdict, Vote
+from deconvdemo.feedback.pairs import snapshot
 from deconvdemo.feedback.publish import Publisher
 from deconvdemo.feedback.records import StoredFlag
 from deconvdemo.feedback.store import FeedbackStore
@@ -103,6 +105,43 @@ def publish_and_tell(folder: str, repo: str) -> tuple[int, str, list[str]]:
 def import_from_hub(folder: str, repo: str) -> tuple[int, int, list[str]]:
     report = import_feedback(FeedbackStore(Path(folder), min_free_mb=0), f"hf://datasets/{repo}", Plan())
     return report.added, report.known, report.refused
+
+
+def command(folder: str, *words: str) -> int:
+    """`deconvdemo …` with this data folder."""
+    from deconvdemo.cli import main
+
+    with mock.patch.dict("os.environ", {"DECONVDEMO_DATA_DIR": folder}):
+        return main([*words])
+
+
+def judged(folder: str, flag_id: str, photo: bytes, decision: str, clean: bytes | None, target: bytes | None) -> None:
+    """A flag with this id, the visitor's `clean` version, and a verdict with the reviewer's `target`."""
+    store = FeedbackStore(Path(folder), min_free_mb=0)
+    store.add(flag_of(0, flag_id=flag_id, client_token=flag_id, observed=photo, restored=photo, clean=clean))
+    uploaded = {"clean": target, "target": {"source": "upload"}} if target else {}
+    store.add(Verdict(flag_id=flag_id, reviewer="ada", decision=decision, **uploaded))
+
+
+def accept_too(folder: str, flag_id: str) -> None:
+    FeedbackStore(Path(folder), min_free_mb=0).add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept"))
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a store's accepted flags teach: the flags that are trained on, those held back, and the snapshots' names."""
+
+    names: tuple[str, str]
+    trained: list[str]
+    held_back: list[str]
+    revision: str
+
+
+def taught(folder: str) -> Taught:
+    store = FeedbackStore(Path(folder), min_free_mb=0)
+    one, other = (snapshot(store, "denoise", held_back=back) for back in (False, True))
+    trained, held_back = ([pair.flag_id for pair in found.pairs] for found in (one, other))
+    return Taught((one.name, other.name), trained, held_back, one.revision)
 
 
 def status(folder: str, repo: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ Killed at any moment, the index names a file that is there: the one before, or t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +116,18 @@ def learned_from(lines: Sequence[Mapping[str, Any]], sha256: str) -> set[str] | 
             earlier = learned_from(lines[:place], parent) if line.get("flags") else None
             return set(line.get("learned") or ()) | (earlier or set())
     return None
+
+
+def helped_train(lines: Iterable[Mapping[str, Any]], flag_id: str) -> list[str]:
+    """What learned from a flag, the oldest first: "denoise v2" is what took the first weights' place."""
+    versions: Counter[str] = Counter()
+    found = []
+    for line in lines:
+        if line["what"] == PROMOTED:
+            versions[line["name"]] += 1
+            if flag_id in (line.get("learned") or ()):
+                found.append(f"{line['name']} v{versions[line['name']] + 1}")
+    return found
 
 
 def past_file(folder: Path, sha256: str) -> Path | None:

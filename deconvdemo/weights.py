@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint
 from deconvdemo.errors import CheckpointError, DeconvdemoError
-from deconvdemo.hub import HubRef, fetch
+from deconvdemo.hub import Fetched, HubRef, fetch
+from deconvdemo.promotion import HISTORY, history, read_history
 from deconvdemo.weights_index import INDEX, SHADOW, Entry, bundled_folder, read_index, shadows
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,9 @@ class Folder:
         """What the index promises of a name; "" if it has none."""
         return self._entries[name].sha256 if name in self._entries else ""
 
+    def history(self) -> list[dict[str, Any]]:
+        return history(self.folder)
+
     def candidates(self) -> list[Found]:
         """Those of its shadow.json."""
         says = str(self.folder / SHADOW)
@@ -145,17 +149,31 @@ class Repository:
     def names(self) -> list[str]:
         return list(self._index[0])
 
+    def history(self) -> list[dict[str, Any]]:
+        return self._history
+
     def candidates(self) -> list[Found]:
         """Those of its shadow.json, at the index's commit."""
         return self._candidates
 
     @cached_property
+    def _history(self) -> list[dict[str, Any]]:
+        found = self._beside(HISTORY)
+        return read_history(found.path, str(found.ref)) if found else []
+
+    def _beside(self, file: str) -> Fetched | None:
+        """A file of the index's commit; None where it has none, or where it cannot be asked."""
+        try:
+            return fetch(replace(self._index[1], file=file))
+        except CheckpointError as error:
+            log.info("weights: %s", error)
+            return None
+
+    @cached_property
     def _candidates(self) -> list[Found]:
         _, index, why_cached = self._index
-        try:
-            shadow = fetch(replace(index, file=SHADOW))
-        except CheckpointError as error:
-            log.info("weights: %s: no candidate stands in duels", error)
+        shadow = self._beside(SHADOW)
+        if shadow is None:
             return []
         entries = read_index(shadow.path, str(shadow.ref))
         return [
@@ -278,6 +296,17 @@ class Weights:
         """Which weights serve `name`, and why if they are not the ones asked for, in words for the page."""
         found = self._serving(name)
         return f"{found.source} ({found.note})" if found.note else found.source
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every promotion and rollback of the folders and repositories that serve here, as far as they can be read."""
+        lines: list[dict[str, Any]] = []
+        for source in self._sources():
+            if isinstance(source, Folder | Repository):
+                try:
+                    lines += [line for line in source.history() if line not in lines]
+                except CheckpointError as error:
+                    log.warning("weights: %s", error)
+        return sorted(lines, key=lambda line: str(line.get("when", "")))
 
     def candidates(self) -> Iterator[Found]:
         """What stands in duels, each beside what it would replace; those that cannot be found are left out."""

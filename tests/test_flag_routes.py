@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from deconvdemo.feedback.database import flags, shards
+from deconvdemo.promotion import helped_train
 from deconvdemo.ui.flag_routes import erase_link, flag_routes
 
 
@@ -36,13 +37,33 @@ def test_a_flags_state_is_told_and_nothing_else(store, visit):
     assert visit.get("/flags/nobody").status_code == 404
 
 
+def test_a_flags_page_says_what_it_helped_train(store):
+    lines = [
+        {"what": "promoted", "name": "denoise", "learned": ["other"]},
+        {"what": "promoted", "name": "upscale-x2", "learned": []},
+        {"what": "rolled back", "name": "denoise"},
+        {"what": "promoted", "name": "denoise", "learned": ["other"]},
+    ]
+    routes = flag_routes(store, lambda commit: "", lambda flag_id: helped_train(lines, flag_id))
+    visit, saved = TestClient(Starlette(routes=routes)), store.add(flag_of(1))
+    link = "/" + erase_link(saved.flag_id, saved.erase_key)
+    assert "helped train" not in visit.get(link).text
+    assert "helped_train" not in visit.get(f"/flags/{saved.flag_id}").json()
+    lines[3]["learned"] = ["other", saved.flag_id]
+    assert "Your flag helped train denoise v3." in visit.get(link).text
+    assert visit.get(f"/flags/{saved.flag_id}").json()["helped_train"] == ["denoise v3"]
+    assert helped_train(lines, "other") == ["denoise v2", "denoise v3"]
+    visit.post(f"/erase/{saved.flag_id}", data={"key": saved.erase_key})
+    assert "helped_train" not in visit.get(f"/flags/{saved.flag_id}").json()
+
+
 def test_only_the_button_erases(store, visit):
     saved = store.add(flag_of(1))
     link = "/" + erase_link(saved.flag_id, saved.erase_key)
     for _ in range(2):  # a messenger that previews the link, and then the visitor
         shown = visit.get(link)
         assert (shown.status_code, store.totals()["flags"]) == (200, 1)
-    assert "Erase your flag?" in shown.text
+    assert "Erase it?" in shown.text
     assert shown.headers["referrer-policy"] == "no-referrer"
     gone = visit.post(f"/erase/{saved.flag_id}", data={"key": saved.erase_key})
     assert "1 flag" in gone.text

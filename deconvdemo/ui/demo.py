@@ -27,6 +27,7 @@ from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.replays import Replays
 from deconvdemo.feedback.review import ReviewQueue
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.promotion import helped_train
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
 from deconvdemo.ui.contenders import Ring
@@ -118,7 +119,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     routes = [
         results.route(),
         _health(restorer, store, publisher),
-        *flag_routes(store, publisher.url),
+        *flag_routes(store, publisher.url, lambda flag_id: helped_train(restorer.weights.history(), flag_id)),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),

@@ -16,9 +16,14 @@ from starlette.routing import Route
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.erase import erase_by_key
 from deconvdemo.feedback.records import opens
-from deconvdemo.feedback.state import ERASED, PUBLISHED, UNKNOWN, state_of
+from deconvdemo.feedback.state import ERASED, PUBLISHED, PUBLISHING, SAVED, UNKNOWN, state_of
 from deconvdemo.feedback.store import FeedbackStore
 
+BECAME = {
+    SAVED: "It is saved, and goes into the public dataset with the next batch.",
+    PUBLISHING: "It is on its way into the public dataset.",
+    PUBLISHED: "It is in the public dataset.",
+}
 PAGE = Template((Path(__file__).parent / "assets" / "erase.html").read_text(encoding="utf-8"))
 # the link holds the key: no cache keeps it, and no other site is told of it
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
@@ -29,8 +34,13 @@ def erase_link(flag_id: str, key: str) -> str:
     return f"erase/{flag_id}?key={key}"
 
 
-def flag_routes(store: FeedbackStore, commit_url: Callable[[str], str]) -> list[Route]:
-    """`/flags/{id}`: its state as JSON. `/erase/{id}?key=…`: a page that erases it, on its button's press alone."""
+def flag_routes(
+    store: FeedbackStore, commit_url: Callable[[str], str], helped: Callable[[str], list[str]] = lambda flag_id: []
+) -> list[Route]:
+    """`/flags/{id}`: its state as JSON. `/erase/{id}?key=…`: its page, which erases it, on its button's press alone.
+
+    `helped` gives the weights that learned from a flag, as people call them.
+    """
 
     def state(request: Request) -> Response:
         flag_id = request.path_params["flag_id"]
@@ -43,19 +53,23 @@ def flag_routes(store: FeedbackStore, commit_url: Callable[[str], str]) -> list[
         facts: dict[str, Any] = {"flag_id": flag_id, "state": found.state}
         if found.state == PUBLISHED:
             facts |= {"revision": found.revision, "url": commit_url(found.revision)}
+        if found.state != ERASED and (weights := helped(flag_id)):
+            facts["helped_train"] = weights
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
     async def erase(request: Request) -> Response:
         flag_id = request.path_params["flag_id"]
         key = str((await request.form()).get("key", "")) if request.method == "POST" else ""
         key = key or request.query_params.get("key", "")
-        return await run_in_threadpool(_erased if request.method == "POST" else _asked, store, flag_id, key)
+        if request.method == "POST":
+            return await run_in_threadpool(_erased, store, flag_id, key)
+        return await run_in_threadpool(_asked, store, flag_id, key, helped)
 
     return [Route("/flags/{flag_id}", state), Route("/erase/{flag_id}", erase, methods=["GET", "POST"])]
 
 
-def _asked(store: FeedbackStore, flag_id: str, key: str) -> Response:
-    """What would be erased, and the button; to look at it erases nothing, as programs that preview links do."""
+def _asked(store: FeedbackStore, flag_id: str, key: str, helped: Callable[[str], list[str]]) -> Response:
+    """What became of it, and the button; to look at it erases nothing, as programs that preview links do."""
     try:
         state = state_of(store, flag_id).state
         if not opens(key, flag_id):
@@ -70,9 +84,14 @@ def _asked(store: FeedbackStore, flag_id: str, key: str) -> Response:
         return _page("That did not work", _sentence(str(error)), 503)
     comment = f" with your comment “{flag.comment[:200]}”" if flag.comment else ""
     facts = f"Flagged {flag.created_at:%Y-%m-%d %H:%M} UTC, task {flag.task}: {len(flag.images)} images{comment}."
+    weights = helped(flag_id)
+    thanks = f"Your flag helped train {', '.join(weights)}. Thank you." if weights else ""
     return _page(
-        "Erase your flag?",
+        "Your flag",
         f'<p class="facts">{escape(facts)}</p>'
+        f"{_sentence(BECAME.get(state, ''))}"
+        f"{_thanked(thanks)}"
+        "<h2>Erase it?</h2>"
         "<p>Its images, your comment, and what reviewers said of it go: here at once, and from the published dataset "
         "with the next publication. This cannot be undone.</p>"
         f'<form method="post"><input type="hidden" name="key" value="{escape(key)}"><button>Erase it</button></form>',
@@ -88,7 +107,11 @@ def _erased(store: FeedbackStore, flag_id: str, key: str) -> Response:
 
 
 def _sentence(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def _thanked(text: str) -> str:
+    return f'<p class="thanks">{escape(text)}</p>' if text else ""
 
 
 def _page(title: str, body: str, status: int = 200) -> HTMLResponse:

@@ -28,7 +28,8 @@ def saved(flag_id: str, erase_link: str) -> str:
     """A flag is safe; the page's script goes on to say what becomes of it."""
     erase = (
         " Keep this private link, nobody else has it: "
-        f'<a href="{escape(erase_link)}" target="_blank" rel="noopener noreferrer">erase this flag</a>'
+        f'<a href="{escape(erase_link)}" target="_blank" rel="noopener noreferrer">see what becomes of it, or erase it'
+        "</a>"
     )
     return (
         f'<p class="dd-status dd-thanks" role="status">Saved, thank you. This is flag {escape(flag_id)}. '

@@ -20,6 +20,7 @@ async function follow(line) {
       Object.assign(link, { href: now.url, target: "_blank", rel: "noopener", textContent: `Revision ${now.revision.slice(0, 7)}` });
       line.append(" ", link);
     }
+    if (now.helped_train) line.append(` It helped train ${now.helped_train.join(", ")}.`);
     if (now.state === "published" || now.state === "erased") return;
   }
 }

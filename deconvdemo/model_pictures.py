@@ -21,7 +21,6 @@ from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo, to_depth
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.training.masks import scratches
-from deconvdemo.training.measure import OneNetwork
 from deconvdemo.training.photo_protocols import CAMERA_QUALITY, USUAL
 from deconvdemo.training.protocols import as_images, as_pixels
 
@@ -70,7 +69,7 @@ def picture(checkpoint: Checkpoint) -> bytes:
     if not _offered(header):
         raise ControlError(f"no task offers {header.name}: there is nothing to draw")
     scene = _scene(header)
-    restorer = Restorer(OneNetwork(checkpoint), COMPUTE)  # type: ignore[arg-type]
+    restorer = Restorer.of(checkpoint, COMPUTE)
     variant = header.variant or STANDARD
     done = restorer.restore(header.task, scene.observed, scene.mask, variant=variant, **scene.controls)
     shown = scene.observed.repeat(header.scale, axis=0).repeat(header.scale, axis=1)

@@ -118,16 +118,28 @@ def learned_from(lines: Sequence[Mapping[str, Any]], sha256: str) -> set[str] | 
     return None
 
 
-def helped_train(lines: Iterable[Mapping[str, Any]], flag_id: str) -> list[str]:
-    """What learned from a flag, the oldest first: "denoise v2" is what took the first weights' place."""
-    versions: Counter[str] = Counter()
+def versions(lines: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Every promotion, with what people call the weights: "denoise v2" took the first weights' place."""
+    number: Counter[str] = Counter()
     found = []
     for line in lines:
         if line["what"] == PROMOTED:
-            versions[line["name"]] += 1
-            if flag_id in (line.get("learned") or ()):
-                found.append(f"{line['name']} v{versions[line['name']] + 1}")
+            number[line["name"]] += 1
+            found.append((line, f"{line['name']} v{number[line['name']] + 1}"))
     return found
+
+
+def version(lines: Iterable[Mapping[str, Any]], name: str, sha256: str) -> str:
+    """What people call these weights; "denoise" alone where they were never promoted, nor others in their place."""
+    promoted = [(line, called) for line, called in versions(lines) if line["name"] == name]
+    first = promoted[:1] and (promoted[0][0].get("before") or {}).get("sha256") == sha256
+    called = [called for line, called in promoted if line["sha256"] == sha256]
+    return called[-1] if called else f"{name} v1" if first else name
+
+
+def helped_train(lines: Iterable[Mapping[str, Any]], flag_id: str) -> list[str]:
+    """What learned from a flag, the oldest first, as people call it."""
+    return [called for line, called in versions(lines) if flag_id in (line.get("learned") or ())]
 
 
 def past_file(folder: Path, sha256: str) -> Path | None:

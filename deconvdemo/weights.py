@@ -420,3 +420,19 @@ class Weights:
         self._fetched, self._fetched_sha256 = source, sha256
         self._why_bundled = f"{repo} has none for this"
         log.info("weights: %s serves %s", repo, ", ".join(ready))
+
+
+class OneNetwork:
+    """In place of `Weights`: one checkpoint alone, whichever of its task's variants it is, with a file or without."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+
+    def names(self) -> list[str]:
+        return [self.checkpoint.name]
+
+    def asked_for(self) -> list[str]:
+        return [self.checkpoint.name]
+
+    def load(self, name: str) -> Checkpoint:
+        return self.checkpoint

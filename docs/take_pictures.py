@@ -1,7 +1,9 @@
 """Takes the documentation's pictures from a running demo: `python docs/take_pictures.py http://127.0.0.1:7860`.
 
 Needs the development packages, a Chromium on the path, and a demo with an empty data folder: flags and votes are made
-for the pictures. The photos in them are the demo's own examples.
+for the pictures. The photos in them are the demo's own examples. The picture of releases is of what `make loop
+ARGS=FOLDER` left: `DECONVDEMO_DATA_DIR=FOLDER/data deconvdemo serve --weights FOLDER/weights`, and here `ADDRESS
+releases`.
 """
 
 from __future__ import annotations
@@ -85,6 +87,22 @@ def insight(page: Page) -> None:
     page.locator(".vega-embed svg").nth(7).wait_for(timeout=60_000)
 
 
+def releases(page: Page) -> None:
+    page.locator("#replays .replay").first.wait_for(timeout=120_000)
+    page.get_by_role("button", name="Fixed").click()
+    page.locator('figure[aria-busy="true"]').first.wait_for(state="detached", timeout=60_000)
+
+
+def take_releases(address: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1100}, color_scheme="light")
+        page.goto(f"{address}/review/releases")
+        releases(page)
+        keep(page, "releases", full_page=False)
+        browser.close()
+
+
 def take(address: str) -> None:
     """One picture for each task, of the page with its result, and of the pages beside it."""
     PICTURES.mkdir(exist_ok=True)
@@ -106,12 +124,12 @@ def take(address: str) -> None:
         browser.close()
 
 
-def keep(page: Page, name: str) -> None:
+def keep(page: Page, name: str, full_page: bool = True) -> None:
     page.wait_for_timeout(1500)
-    png = page.screenshot(full_page=True)
+    png = page.screenshot(full_page=full_page)
     Image.open(io.BytesIO(png)).convert("RGB").save(PICTURES / f"{name}.webp", quality=82, method=6)
     page.close()
 
 
 if __name__ == "__main__":
-    take(sys.argv[1].rstrip("/"))
+    (take_releases if "releases" in sys.argv[2:] else take)(sys.argv[1].rstrip("/"))

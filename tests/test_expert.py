@@ -18,7 +18,6 @@ from deconvdemo.training.corpus import Corpus
 from deconvdemo.training.expert import GATED, with_expert, without_expert
 from deconvdemo.training.flagged import Flagged
 from deconvdemo.training.gating import learn_gate
-from deconvdemo.training.measure import OneNetwork
 from deconvdemo.training.processes import Alone
 from deconvdemo.weights import Weights
 
@@ -110,8 +109,7 @@ def test_tiles_equal_the_whole(network, task, config):
     given = mask if task == "inpaint" else None
     controls = {"scale": config["scale"]} if config else {"sigma": 25} if task == "denoise" else {}
     whole, tiled = (
-        Restorer(OneNetwork(made), CPU, tile).restore(task, photo, given, **controls).photo.pixels
-        for tile in (1024, 64)
+        Restorer.of(made, CPU, tile).restore(task, photo, given, **controls).photo.pixels for tile in (1024, 64)
     )
     assert np.array_equal(whole, tiled)
 

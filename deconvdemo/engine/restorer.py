@@ -26,7 +26,7 @@ from deconvdemo.engine.worker import compute
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.photo import Photo, open_mask
 from deconvdemo.tasks import TASKS, Task, in_words
-from deconvdemo.weights import Weights
+from deconvdemo.weights import OneNetwork, Weights
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
 SMALLEST_TILE = 32
@@ -128,6 +128,17 @@ class Restorer:
         if not isinstance(weights, Weights):
             weights = Weights(spec=None if weights is None else str(weights))
         return cls(weights, devices.choose(device, precision), tile, max_pixels)
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        compute_on: devices.Compute,
+        tile: str | int = "auto",
+        max_pixels: int | None = None,
+    ) -> Restorer:
+        """One that has this checkpoint alone, whatever serves elsewhere."""
+        return cls(OneNetwork(checkpoint), compute_on, tile, max_pixels)  # type: ignore[arg-type]
 
     def swap(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Serves these from the next restoration on; those under way end with the weights they began with."""

@@ -28,7 +28,7 @@ from deconvdemo.metrics import task_psnr
 from deconvdemo.photo import to_depth
 from deconvdemo.tasks import TASKS
 from deconvdemo.training.masks import random_masks
-from deconvdemo.training.measure import OneNetwork, restoring
+from deconvdemo.training.measure import restoring
 from deconvdemo.training.photo_protocols import variant_cases
 from deconvdemo.training.protocols import SIGMAS, Case, as_images, as_pixels
 
@@ -264,7 +264,7 @@ def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
     controls = _controls(checkpoint)
     given = mask if task == "inpaint" else None
     photo = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
-    small, large = (_one(checkpoint, compute_on, tile) for tile in (32, 1024))
+    small, large = (Restorer.of(checkpoint, compute_on, tile) for tile in (32, 1024))
     try:
         for level in (0, 64, 128, 255):
             flat = np.full((side, side, 3), level, np.uint8)
@@ -297,15 +297,11 @@ def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
     return broken
 
 
-def _one(checkpoint: Checkpoint, compute_on: Compute, tile: int | str) -> Restorer:
-    return Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
-
-
 def _seconds(checkpoints: Sequence[Checkpoint], case: Case, compute_on: Compute) -> tuple[float, ...]:
     """Seconds a megapixel of each one's result: the best of some, taken in turn: a busy machine is busy for all."""
     photo = case.observed[:TIMED, :TIMED]
     mask = None if case.mask is None else case.mask[:TIMED, :TIMED]
-    restorers = [_one(checkpoint, compute_on, "auto") for checkpoint in checkpoints]
+    restorers = [Restorer.of(checkpoint, compute_on) for checkpoint in checkpoints]
     best = [math.inf] * len(restorers)
     for _ in range(6):  # the first warms up
         for place, (restorer, checkpoint) in enumerate(zip(restorers, checkpoints, strict=True)):

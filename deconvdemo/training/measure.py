@@ -18,22 +18,6 @@ from deconvdemo.training.protocols import SIGMAS, Case
 from deconvdemo.training.recipes import Recipe
 
 
-class OneNetwork:
-    """In place of `Weights`: one checkpoint alone, whichever of its task's variants it is, with a file or without."""
-
-    def __init__(self, checkpoint: Checkpoint):
-        self.checkpoint = checkpoint
-
-    def names(self) -> list[str]:
-        return [self.checkpoint.name]
-
-    def asked_for(self) -> list[str]:
-        return [self.checkpoint.name]
-
-    def load(self, name: str) -> Checkpoint:
-        return self.checkpoint
-
-
 def measured(network: nn.Module, recipe: Recipe, images: Path, compute_on: Compute) -> dict[str, float]:
     """ "FOLDER SETTING MEASURE" → mean over `images`, such as "set5 ×2 PSNR", of a network that trains.
 
@@ -56,8 +40,7 @@ def network_scores(
 
 def restoring(checkpoint: Checkpoint, compute_on: Compute, tile: str | int = "auto") -> Callable[[Case], np.ndarray]:
     """What a Restorer makes of a case with `checkpoint`, as `evaluate` takes it."""
-    restorer = Restorer(OneNetwork(checkpoint), compute_on, tile)  # type: ignore[arg-type]
-    return network_method(checkpoint.header.task, restorer)
+    return network_method(checkpoint.header.task, Restorer.of(checkpoint, compute_on, tile))
 
 
 def figures(rows: Iterable[tuple[str, str, Mapping[str, float]]]) -> dict[str, float]:

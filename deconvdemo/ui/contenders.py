@@ -30,7 +30,6 @@ from deconvdemo.noise import estimate_sigma
 from deconvdemo.photo import Photo, open_mask, to_depth
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.training.masks import scratches
-from deconvdemo.training.measure import OneNetwork
 from deconvdemo.training.protocols import as_images, as_pixels
 
 log = logging.getLogger(__name__)
@@ -124,8 +123,9 @@ class Ring:
             sha256 = candidate.sha256 or ""
             try:
                 if sha256 not in self._alone:
-                    alone: Any = OneNetwork(candidate.load())
-                    self._alone[sha256] = Restorer(alone, self.restorer.compute_on, max_pixels=self.restorer.max_pixels)
+                    serves = self.restorer
+                    alone = Restorer.of(candidate.load(), serves.compute_on, serves.tile, serves.max_pixels)
+                    self._alone[sha256] = alone
             except CheckpointError as error:
                 log.warning("duels: %s; this candidate does not stand in them", error)
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 from deconvdemo.feedback.insights import noted_weights
 from deconvdemo.feedback.replays import KEPT, MARGIN, SHOWN, STATES, Release, Replay, Replays
 from deconvdemo.lossless import lossless
-from deconvdemo.promotion import history, learned_from
+from deconvdemo.promotion import learned_from, version
 from deconvdemo.ui.replaying import Past, run_again
 from deconvdemo.ui.review_desk import Thumbnails
 
@@ -42,6 +42,7 @@ class ReleaseDesk:
         found = [
             {
                 **vars(release),
+                "called": version(lines, release.name, release.sha256),
                 "serves": serving.get(release.name) == release.sha256,
                 "here": self.past.here(release.name, release.sha256),
                 "learned": _number_learned(noted[release.sha256], learned_from(lines, release.sha256)),
@@ -94,7 +95,7 @@ class ReleaseDesk:
             return made
 
     def _history(self) -> list[dict[str, Any]]:
-        return [line for folder in self.past.serves.weights.folders() for line in history(folder)]
+        return self.past.serves.weights.history()
 
 
 class _Made:

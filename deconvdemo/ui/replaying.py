@@ -24,7 +24,6 @@ from deconvdemo.lossless import lossless
 from deconvdemo.metrics import LARGEST, task_psnr
 from deconvdemo.photo import open_mask
 from deconvdemo.promotion import past_file
-from deconvdemo.training.measure import OneNetwork
 
 KEPT_RESTORERS = 2  # a release and the one before it
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing
@@ -98,10 +97,9 @@ class Past:
         """One that restores with these weights alone. CheckpointError if they are not here any more."""
         with self._lock:
             if sha256 not in self._kept:
-                alone = OneNetwork(self.checkpoint(name, sha256))
                 serves = self.serves
-                kept = Restorer(alone, serves.compute_on, serves.tile, serves.max_pixels)  # type: ignore[arg-type]
-                self._kept[sha256] = kept
+                alone = self.checkpoint(name, sha256)
+                self._kept[sha256] = Restorer.of(alone, serves.compute_on, serves.tile, serves.max_pixels)
                 while len(self._kept) > KEPT_RESTORERS:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(sha256)

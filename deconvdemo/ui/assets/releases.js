@@ -45,7 +45,7 @@ function drawReleases() {
 }
 
 function drawRelease(release) {
-  const head = make("span", { className: "line" }, make("b", { textContent: release.name }), make("code", { textContent: release.sha256.slice(0, 12) }));
+  const head = make("span", { className: "line" }, make("b", { textContent: release.called }), make("code", { textContent: release.sha256.slice(0, 12) }));
   if (release.serves) head.append(make("span", { className: "badge", textContent: "serves now" }));
   const card = make("button", { type: "button", className: "release" }, head);
   card.append(make("span", { className: "quiet", textContent: `since ${day(release.since)}` }));
@@ -59,7 +59,7 @@ function drawRelease(release) {
 function drawChosen() {
   for (const card of $("releases").querySelectorAll("button"))
     card.setAttribute("aria-pressed", String(card.dataset.sha256 === chosen.sha256));
-  $("release-title").textContent = `${chosen.name} ${chosen.sha256.slice(0, 12)}`;
+  $("release-title").textContent = `${chosen.called} ${chosen.sha256.slice(0, 12)}`;
   const lines = { "Served first": day(chosen.since) };
   for (const line of chosen.history) lines[capital(line.what)] = `${lines[capital(line.what)] ? `${lines[capital(line.what)]}; ` : ""}${day(line.when)}`;
   lines["Learned from"] = chosen.learned === null ? "its history does not tell" : chosen.learned ? many(chosen.learned, "flag") : "no flags";

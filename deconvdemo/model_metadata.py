@@ -30,9 +30,13 @@ class Shown:
 
     @property
     def flags(self) -> Mapping[str, Any]:
-        """What the header says of the flags it learned from; empty for none."""
+        """What the header says of the flags it learned from; empty for none. `repo` is the dataset's, if it has one."""
         found = self.header.recipe.get("flags")
-        return found if isinstance(found, Mapping) else {}
+        if not isinstance(found, Mapping):
+            return {}
+        # a machine that imported the dataset names both at once
+        imported = re.fullmatch(r"hf://datasets/([\w.-]+/[\w.-]+)@([0-9a-f]{40})", str(found.get("from")))
+        return {**found, "repo": imported[1], "from": imported[2]} if imported else found
 
 
 class Figure(NamedTuple):

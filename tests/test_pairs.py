@@ -306,7 +306,7 @@ def test_a_candidate_names_its_dataset_and_what_its_parent_learned_from(
     from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
 
     flagged(sqlite_store, 0, clean=png(picture(8)))
-    monkeypatch.setattr(pairs, "_revision", lambda store, flag_ids: "a" * 40)  # as if all were published
+    monkeypatch.setattr(pairs, "_published", lambda store, task: "a" * 40)  # as if all were
     monkeypatch.setenv("DECONVDEMO_FEEDBACK_REPO", "lab/flags")
     served = load_checkpoint(tiny_weights / "denoise.safetensors")
     parent = tmp_path / "parent.safetensors"

@@ -105,7 +105,7 @@ def asked(folder, tiny_weights, sqlite_store, monkeypatch) -> list[str]:
         sqlite_store.add(Verdict(flag_id=flag_id, reviewer="ada", decision="accept"))
     monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
     words = ["finetune", "denoise", "--images", str(folder), "--weights", str(tiny_weights), "--patch", "24"]
-    return [*words, "--steps", "8", "--rate", "0.2", "--device", "cpu", "--precision", "fp32"]
+    return [*words, "--steps", "4", "--rate", "0.2", "--device", "cpu", "--precision", "fp32"]
 
 
 @pytest.mark.timeout(300)
@@ -123,7 +123,7 @@ def test_two_processes_fine_tune_to_what_one_does_and_the_first_alone_writes(ask
         return float(sum((a - b).square().sum() for a, b in pairs)) ** 0.5
 
     # Muon's bf16 makes something of a last digit; a process that kept to its share would be as far as half a batch is
-    assert apart("shared", "alone") < 0.2 * apart("half", "alone")
+    assert apart("shared", "alone") < 0.4 * apart("half", "alone")
     recipes = [{**load_checkpoint(outs[name]).header.recipe, "minutes": 0} for name in ("shared", "alone")]
     assert recipes[0] == recipes[1]
     manifests = [outs[name].with_suffix(".pairs.json").read_bytes() for name in ("shared", "alone")]

@@ -79,18 +79,19 @@ def test_eight_clients_of_the_demo_get_whole_results_while_weights_change_places
                 assert np.array_equal(Photo.open(file).pixels, expected[sha256]), sha256
                 made.append(sha256)
 
-    def seen(sha256: str) -> None:
-        """Wait until there is one more result of these weights."""
-        before = made.count(sha256)
-        wait_for(lambda: made.count(sha256) > before or any(one.done() for one in clients))
+    def taken_over(sha256: str) -> None:
+        """Wait until these weights serve, and some more results are there."""
+        wait_for(lambda: weights.load("denoise").sha256 == sha256)
+        before = len(made)
+        wait_for(lambda: len(made) > before + 3 or any(one.done() for one in clients))
 
     weights = QuickWeights(folder)
     with running_app(weights, tmp_path / "data", tile=32) as app, ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(client, app.url) for _ in range(CLIENTS)]
         try:
-            seen(weights.load("denoise").sha256)
+            taken_over(weights.load("denoise").sha256)
             for number in range(SWAPS):
-                seen(promote(candidate, folder, {}).sha256 if number % 2 == 0 else rollback(folder, "denoise").sha256)
+                taken_over((promote(candidate, folder, {}) if number % 2 == 0 else rollback(folder, "denoise")).sha256)
         finally:
             over.set()
             weights.stopped.set()

@@ -15,6 +15,8 @@ from tiny_training import photos
 
 from deconvdemo.checkpoints import load_checkpoint
 from deconvdemo.feedback.pairs import is_held_back
+from deconvdemo.model_metadata import Shown
+from deconvdemo.weights_index import Entry
 
 SIDE = 48
 
@@ -89,6 +91,8 @@ def test_a_frozen_revision_teaches_elsewhere_what_it_taught_where_it_came_from(
     header = load_checkpoint(out).header
     assert header.recipe["flags"]["from"] == frozen
     assert any(frozen in line for line in header.data)
+    of_card = Shown(Entry(out.name, ""), header, 0).flags
+    assert (of_card["repo"], of_card["from"]) == (repo, known.revision)
 
     client(at.judged, elsewhere, "flag-own", photo(7), "accept", photo(7, 9), None)
     assert client(at.taught, elsewhere).revision == ""  # it has learned something of its own

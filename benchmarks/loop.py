@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage
+import torch
 from PIL import Image
 
 from deconvdemo.cli import main
@@ -95,6 +96,7 @@ def visit(store: FeedbackStore, restorer: Restorer, photos: list[np.ndarray]) ->
 
 def loop(folder: Path) -> int:
     begun = time.perf_counter()
+    torch.set_num_threads(1)  # on patches so small a second thread only gets in the way
     os.environ["DECONVDEMO_DATA_DIR"] = str(folder / "data")
     weights, corpus, validation = (folder / name for name in ("weights", "photographs", "validation"))
     for place in (weights, corpus, validation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -326,6 +327,18 @@ def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sql
     flagged(sqlite_store, 5, clean=png(picture(9)))
     assert finetuned(workplace, tiny_weights, "--steps", "6", "--resume", state) == 1
     assert "start anew without --resume" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_weights, sqlite_store, monkeypatch):
+    from deconvdemo.checkpoints import load_checkpoint
+
+    flagged(sqlite_store, 0, clean=png(picture(8)))
+    assert finetuned(workplace, tiny_weights, "--steps", "2") == 0
+    state = str(workplace[1].with_suffix(".state.safetensors"))
+    monkeypatch.setattr(pairs, "_published", lambda *asked: "c" * 40)
+    assert finetuned(workplace, tiny_weights, "--steps", "4", "--resume", state) == 0
+    told = json.loads(workplace[1].with_suffix(".pairs.json").read_text())
+    assert told["from"] == load_checkpoint(workplace[1]).header.recipe["flags"]["from"] == "c" * 40
 
 
 def test_a_call_that_cannot_be_meant_is_one_sentence(workplace, tiny_weights, sqlite_store, capsys):

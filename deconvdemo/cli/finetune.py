@@ -77,7 +77,8 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     used = found.revision or found.name
     say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     if team.is_first:
-        _keep_manifest(options, {"from": used, "flags": [pair.flag_id for pair in found.pairs]})
+        learned = {"from": used, "snapshot": found.name, "flags": [pair.flag_id for pair in found.pairs]}
+        _keep_manifest(options, learned)
     dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
     about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
     flags = f"flags of visitors, {used} (CC BY 4.0)"
@@ -137,15 +138,14 @@ def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
     manifest = options.out.with_suffix(".pairs.json")
     if options.resume:
         try:
-            before = json.loads(manifest.read_text(encoding="utf-8"))["from"]
+            before = json.loads(manifest.read_text(encoding="utf-8"))["snapshot"]
         except (OSError, ValueError, KeyError, TypeError):
             before = "unknown flags"
-        if before != used["from"]:
+        if before != used["snapshot"]:
             raise TrainingError(
-                f"the run began with {before}, but the accepted flags are {used['from']} now: "
+                f"the run began with {before}, but the accepted flags are {used['snapshot']} now: "
                 "start anew without --resume"
             )
-        return
     try:
         manifest.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(manifest, json.dumps(used).encode())

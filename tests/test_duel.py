@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -16,14 +17,16 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.database import flags, shards
 from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.limits import Limits
-from deconvdemo.promotion import shadow, withdraw
+from deconvdemo.promotion import shadow
 from deconvdemo.ui import contenders, duel_routes
 from deconvdemo.ui.contenders import Ring, words_of
 from deconvdemo.ui.duel_routes import Duels
+from deconvdemo.weights import Weights
 
 TASKS = ("denoise", "upscale", "inpaint")
 
@@ -183,27 +186,26 @@ def test_too_many_at_once_are_asked_to_wait_and_old_ones_go(duels, monkeypatch):
 
 
 def test_a_candidate_meets_what_it_would_replace(sqlite_store, tiny_weights, restorer, tmp_path):
-    served = load_checkpoint(tiny_weights / "denoise.safetensors")
-    file = tmp_path / "candidate.safetensors"
+    folder, file = tmp_path / "weights", tmp_path / "candidate.safetensors"
+    shutil.copytree(tiny_weights, folder)
+    served = load_checkpoint(folder / "denoise.safetensors")
     save_checkpoint(file, served.header, {name: 1.5 * value.float() for name, value in served.tensors.items()})
-    ring, rng = Ring(restorer, sqlite_store), np.random.default_rng(0)
+    ring = Ring(Restorer(Weights(folder), restorer.compute_on), sqlite_store)
+    rng = np.random.default_rng(0)
     before = {task: len(ring.contenders(ring.subject(task, rng))) for task in TASKS}
-    candidate = shadow(file, tiny_weights).sha256
-    try:
-        met = 0
-        for _ in range(40):
-            subject = ring.subject("denoise", rng)
-            made = [make(subject)[1] for make in ring.pair(subject, rng)]
-            shas = {facts.get("checkpoint", {}).get("sha256") for facts in made}
-            if candidate in shas:
-                met += 1
-                assert shas == {candidate, served.sha256}
-                assert made[0]["controls"] == made[1]["controls"] == {"variant": "standard"}
-        assert 10 < met < 30
-        # nor is it offered otherwise, or for another task
-        assert before == {task: len(ring.contenders(ring.subject(task, rng))) for task in TASKS}
-        assert not ring.candidates(ring.subject("inpaint", rng))
-        (tiny_weights / f"denoise-{candidate[:12]}.safetensors").write_bytes(b"damaged")
-        assert not Ring(restorer, sqlite_store).candidates(ring.subject("denoise", rng))
-    finally:
-        withdraw(tiny_weights, "denoise")
+    candidate = shadow(file, folder).sha256
+    met = 0
+    for _ in range(30):
+        subject = ring.subject("denoise", rng)
+        made = [make(subject)[1] for make in ring.pair(subject, rng)]
+        shas = {facts.get("checkpoint", {}).get("sha256") for facts in made}
+        if candidate in shas:
+            met += 1
+            assert shas == {candidate, served.sha256}
+            assert made[0]["controls"] == made[1]["controls"] == {"variant": "standard"}
+    assert 6 < met < 24
+    # nor is it offered otherwise, or for another task
+    assert before == {task: len(ring.contenders(ring.subject(task, rng))) for task in TASKS}
+    assert not ring.candidates(ring.subject("inpaint", rng))
+    (folder / f"denoise-{candidate[:12]}.safetensors").write_bytes(b"damaged")
+    assert not Ring(ring.restorer, sqlite_store).candidates(ring.subject("denoise", rng))

@@ -1,13 +1,14 @@
 # Bare `make` tells what there is to do.
 
 PYTHON ?= python3
+WORKERS ?= 2
 PY := .venv/bin/python
 
 .PHONY: help run test lint format space results bench loop clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
-	@echo "make test             lint, then all tests (ARGS='-k photo' chooses some)"
+	@echo "make test             lint, then all tests, two at a time (ARGS='-k photo' chooses some, WORKERS=1 is one at a time)"
 	@echo "make lint             ruff and mypy"
 	@echo "make format           let ruff format the code"
 	@echo "make space            write README.md's front matter from space.yaml"
@@ -25,7 +26,7 @@ run: .venv/.runtime
 test: .venv/.development lint
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: .venv/.development
 	@rm -f deconvdemo/ui/*.pyi  # which mypy would read in place of the code

@@ -89,8 +89,9 @@ def insight(page: Page) -> None:
 
 def releases(page: Page) -> None:
     page.locator("#replays .replay").first.wait_for(timeout=120_000)
-    page.get_by_role("button", name="Fixed").click()
-    page.locator('figure[aria-busy="true"]').first.wait_for(state="detached", timeout=60_000)
+    page.get_by_label("Training").select_option("held_back")
+    seen = "() => [...document.querySelectorAll('figure')].slice(0, 8).every((one) => one.ariaBusy !== 'true')"
+    page.wait_for_function(seen, timeout=120_000)
 
 
 def take_releases(address: str) -> None:

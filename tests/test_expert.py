@@ -44,25 +44,27 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("task", ["denoise", "inpaint"])
-def test_a_unets_expert_begins_with_the_quick_denoiser(task):
-    parent = served(task=task)
+def test_a_denoisers_expert_begins_with_the_quick_one():
+    parent = served()
     made = with_expert(parent, small_denoiser)
     assert equal(tensors_of(made, "base"), parent.tensors)
     assert equal(tensors_of(made, "expert"), small_denoiser("denoise-fast").tensors)
-    assert (made.header.network, made.header.name, without_expert(made)) == (GATED, task, "DeconvUNet")
+    assert (made.header.network, made.header.name, without_expert(made)) == (GATED, "denoise", "DeconvUNet")
     assert equal(made.tensors, with_expert(parent, small_denoiser).tensors)  # the gate goes by the seed alone
     assert not equal(made.tensors, with_expert(parent, small_denoiser, seed=1).tensors)
 
 
-def test_an_upscalers_expert_begins_as_its_copy():
-    parent = served("DeconvSR", "upscale", scale=3)
+@pytest.mark.parametrize(("network", "task", "config"), [
+    ("DeconvUNet", "inpaint", {}), ("DeconvSR", "upscale", {"scale": 3}),
+])  # fmt: skip
+def test_other_experts_begin_as_a_copy(network, task, config):
+    parent = served(network, task, **config)
     made = with_expert(parent, small_denoiser)
     assert equal(tensors_of(made, "base"), parent.tensors)
     assert equal(tensors_of(made, "expert"), parent.tensors)
-    picture = torch.rand(1, 3, 20, 24)
+    seen = torch.rand(1, 3 + parent.network().side_channels, 20, 24)
     with torch.inference_mode():  # whatever the gate says, both are the same
-        assert torch.allclose(made.network()(picture), parent.network()(picture), atol=1e-6)
+        assert torch.allclose(made.network()(seen), parent.network()(seen), atol=1e-6)
 
 
 def test_an_expert_learns_on_and_there_is_never_an_expert_of_an_expert():

@@ -11,7 +11,7 @@ from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.networks import NETWORKS
 
 GATED = "GatedExpert"
-SMALL = {"DeconvUNet": "denoise-fast"}  # whose weights an expert begins with; others begin with a copy of the base
+SMALL = {"denoise": "denoise-fast"}  # task → whose weights an expert begins with; others begin with a copy of the base
 
 
 def with_expert(parent: Checkpoint, load: Callable[[str], Checkpoint], seed: int = 0) -> Checkpoint:
@@ -21,7 +21,7 @@ def with_expert(parent: Checkpoint, load: Callable[[str], Checkpoint], seed: int
     """
     if parent.header.network == GATED:
         return parent
-    small = load(SMALL[parent.header.network]) if parent.header.network in SMALL else parent
+    small = load(SMALL[parent.header.task]) if parent.header.task in SMALL else parent
     expert, learned = _base(small)
     config = {"network": parent.header.network, "base": parent.header.config, "expert": expert}
     with torch.random.fork_rng(devices=[]):

@@ -275,7 +275,7 @@ def test_one_damaged_file_keeps_all_of_its_commit_out(client, hub, repo, made, b
 
 
 def test_a_promoted_commit_serves_without_a_restart(client, hub, repo, published, made, bundled):
-    seen = client(hub_client.watch, bundled, repo, 1)
+    seen = client(hub_client.watch, bundled, repo, 1, 2)
     files = {"denoise.safetensors": made["second"]}
     hub.publish(repo, {**files, "index.json": hub.index_of(files)})
     assert seen == [sha256_of(made["first"])]

@@ -189,7 +189,7 @@ def test_a_file_of_another_repository_is_named_and_not_copied(hub, client, folde
 def test_a_demo_that_follows_the_repository_sees_a_promotion_and_its_rollback(hub, client, folder, repo):
     pushed(client, folder, repo)
     first = local(folder)["denoise"]
-    assert client(hub_client.watch, "/nowhere", repo, 1) == [first]
+    assert client(hub_client.watch, "/nowhere", repo, 1, 3) == [first]
     second = promoted(folder)
     pushed(client, folder, repo)
     assert client(hub_client.watched, repo, 2) == [first, second]

@@ -9,6 +9,7 @@ from typing import Any
 from deconvdemo.checkpoints import Header
 from deconvdemo.feedback.records import PAIRS
 from deconvdemo.model_metadata import Shown, figures, front_matter, unique
+from deconvdemo.promotion import PROMOTED
 
 MARK = "<!-- written by `deconvdemo weights push` -->"  # what a card of ours has in it
 SHOWN = 20  # lines of history, the newest
@@ -135,7 +136,7 @@ def _gate(weights: Sequence[Shown], history: Sequence[Mapping[str, Any]]) -> str
     """What the gate found when it let in what serves now."""
     parts = []
     for one in weights:
-        let_in = [line for line in history if line.get("what") == "promoted" and line.get("sha256") == one.entry.sha256]
+        let_in = [line for line in history if line.get("what") == PROMOTED and line.get("sha256") == one.entry.sha256]
         found = let_in[-1].get("found") if let_in else None
         if found:
             rows = [_gate_row(row) for row in found]

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from deconvdemo.checkpoints import Checkpoint, Header
-from deconvdemo.degradations import BicubicDownscale, CameraNoise, GaussianNoise, Jpeg, quantised
+from deconvdemo.degradations import BicubicDownscale, CameraNoise, GaussianNoise, Jpeg
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.lossless import lossless
-from deconvdemo.photo import Photo, to_depth
+from deconvdemo.photo import Photo
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.training.masks import scratches
 from deconvdemo.training.photo_protocols import CAMERA_QUALITY, USUAL
-from deconvdemo.training.protocols import as_images, as_pixels
+from deconvdemo.training.protocols import as_images, eight_bits
 
 PHOTOS = Path(__file__).parent / "ui" / "assets" / "duel"
 SIDE = 156  # pixels of a tile, of which 2, 3 and 4 are divisors: three tiles, losslessly, stay below 150 KB
@@ -90,14 +90,10 @@ def _scene(header: Header) -> Scene:
     if header.task == "denoise":
         seen = CameraNoise.at_iso(ISO, **USUAL)(images, rng) if camera else GaussianNoise(SIGMA)(images, rng)
         observed = Jpeg(CAMERA_QUALITY)(seen) if camera else seen
-        return Scene(clean, _eight_bits(observed), {} if camera else {"sigma": SIGMA})
+        return Scene(clean, eight_bits(observed), {} if camera else {"sigma": SIGMA})
     if header.task == "upscale":
         smaller = BicubicDownscale(header.scale)(images)
         observed = Jpeg(QUALITY)(smaller) if camera else smaller
-        return Scene(clean, _eight_bits(observed), {"scale": header.scale})
+        return Scene(clean, eight_bits(observed), {"scale": header.scale})
     mask = scratches(np.random.default_rng(2), SIDE).astype(bool)
     return Scene(clean, np.where(mask[..., None], 0, clean).astype(np.uint8), {}, mask)
-
-
-def _eight_bits(images: torch.Tensor) -> np.ndarray:
-    return to_depth(as_pixels(quantised(images)), np.uint8)

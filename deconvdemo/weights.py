@@ -55,8 +55,24 @@ class Source(Protocol):
 
     def find(self, name: str) -> Found: ...
 
+    def history(self) -> list[dict[str, Any]]:
+        """Every promotion and rollback there."""
 
-class Nothing:
+    def candidates(self) -> list[Found]:
+        """What its shadow.json names: it stands in duels, and serves nobody."""
+
+
+class Unchanging:
+    """Where weights never take each other's place."""
+
+    def history(self) -> list[dict[str, Any]]:
+        return []
+
+    def candidates(self) -> list[Found]:
+        return []
+
+
+class Nothing(Unchanging):
     """No weights: the source when none were asked for."""
 
     def names(self) -> list[str]:
@@ -66,7 +82,7 @@ class Nothing:
         raise CheckpointError(f"there are no weights for {name!r}")
 
 
-class OneFile:
+class OneFile(Unchanging):
     """One safetensors file, on this disk or on the Hub; it serves the name that its header gives."""
 
     def __init__(self, file: Path | HubRef):
@@ -115,7 +131,6 @@ class Folder:
         return history(self.folder)
 
     def candidates(self) -> list[Found]:
-        """Those of its shadow.json."""
         says = str(self.folder / SHADOW)
         return [
             Found(self.folder / entry.file, str(self.folder / entry.file), entry.sha256, says, name)
@@ -153,7 +168,6 @@ class Repository:
         return self._history
 
     def candidates(self) -> list[Found]:
-        """Those of its shadow.json, at the index's commit."""
         return self._candidates
 
     @cached_property
@@ -301,18 +315,15 @@ class Weights:
         """Every promotion and rollback of the folders and repositories that serve here, as far as they can be read."""
         lines: list[dict[str, Any]] = []
         for source in self._sources():
-            if isinstance(source, Folder | Repository):
-                try:
-                    lines += [line for line in source.history() if line not in lines]
-                except CheckpointError as error:
-                    log.warning("weights: %s", error)
+            try:
+                lines += [line for line in source.history() if line not in lines]
+            except CheckpointError as error:
+                log.warning("weights: %s", error)
         return sorted(lines, key=lambda line: str(line.get("when", "")))
 
     def candidates(self) -> Iterator[Found]:
         """What stands in duels, each beside what it would replace; those that cannot be found are left out."""
         for source in self._sources():
-            if not isinstance(source, Folder | Repository):
-                continue
             try:
                 found = source.candidates()
             except CheckpointError as error:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deconvdemo.cli.pushing import REPO, add_push_option, destination, print_pushed, push_after
 from deconvdemo.settings import Settings
+
+if TYPE_CHECKING:
+    from deconvdemo.weights_index import Entry
 
 
 def add_verbs(verbs) -> None:
@@ -43,18 +48,21 @@ def add_verbs(verbs) -> None:
     )
     pushing.add_argument("--dry-run", action="store_true", help="tell what would be uploaded, and change nothing")
     pushing.set_defaults(run=_push)
-    what = "Takes a candidate out of the duels, which `promote --shadow` had put there."
-    out = actions.add_parser("withdraw", help="take a candidate out of the duels", description=what)
-    out.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
-    out.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
-    add_push_option(out)
-    out.set_defaults(run=_withdraw)
-    what = "Undoes the last promotion: what served before serves again."
-    back = actions.add_parser("rollback", help="undo a promotion", description=what)
-    back.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
-    back.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
-    add_push_option(back)
-    back.set_defaults(run=_rollback)
+    for action, helps, what, run in (
+        (
+            "withdraw", "take a candidate out of the duels",
+            "Takes a candidate out of the duels, which `promote --shadow` had put there.", _withdraw,
+        ),
+        (
+            "rollback", "undo a promotion",
+            "Undoes the last promotion: what served before serves again.", _rollback,
+        ),
+    ):  # fmt: skip
+        undoing = actions.add_parser(action, help=helps, description=what)
+        undoing.add_argument("name", metavar="NAME", help="denoise, denoise-photo, upscale-x2, …")
+        undoing.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights (default: bundled)")
+        add_push_option(undoing)
+        undoing.set_defaults(run=run)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
@@ -87,22 +95,22 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 def _withdraw(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.promotion import withdraw
-    from deconvdemo.weights_index import bundled_folder
 
-    folder, repo = options.into or bundled_folder(), destination(options.push, settings)
-    entry = withdraw(folder, options.name)
-    print(f"{options.name} {entry.sha256[:12]} stands in no duels in {folder} any more")
-    push_after(folder, repo)
-    return 0
+    return _undo(withdraw, "stands in no duels in {} any more", options, settings)
 
 
 def _rollback(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.promotion import rollback
+
+    return _undo(rollback, "serves again in {}", options, settings)
+
+
+def _undo(change: Callable[[Path, str], Entry], words: str, options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.weights_index import bundled_folder
 
     folder, repo = options.into or bundled_folder(), destination(options.push, settings)
-    entry = rollback(folder, options.name)
-    print(f"{options.name} {entry.sha256[:12]} serves again in {folder}")
+    entry = change(folder, options.name)
+    print(f"{options.name} {entry.sha256[:12]} {words.format(folder)}")
     push_after(folder, repo)
     return 0
 

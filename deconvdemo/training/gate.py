@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from deconvdemo.checkpoints import Checkpoint
-from deconvdemo.degradations import BicubicDownscale, quantised
+from deconvdemo.degradations import BicubicDownscale
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
@@ -30,7 +30,7 @@ from deconvdemo.tasks import TASKS
 from deconvdemo.training.masks import random_masks
 from deconvdemo.training.measure import restoring
 from deconvdemo.training.photo_protocols import variant_cases
-from deconvdemo.training.protocols import SIGMAS, Case, as_images, as_pixels
+from deconvdemo.training.protocols import SIGMAS, Case, as_images, eight_bits
 
 TOLERANCE = 0.05  # dB that the mean of a validation set may lose
 DOUBT = 0.15  # dB below which the interval's lower end must not lie
@@ -225,8 +225,7 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
         return None
     if pair.kind == SELF:
         images, shrink = as_images(target), BicubicDownscale(scale)
-        made = (shrink.crop(images), quantised(shrink(images)))
-        target, observed = (to_depth(as_pixels(one), np.uint8) for one in made)
+        target, observed = (eight_bits(made) for made in (shrink.crop(images), shrink(images)))
     if task == "upscale":
         controls = {"scale": scale}
     if pair.kind == HOLES:

@@ -61,7 +61,7 @@ def upscaling(folder: Path, scales: Sequence[int] = SCALES) -> Iterator[Case]:
             shrink = BicubicDownscale(scale)
             clean = to_depth(as_pixels(shrink.crop(full)), np.uint8)
             score = _judged(file, clean, scale, on_luma=True)
-            observed = to_depth(as_pixels(quantised(shrink(full))), np.uint8)
+            observed = eight_bits(shrink(full))
             yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
 
 
@@ -166,6 +166,11 @@ def _rgb(file: Path) -> np.ndarray:
 def as_images(image: np.ndarray) -> torch.Tensor:
     """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
+
+
+def eight_bits(images: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) in [0, 1] → (H, W, 3) uint8, clipped and rounded as a file is."""
+    return to_depth(as_pixels(quantised(images)), np.uint8)
 
 
 def as_pixels(images: torch.Tensor) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from sqlalchemy import func, select
 
 from deconvdemo.classical import CLASSICAL
-from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
+from deconvdemo.degradations import BicubicDownscale, GaussianNoise
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.feedback.database import flags, shards
@@ -27,10 +27,11 @@ from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.noise import estimate_sigma
-from deconvdemo.photo import Photo, open_mask, to_depth
+from deconvdemo.photo import Photo, open_mask
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.training.masks import scratches
-from deconvdemo.training.protocols import as_images, as_pixels
+from deconvdemo.training.protocols import as_images, eight_bits
+from deconvdemo.ui.alone import Alone
 
 log = logging.getLogger(__name__)
 
@@ -120,25 +121,20 @@ class Ring:
         """Weights that are not promoted yet, each with the variant that it would replace."""
         found = []
         for candidate in self.restorer.weights.candidates():
-            sha256 = candidate.sha256 or ""
             try:
-                if sha256 not in self._alone:
-                    serves = self.restorer
-                    alone = Restorer.of(candidate.load(), serves.compute_on, serves.tile, serves.max_pixels)
-                    self._alone[sha256] = alone
+                alone = self._alone.of(candidate.sha256 or "", candidate.load)
             except CheckpointError as error:
                 log.warning("duels: %s; this candidate does not stand in them", error)
                 continue
-            header = self._alone[sha256].weights.load("").header
+            header = alone.weights.load(candidate.name).header
             if (header.task, header.scale) == (subject.task, subject.scale):
                 variant = header.variant or STANDARD
-                found.append((variant, self._network(self._alone[sha256], variant=variant)))
+                found.append((variant, self._network(alone, variant=variant)))
         return found
 
     @cached_property
-    def _alone(self) -> dict[str, Restorer]:
-        """sha256 → a restorer of one candidate."""
-        return {}
+    def _alone(self) -> Alone:
+        return Alone(self.restorer)
 
     @staticmethod
     def _network(restorer: Restorer, **controls: Any) -> Contender:
@@ -194,11 +190,11 @@ def _bundled(task: str, rng: np.random.Generator) -> Subject:
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     if task == "denoise":
         sigma = float(rng.choice(SIGMAS))
-        observed = _eight_bits(GaussianNoise(sigma)(images, generator))
+        observed = eight_bits(GaussianNoise(sigma)(images, generator))
         return Subject(task, observed, f"Noise of sigma {sigma:g} was added", sigma=sigma, clean=clean)
     if task == "upscale":
         scale = int(rng.choice(SCALES))
-        observed = _eight_bits(BicubicDownscale(scale)(images))
+        observed = eight_bits(BicubicDownscale(scale)(images))
         return Subject(task, observed, f"It was made {scale} times smaller", scale=scale, clean=clean)
     side = max(clean.shape[:2])
     mask = scratches(rng, side)[: clean.shape[0], : clean.shape[1]].astype(bool)
@@ -222,10 +218,6 @@ def _classical(name: str) -> Contender:
 def _middle(length: int) -> slice:
     start = max(0, (length - SIDE) // 2)
     return slice(start, start + min(SIDE, length))
-
-
-def _eight_bits(images: torch.Tensor) -> np.ndarray:
-    return to_depth(as_pixels(quantised(images)), np.uint8)
 
 
 def _original(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:

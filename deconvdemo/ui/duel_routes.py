@@ -5,7 +5,6 @@ Sides are random and kept here until the vote: nothing that the page is sent bef
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections import OrderedDict
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
@@ -28,7 +27,8 @@ from deconvdemo.photo import Photo
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.contenders import Ring, Subject, words_of
-from deconvdemo.ui.guard import MAX_JSON, PAGE_POLICY, PRIVATE, image_file
+from deconvdemo.ui.guard import MAX_JSON, PRIVATE, html, image_file
+from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.visitors import address_of
 
@@ -130,7 +130,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         return answer
 
     def page(request: Request) -> Response:
-        return HTMLResponse(asset("duel.html"), headers={**PRIVATE, "Content-Security-Policy": PAGE_POLICY})
+        return html(asset("duel.html"))
 
     def new(request: Request, said: Any) -> Any:
         duel = duels.new(str(said.get("task") or ""))
@@ -181,17 +181,9 @@ def _told(found: Any) -> dict[str, Any]:
 
 
 def _style() -> str:
-    return "\n".join([asset("pages.css", "duel.css"), f".viewer {{\n{asset('stage.css', 'viewer.css')}\n}}", ""])
+    return page_style("duel")
 
 
 def _script() -> str:
     words = {"choices": CHOICES, "tasks": {name: task.title for name, task in TASKS.items()}}
-    return "\n".join(
-        [
-            f"const WORDS = {json.dumps(words)};",
-            f"const VIEWER_HTML = {json.dumps(asset('viewer.html'))};",
-            asset("pages.js", "stage.js"),
-            f"function startViewer(element, props, watch) {{ {asset('viewer.js')}\nreturn viewer; }}",
-            asset("duel.js"),
-        ]
-    )
+    return page_script(words, "duel.js")

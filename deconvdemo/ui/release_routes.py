@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from deconvdemo.feedback.records import REASONS
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
+from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.release_desk import ROLES, ReleaseDesk
 from deconvdemo.ui.reviewers import OFF, Reviewers
 
@@ -54,17 +54,9 @@ def release_routes(desk: ReleaseDesk, reviewers: Reviewers) -> list[Route]:
 
 
 def _style() -> str:
-    return "\n".join([asset("pages.css", "releases.css"), f".viewer {{\n{asset('stage.css', 'viewer.css')}\n}}", ""])
+    return page_style("releases")
 
 
 def _script() -> str:
     words = {"reasons": REASONS, "tasks": {name: task.title for name, task in TASKS.items()}}
-    return "\n".join(
-        [
-            f"const WORDS = {json.dumps(words)};",
-            f"const VIEWER_HTML = {json.dumps(asset('viewer.html'))};",
-            asset("pages.js", "stage.js"),
-            f"function startViewer(element, props, watch) {{ {asset('viewer.js')}\nreturn viewer; }}",
-            asset("releases.js"),
-        ]
-    )
+    return page_script(words, "releases.js")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,8 +22,8 @@ from deconvdemo.lossless import lossless
 from deconvdemo.metrics import LARGEST, task_psnr
 from deconvdemo.photo import open_mask
 from deconvdemo.promotion import past_file
+from deconvdemo.ui.alone import Alone
 
-KEPT_RESTORERS = 2  # a release and the one before it
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing
 
 log = logging.getLogger(__name__)
@@ -64,8 +62,7 @@ class Past:
 
     def __init__(self, restorer: Restorer):
         self.serves = restorer
-        self._kept: OrderedDict[str, Restorer] = OrderedDict()
-        self._lock = threading.Lock()
+        self._alone = Alone(restorer)
 
     def serving(self) -> dict[str, str]:
         """Name → sha256; names whose weights cannot serve are left out."""
@@ -95,15 +92,7 @@ class Past:
 
     def restorer(self, name: str, sha256: str) -> Restorer:
         """One that restores with these weights alone. CheckpointError if they are not here any more."""
-        with self._lock:
-            if sha256 not in self._kept:
-                serves = self.serves
-                alone = self.checkpoint(name, sha256)
-                self._kept[sha256] = Restorer.of(alone, serves.compute_on, serves.tile, serves.max_pixels)
-                while len(self._kept) > KEPT_RESTORERS:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(sha256)
-            return self._kept[sha256]
+        return self._alone.of(sha256, lambda: self.checkpoint(name, sha256))
 
 
 class Replayer:

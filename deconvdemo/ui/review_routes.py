@@ -26,8 +26,11 @@ from deconvdemo.feedback.review import RATINGS, SORTS, STATUSES, View
 from deconvdemo.tasks import TASKS, Choice, Number
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
+from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.reviewers import OFF, WRONG_WAIT, Reviewers
+
+STAGES = ("viewer", "painter")
 
 
 def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 100) -> list[Route]:
@@ -138,26 +141,15 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
 
 
 def _style() -> str:
-    stages = [(".viewer", "viewer.css"), (".painter", "painter.css")]
-    nested = [f"{element} {{\n{asset('stage.css', name)}\n}}" for element, name in stages]
-    return "\n".join([asset("pages.css", "review.css"), *nested, ""])
+    return page_style("review", STAGES)
 
 
 def _script() -> str:
     words: dict[str, Any] = {"reasons": REASONS, "decisions": DECISIONS, "statuses": STATUSES}
     words |= {"ratings": RATINGS, "sorts": SORTS, "tasks": {name: task.title for name, task in TASKS.items()}}
     words["controls"] = {name: [_control(control) for control in task.controls] for name, task in TASKS.items()}
-    return "\n".join(
-        [
-            f"const WORDS = {json.dumps(words)};",
-            f"const VIEWER_HTML = {json.dumps(asset('viewer.html'))};",
-            f"const PAINTER_HTML = {json.dumps(asset('painter.html'))};",
-            asset("pages.js", "stage.js", "mask.js"),
-            f"function startViewer(element, props, watch) {{ {asset('viewer.js')}\nreturn viewer; }}",
-            f"function startPainter(element, props, watch) {{ {asset('painter.js')}\nreturn painter; }}",
-            *(asset(name) for name in ("review_verdicts.js", "review_tools.js", "review_grid.js", "review.js")),
-        ]
-    )
+    own = ("mask.js", "review_verdicts.js", "review_tools.js", "review_grid.js", "review.js")
+    return page_script(words, *own, stages=STAGES)
 
 
 def _control(control: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The files that Pillow cannot read or write: colours of 16 bits in PNG and TIFF, and TIFF with its EXIF.
+"""The files that Pillow cannot read or write: PNG with colours of 16 bits, and TIFF with its EXIF.
 
-Reading is OpenCV's and tifffile's. Writing is done here, as OpenCV knows no profiles and tifffile no EXIF:
-both formats are a few headers around deflate.
+Reading is OpenCV's. Writing is done here, as OpenCV knows no profiles and tifffile no EXIF: both formats are a
+few headers around deflate.
 """
 
 from __future__ import annotations
@@ -9,36 +9,28 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import numpy as np
 
 from deconvdemo import exif as exif_block
+from deconvdemo import png_chunks
 from deconvdemo.errors import PhotoError
+from deconvdemo.resolution import Resolution
 
 DEFLATE_LEVEL = 3  # noise hardly compresses: 6 takes about twice as long for a few percent
 _BLOCK_BYTES = 1 << 20
 # TIFF's codes
-_UNCOMPRESSED, _DEFLATE = 1, 8
+_DEFLATE = 8
 _MINISBLACK, _RGB = 1, 2
-_PREMULTIPLIED, _STRAIGHT_ALPHA = 1, 2
+_STRAIGHT_ALPHA = 2
 
 
-def as_uint16(samples: np.ndarray, name: str) -> np.ndarray:
-    if samples.min() < 0 or samples.max() > 65535:
-        found = f"integers from {samples.min()} to {samples.max()}"
-        raise PhotoError(f"{name} has {found}, but 0 to 65535 are taken: export it as 16-bit")
-    return samples.astype(np.uint16)
-
-
-def png16_samples(stream: BinaryIO) -> np.ndarray:
+def png16_samples(data: bytes) -> np.ndarray:
     """(H, W, 1…4) uint16 samples of a 16-bit PNG file, whose colours Pillow would reduce to 8 bits."""
     import cv2
 
-    stream.seek(25)
-    grey = stream.read(1) in (b"\0", b"\4")
-    stream.seek(0)
-    samples = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    grey = data[25] in (0, 4)
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
         raise ValueError("OpenCV does not read this PNG as 16-bit")
     samples = samples.reshape(*samples.shape[:2], -1)
@@ -46,47 +38,6 @@ def png16_samples(stream: BinaryIO) -> np.ndarray:
         return samples
     order = [0, 3] if grey else [2, 1, 0, 3]  # OpenCV's BGR → RGB; grey with alpha comes as BGRA
     return samples[..., order[: samples.shape[2]]]
-
-
-def tiff_samples(page, stream: BinaryIO, name: str) -> np.ndarray:
-    """(H, W, 1…4) uint16 or float samples of a tifffile page of more than 8 bits, alpha straight.
-
-    Raises PhotoError for colours other than grey and RGB, and for compressions that nothing here reads.
-    """
-    colours = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}.get(page.photometric.name)
-    if colours is None or page.imagedepth != 1:
-        found = f"a {page.bitspersample}-bit TIFF in {page.photometric.name}"
-        raise PhotoError(f"{name} is {found}, but grey and RGB are taken at this depth: convert it to RGB")
-    try:
-        samples = page.asarray()
-        samples = np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples
-    except (ValueError, KeyError) as error:
-        if page.compression == _UNCOMPRESSED:
-            raise  # the file is cut off
-        # LZW and others, which tifffile leaves to a package that we do without
-        if page.planarconfig != 1 or page.samplesperpixel == 2:  # OpenCV would read these wrongly
-            raise PhotoError(f"{name} has an unusual TIFF compression: export it uncompressed") from error
-        samples = _tiff_samples_by_opencv(page, stream)
-    samples = samples.reshape(page.imagelength, page.imagewidth, -1)
-    if samples.dtype.kind in "ui":
-        samples = as_uint16(samples, name)
-        samples = 65535 - samples if page.photometric.name == "MINISWHITE" else samples
-    extra = page.extrasamples[0] if page.extrasamples else None
-    if extra == _PREMULTIPLIED and samples.dtype == np.uint16:
-        alpha = samples[..., colours : colours + 1]
-        colour = np.rint(samples[..., :colours] * (65535 / np.maximum(alpha, 1)))
-        samples = np.concatenate([np.minimum(colour, 65535).astype(np.uint16), alpha], axis=2)
-    return samples[..., : colours + (extra in (_PREMULTIPLIED, _STRAIGHT_ALPHA))]
-
-
-def _tiff_samples_by_opencv(page, stream: BinaryIO) -> np.ndarray:
-    import cv2
-
-    stream.seek(0)
-    samples = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != page.dtype:
-        raise ValueError("OpenCV does not read this TIFF either")
-    return samples[..., [2, 1, 0, 3][: samples.shape[2]]] if samples.ndim == 3 else samples
 
 
 def _rows_per_block(samples: np.ndarray) -> int:
@@ -100,38 +51,32 @@ def _blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
         yield samples[top : top + rows]
 
 
-def png16(samples: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
-    """A 16-bit PNG of (H, W, 1…4) uint16 samples (PNG specification, 3rd edition)."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
+def png16(samples: np.ndarray, head: bytes) -> bytes:
+    """A 16-bit PNG of (H, W, 1…4) uint16 samples, with the chunks of `head` behind its header."""
     height, width, channels = samples.shape
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    parts = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header)]
-    if icc:
-        parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-    if exif:
-        parts.append(chunk(b"eXIf", exif.removeprefix(exif_block.PREFIX)))
+    return png_chunks.file(width, height, 16, colour_type, head, _deflated(samples))
+
+
+def _deflated(samples: np.ndarray) -> Iterator[bytes]:
     deflate = zlib.compressobj(DEFLATE_LEVEL)
+    step = 2 * samples.shape[2]
     for block in _blocks(samples):
         row_bytes = np.ascontiguousarray(block, ">u2").view(np.uint8).reshape(len(block), -1)
         filtered = np.empty((len(block), 1 + row_bytes.shape[1]), np.uint8)
         filtered[:, 0] = 1  # filter "Sub": the difference to the pixel on the left
         filtered[:, 1:] = row_bytes
-        filtered[:, 1 + 2 * channels :] -= row_bytes[:, : -2 * channels]
-        parts.append(chunk(b"IDAT", deflate.compress(filtered.tobytes())))
-    parts += [chunk(b"IDAT", deflate.flush()), chunk(b"IEND", b"")]
-    return b"".join(parts)
+        filtered[:, 1 + step :] -= row_bytes[:, :-step]
+        yield deflate.compress(filtered.tobytes())
+    yield deflate.flush()
 
 
-_SHORT, _LONG, _UNDEFINED = 3, 4, 7  # TIFF's types
+_SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7  # TIFF's types
 # in an EXIF block's own directory, these tell how some other picture was stored
 _STORAGE = {255, 284, 320, 322, 323, 324, 325, 330, 339, 347, 513, 514, 529, 530, 531, 532}
 
 
-def tiff(samples: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
+def tiff(samples: np.ndarray, icc: bytes | None, exif: bytes | None, resolution: Resolution | None) -> bytes:
     """A deflated TIFF of (H, W, 1…4) uint8 or uint16 samples (TIFF 6.0).
 
     An EXIF block is a TIFF file itself: the picture is appended to it and its first directory is written
@@ -166,6 +111,11 @@ def tiff(samples: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
     enter(278, _LONG, _rows_per_block(samples))
     enter(279, _LONG, *map(len, strips))
     enter(317, _SHORT, 2)  # predictor: horizontal differences
+    if resolution:
+        unit, across, down = resolution.tiff()
+        for tag, fraction in ((282, across), (283, down)):
+            entries[tag] = struct.pack(order + "HHII", tag, _RATIONAL, 1, append(struct.pack(order + "II", *fraction)))
+        enter(296, _SHORT, unit)
     if channels in (2, 4):
         enter(338, _SHORT, _STRAIGHT_ALPHA)
     if icc:

@@ -9,7 +9,7 @@ _WEBP_LONGEST_SIDE = 16383
 
 def lossless_suffix(photo: Photo) -> str:
     """.webp where lossless WebP can hold the photo (it is the quickest and smallest), else .png."""
-    fits = max(photo.width, photo.height) <= _WEBP_LONGEST_SIDE
+    fits = max(photo.width, photo.height) <= _WEBP_LONGEST_SIDE and not photo.colour  # which PNG alone holds
     return ".webp" if fits and photo.bit_depth == 8 and not photo.is_grey else ".png"
 
 

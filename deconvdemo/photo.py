@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deconvdemo import photo_reading, photo_writing
+from deconvdemo import decoded, photo_reading, photo_writing
 from deconvdemo.errors import PhotoError
 from deconvdemo.photo_writing import to_depth
+from deconvdemo.png_chunks import Chunk
+from deconvdemo.resolution import Resolution
 
 __all__ = ["Photo", "Source", "open_mask", "to_depth"]
 
@@ -30,9 +32,10 @@ class Photo:
     """A picture as it is seen: its EXIF orientation is applied already (and its tag reset to 1).
 
     `pixels` are (H, W, C) with C = 1 (grey) or 3 (RGB): uint8, uint16 (0…65535), or float32 in [0, 1], which
-    may exceed it. `alpha` is (H, W) of the same dtype. `format` is what came in, by Pillow's name; `lossless`
-    tells whether that file kept every bit. `notes` are what a person should be told, such as "animated GIF:
-    only its first frame is used".
+    may exceed it. `alpha` is (H, W) of the same dtype, and colours are not multiplied by it. `format` is what came
+    in, by Pillow's name; `lossless` tells whether that file kept every bit. `colour` are PNG's own chunks about
+    colours (gAMA, cHRM, sRGB, cICP, …) and `texts` its texts, each as (type, data). `notes` are what a person should
+    be told, such as "animated GIF: only its first frame is used".
     """
 
     pixels: np.ndarray
@@ -42,6 +45,9 @@ class Photo:
     format: str = "PNG"
     lossless: bool = True
     notes: tuple[str, ...] = ()
+    resolution: Resolution | None = None
+    colour: tuple[Chunk, ...] = ()
+    texts: tuple[Chunk, ...] = ()
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -55,7 +61,8 @@ class Photo:
                 f"alpha is {self.alpha.dtype} of shape {self.alpha.shape} but the pixels are {dtype} of "
                 f"shape {shape}: give alpha the pixels' height, width and dtype"
             )
-        if dtype == np.float32 and not np.isfinite(self.pixels).all():
+        planes = (self.pixels,) if self.alpha is None else (self.pixels, self.alpha)
+        if dtype == np.float32 and not all(np.isfinite(plane).all() for plane in planes):
             raise PhotoError("pixels hold NaN or infinity, but a photo's are finite: look at what made them")
 
     @property
@@ -87,13 +94,13 @@ class Photo:
         `max_pixels` are refused by the file's header, before it is decoded.
         """
         if isinstance(source, Photo):
-            photo_reading.refuse_if_too_large("the photo", source.width, source.height, max_pixels)
+            decoded.refuse_if_too_large("the photo", source.width, source.height, max_pixels)
             return source
         if isinstance(source, np.ndarray):
             photo = cls(**_fields_of_array(source))
-            photo_reading.refuse_if_too_large("the photo", photo.width, photo.height, max_pixels)
+            decoded.refuse_if_too_large("the photo", photo.width, photo.height, max_pixels)
         elif isinstance(source, Image.Image):
-            photo_reading.refuse_if_too_large("the photo", *source.size, max_pixels)
+            decoded.refuse_if_too_large("the photo", *source.size, max_pixels)
             photo = cls(**photo_reading.read_pillow(source, "the photo"))
         elif isinstance(source, bytes | bytearray | memoryview):
             photo = cls(**photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels))
@@ -109,7 +116,11 @@ class Photo:
         return photo
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
-        """The same photo with other pixels; alpha follows their depth, and their size if a whole multiple."""
+        """The same photo with other pixels; alpha follows their depth, and their size if a whole multiple.
+
+        The resolution stays what it was (an enlarged scan of 300 dpi is one of 300 dpi, on larger paper), and
+        where EXIF states the picture's size, that is set when the photo is written.
+        """
         height, width, channels = pixels.shape
         alpha = self.alpha
         if alpha is not None and alpha.shape != (height, width):
@@ -138,12 +149,13 @@ class Photo:
     def download_format(self) -> str:
         """The format that gives back what came in: PNG, JPEG, WEBP and TIFF stay, BMP and GIF become PNG.
 
-        HEIC becomes JPEG: it was lossy already, and a phone's photo should open everywhere, not grow tenfold.
-        A photo that its format cannot hold (transparency in JPEG, sides too long) becomes PNG.
+        HEIC and AVIF become JPEG: they were lossy already, and a photo should open everywhere, not grow tenfold.
+        A photo that its format cannot hold (transparency in JPEG, sides too long, HDR) becomes PNG.
         """
-        form = {"HEIF": "JPEG"}.get(self.format, self.format)
+        form = {"HEIF": "JPEG", "AVIF": "JPEG"}.get(self.format, self.format)
         too_long = max(self.height, self.width) > photo_writing.LONGEST_SIDE.get(form, 1 << 31)
-        if form not in photo_writing.SUFFIXES or too_long or (form == "JPEG" and self.alpha is not None):
+        coloured = photo_writing.needs_png(self.colour, self.icc)
+        if form not in photo_writing.SUFFIXES or too_long or coloured or (form == "JPEG" and self.alpha is not None):
             return "PNG"
         return form
 
@@ -164,26 +176,35 @@ class Photo:
         PNG and TIFF are lossless: 8-bit stays 8-bit, 16-bit stays 16-bit, and float is clipped to [0, 1] and
         written as 16-bit. JPEG and WebP are 8-bit. JPEG has no transparency: the photo is laid on white.
         `quality` (0…100) is for JPEG and lossy WebP. `lossless` is for WebP, which then takes its fastest
-        setting; None: lossless unless the photo came from a lossy file. `metadata=False` leaves the EXIF out
-        (place, time, camera) but keeps the ICC profile, without which the colours would be wrong. No XMP,
-        comment or text is ever written, and no EXIF over 64 KB into a JPEG, which cannot hold it.
+        setting; None: lossless unless the photo came from a lossy file. `metadata=False` leaves out the EXIF
+        (place, time, camera) and PNG's texts, but keeps the resolution and what describes the colours (the ICC
+        profile, PNG's chunks), without which they would be wrong. PNG's texts are written into a PNG alone; no
+        XMP and no comment is ever written, and no EXIF over 64 KB into a JPEG, which cannot hold it.
+        Raises PhotoError for HDR (PQ, HLG) in another format than PNG.
         """
         return photo_writing.encode(
             format or self.download_format(),
             self.pixels,
             self.alpha,
-            icc=self.icc,
-            exif=self.exif if metadata else None,
+            self._beside() if metadata else dataclasses.replace(self._beside(), exif=None, texts=()),
             quality=quality,
             lossless=self.lossless if lossless is None else lossless,
         )
 
+    def lost_in(self, format: str) -> tuple[str, ...]:
+        """Notes on what a file of this format, or with this suffix, does not hold of the photo."""
+        form = photo_writing.FORMATS.get(format.lower(), format)
+        return tuple(photo_writing.lost(form, self.pixels, self.alpha, self._beside()))
+
+    def _beside(self) -> photo_writing.Beside:
+        return photo_writing.Beside(self.icc, self.exif, self.resolution, self.colour, self.texts)
+
     def save(self, path: str | Path, quality: int = 95) -> Path:
         """Writes the file whole or not at all, in its suffix's format, EXIF included; returns its path."""
         path = Path(path)
-        suffixes = {suffix: form for form, all_of_it in photo_writing.SUFFIXES.items() for suffix in all_of_it}
-        if (form := suffixes.get(path.suffix.lower())) is None:
-            raise PhotoError(f"{path} does not end in a format that is written: use one of {', '.join(suffixes)}")
+        if (form := photo_writing.FORMATS.get(path.suffix.lower())) is None:
+            suffixes = ", ".join(photo_writing.FORMATS)
+            raise PhotoError(f"{path} does not end in a format that is written: use one of {suffixes}")
         if not path.parent.is_dir():
             raise PhotoError(f"{path} cannot be written, there is no folder {path.parent}: create it first")
         data = self.encode(form, quality=quality)

@@ -1,4 +1,4 @@
-"""Files and Pillow images in: whatever people upload → the fields of a `Photo`.
+"""Files in: whatever people upload → the fields of a `Photo`.
 
 The format is recognised by its first bytes and handed to that format's own decoder. `PIL.Image.open` would
 try them all, and warn or refuse by a limit that is global to the process, while each caller here has its own.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from deconvdemo import deep_files, exif
+from deconvdemo import decoded, deep_files, isobmff, jpeg_marks, pillow_reading, png_chunks, tiff_reading
 from deconvdemo.errors import PhotoError
 
-TAKEN = "JPEG, PNG, WebP, TIFF, BMP, GIF or HEIC"
+TAKEN = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF"
 _SIGNATURES = (  # format, offset, bytes
     ("JPEG", 0, b"\xff\xd8\xff"),
-    ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
+    ("PNG", 0, png_chunks.SIGNATURE),
     ("WEBP", 8, b"WEBPVP8"),
     ("TIFF", 0, b"II*\0"),
     ("TIFF", 0, b"MM\0*"),
@@ -29,38 +30,39 @@ _SIGNATURES = (  # format, offset, bytes
     ("TIFF", 0, b"MM\0+"),
     ("GIF", 0, b"GIF8"),
     ("BMP", 0, b"BM"),
-    *(("HEIF", 4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")),
+)
+_NOT_TAKEN = (  # what it is, offset, bytes
+    ("JPEG 2000", 0, b"\0\0\0\x0cjP  \r\n\x87\n"),
+    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
+    ("JPEG XL", 0, b"\xff\x0a"),
+    ("JPEG XL", 0, b"\0\0\0\x0cJXL \r\n\x87\n"),
+    ("Photoshop's PSD", 0, b"8BPS"),
+    ("GIMP's XCF", 0, b"gimp xcf"),
+    ("OpenEXR", 0, b"\x76\x2f\x31\x01"),
+    ("Radiance HDR", 0, b"#?R"),
+    ("PDF", 0, b"%PDF"),
+    ("a camera's raw file: develop it first", 0, b"FUJIFILMCCD-RAW"),
+    ("a camera's raw file: develop it first", 0, b"IIU\0"),
+    ("a camera's raw file: develop it first", 0, b"IIRO"),
+    ("a camera's raw file: develop it first", 0, b"IIRS"),
+    ("a camera's raw file: develop it first", 0, b"FOVb"),
+    ("a camera's raw file: develop it first", 4, b"ftypcrx "),
+    ("a video", 4, b"ftypisom"),
+    ("a video", 4, b"ftypmp4"),
+    ("a video", 4, b"ftypqt"),
 )
 _DECODERS = {  # format: module, class
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "HEIF": ("pillow_heif", "HeifImageFile"),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
 }
-_PNG_DEPTH = 24  # offset of the byte that holds the bits per sample
-_SEVERAL_PAGES = "TIFF of several pages: only its first one is used"
-_EXIF_DAMAGED = "its EXIF block is damaged and was left out"
-_UPRIGHT = {  # EXIF orientation: how a stored (H, W, …) array is turned upright
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a[::-1].swapaxes(0, 1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a[:, ::-1].swapaxes(0, 1),
-}
-
-
-def refuse_if_too_large(name: str, width: int, height: int, max_pixels: int | None) -> None:
-    if max_pixels is not None and width * height > max_pixels:
-        raise PhotoError(
-            f"{name} is {width}×{height} = {width * height / 1e6:.1f} MP, "
-            f"but at most {max_pixels / 1e6:.1f} MP are taken: resize it first"
-        )
+_GREY, _RGB, _PALETTE = 0, 2, 3  # PNG's types of colour that have transparent levels
+# how decoders say that they lack something, rather than that the file does
+_UNSUPPORTED = re.compile(r"unsupported|not supported|not available|cannot handle|requires the '|unknown (pixel )?mode")
 
 
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
@@ -68,74 +70,124 @@ def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, 
 
     Raises PhotoError, calling the file `name`, for a file that is empty, damaged, too large or not a photo.
     """
-    head = stream.read(64)
+    head = stream.read(512)
     if not head:
         raise PhotoError(f"{name} is empty (0 bytes): upload or copy it again")
     matches = (form for form, at, signature in _SIGNATURES if head[at : at + len(signature)] == signature)
-    form = next(matches, None)
+    form = isobmff.form(head) or next(matches, None)
     if form is None:
-        raise PhotoError(f"{name} is not a photo of a known kind: export it as one of {TAKEN}")
+        kinds = (kind for kind, at, signature in _NOT_TAKEN if head[at : at + len(signature)] == signature)
+        kind = next((f" ({kind})" for kind in kinds), "")
+        raise PhotoError(f"{name} is not a photo of a known kind{kind}: export it as one of {TAKEN}")
     stream.seek(0)
-    with _damage_explained(f"{name} is a damaged or cut-off {form} file: download or export it again"):
+    with _damage_explained(name, f"{form} file"):
+        if form == "PNG":
+            return _read_png(stream, name, head, max_pixels)
         if form == "TIFF":
-            return _read_tiff(stream, name, max_pixels)
-        known: dict[str, Any] = {"format": form}
-        if form == "WEBP":  # whose canvas Pillow would allocate at opening
-            width, height, known["lossless"] = _webp_header(stream)
-            refuse_if_too_large(name, width, height, max_pixels)
-            stream.seek(0)
-        image = _decoder(form, name)(stream, "")
-        refuse_if_too_large(name, image.width, image.height, max_pixels)
-        fields = _fields(image, name)
-        if form == "PNG" and head[_PNG_DEPTH] == 16:
-            fields |= _deepened(image, stream)
-        return fields | known
+            return tiff_reading.read(stream, name, max_pixels)
+        if form == "JPEG":
+            return _read_jpeg(stream, name, max_pixels)
+        return _read_by_pillow(stream, name, form, max_pixels)
 
 
 def read_pillow(image: Image.Image, name: str) -> dict[str, Any]:
     """The fields of a `Photo` from a Pillow image of any mode: its first frame, turned upright."""
-    with _damage_explained(f"{name} is damaged or cut off: open it from its file again"):
-        return _fields(image, name)
+    with _damage_explained(name, ""):
+        is_jpeg = image.format in ("JPEG", "MPO")
+        return pillow_reading.read(image, name, jpeg_marks.left_out(image) if is_jpeg else [])
 
 
-def _fields(image: Image.Image, name: str) -> dict[str, Any]:
-    form = {None: "PNG", "MPO": "JPEG"}.get(image.format, image.format)
+def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | None) -> dict[str, Any]:
+    known: dict[str, Any] = {"format": form}
     notes: list[str] = []
-    if getattr(image, "is_animated", False) and form in ("GIF", "WEBP", "PNG"):
-        notes.append(f"animated {form}: only its first frame is used")
-    image.load()
-    if image.info.get("bit_depth", 8) > 8:
-        notes.append(f"{image.info['bit_depth']}-bit {form} was read as 8-bit")
-    block = image.info.get("exif") or _descriptive_block(image.getexif(), notes)
-    icc = image.info.get("icc_profile") or None
-    image, icc = _plain_mode(image, icc, name, notes)
-    samples = np.array(image)
-    if samples.dtype.kind in "ui" and samples.dtype != np.uint8:
-        samples = deep_files.as_uint16(samples, name)
-    lossless = form not in ("JPEG", "HEIF")
-    return {**_split(samples, block, notes), "icc": icc, "format": form, "lossless": lossless}
+    if form == "WEBP":  # whose canvas Pillow would allocate at opening
+        width, height, known["lossless"] = _webp_header(stream)
+        decoded.refuse_if_too_large(name, width, height, max_pixels)
+    if form in ("HEIF", "AVIF"):
+        boxes = isobmff.read(stream)
+        notes += boxes.notes
+        if boxes.depth > 8:
+            notes.append(f"{boxes.depth}-bit {form} was read as 8-bit")
+        known["colour"] = ((b"cICP", boxes.cicp),) if boxes.cicp else ()
+    stream.seek(0)
+    image = _opened(stream, name, form)
+    decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
+    if form == "HEIF" and getattr(image, "n_frames", 1) > 1:
+        notes.append("HEIC of several pictures: only its main one is used")
+    return pillow_reading.read(image, name, notes) | known
 
 
-def _descriptive_block(tags: Image.Exif, notes: list[str]) -> bytes | None:
-    try:
-        return exif.descriptive(tags)
-    except Exception:  # noqa: BLE001 - Pillow raises anything on odd tags; the visitor is told
-        notes.append(_EXIF_DAMAGED)
-        return None
-
-
-def _decoder(form: str, name: str):
+def _opened(stream: BinaryIO, name: str, form: str) -> Image.Image:
     module, decoder = _DECODERS[form]
     try:
-        return getattr(importlib.import_module(module), decoder)
+        opened = getattr(importlib.import_module(module), decoder)
     except ImportError as error:
         raise PhotoError(
             f"{name} is a HEIC photo, which needs pillow-heif: `pip install` it, or export it as JPEG"
         ) from error
+    return opened(stream, "")
+
+
+def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
+    notes: list[str] = []
+    try:
+        image = _opened(stream, name, "JPEG")
+        decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
+        image.load()
+    except (OSError, SyntaxError):
+        stream.seek(0)
+        data = stream.read()
+        if kind := jpeg_marks.unusual(data):
+            raise PhotoError(
+                f"{name} is a {kind} JPEG, which is not supported: export it as a usual JPEG, or as PNG or TIFF"
+            ) from None
+        whole = jpeg_marks.whole_without_end(data)
+        if whole is None:
+            raise
+        image = whole
+        notes.append("its end mark is missing, but every pixel is there")
+    return pillow_reading.read(image, name, notes + jpeg_marks.left_out(image))
+
+
+def _read_png(stream: BinaryIO, name: str, head: bytes, max_pixels: int | None) -> dict[str, Any]:
+    """8 bits by Pillow, 16 by OpenCV; all that is not pixels by `png_chunks`."""
+    width, height, *_ = png_chunks.header(head)
+    decoded.refuse_if_too_large(name, width, height, max_pixels)
+    png = png_chunks.take_apart(stream.read())
+    notes = png.notes
+    if png.animated:
+        notes.append("animated PNG: only its first frame is used")
+    image = _opened(io.BytesIO(png.pixels), name, "PNG")
+    if png.colour_type == _PALETTE and png.transparent:
+        image.info["transparency"] = png.transparent
+    image.load()
+    icc = png.icc
+    if png.depth == 16:  # Pillow has found it sound
+        samples = deep_files.png16_samples(png.pixels)
+    else:
+        samples, icc = pillow_reading.samples_of(image, icc, name, notes)
+    if png.colour_type in (_GREY, _RGB) and png.transparent:
+        samples = _with_transparent_level(samples, png, notes)
+    fields = decoded.upright(samples, png.exif, notes, png.xmp, png.resolution)
+    return fields | {"icc": icc, "format": "PNG", "colour": png.colour, "texts": png.texts}
+
+
+def _with_transparent_level(samples: np.ndarray, png: png_chunks.Png, notes: list[str]) -> np.ndarray:
+    """(H, W, 2 or 4): the one level, or colour, that the tRNS chunk names is transparent."""
+    samples = samples.reshape(*samples.shape[:2], -1)
+    channels, most = samples.shape[2], (1 << png.depth) - 1
+    if len(png.transparent or b"") < 2 * channels:
+        notes.append("its transparent colour is damaged and was left out")
+        return samples
+    stated = np.frombuffer(png.transparent or b"", ">u2", channels).astype(np.uint32) & most
+    top = np.iinfo(samples.dtype).max
+    level = (stated * (top // most)).astype(samples.dtype)
+    alpha = np.where((samples == level).all(axis=2), 0, top).astype(samples.dtype)
+    return np.concatenate([samples, alpha[..., None]], axis=2)
 
 
 @contextlib.contextmanager
-def _damage_explained(sentence: str) -> Iterator[None]:
+def _damage_explained(name: str, kind: str) -> Iterator[None]:
     """Decoders fed with hostile bytes raise anything: OSError, SyntaxError, KeyError, cv2.error, …"""
     try:
         yield
@@ -144,95 +196,15 @@ def _damage_explained(sentence: str) -> Iterator[None]:
     except MemoryError as error:
         raise PhotoError("the photo takes more memory than there is: resize it first") from error
     except Exception as error:
-        raise PhotoError(sentence) from error
-
-
-def _split(samples: np.ndarray, block: bytes | None, notes: list[str]) -> dict[str, Any]:
-    """(H, W) or (H, W, 1…4) samples as stored and their EXIF block → the fields of an upright photo."""
-    orientation = 1
-    if block is not None:
-        try:
-            block, orientation = exif.upright(block)
-        except ValueError:
-            block = None
-            notes = [*notes, _EXIF_DAMAGED]
-    samples = samples[..., None] if samples.ndim == 2 else samples
-    samples = np.ascontiguousarray(_UPRIGHT[orientation](samples))
-    alpha = None
-    if samples.shape[2] in (2, 4):
-        samples, alpha = np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
-    return {"pixels": samples, "alpha": alpha, "exif": block, "notes": tuple(notes)}
-
-
-def _plain_mode(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> tuple[Image.Image, bytes | None]:
-    """A Pillow image of any mode → L, LA, RGB, RGBA, I, I;16 or F, and the ICC profile that fits it."""
-    mode = image.mode
-    if mode == "CMYK":
-        return _cmyk_to_srgb(image, icc, notes)
-    if mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        red, green, blue = (np.asarray(image.getchannel(c)) for c in "RGB")
-        grey = icc is None and np.array_equal(red, green) and np.array_equal(green, blue)
-        return (image.convert("LA" if image.mode == "RGBA" else "L") if grey else image), icc
-    if mode == "1":
-        transparent = image.info.get("transparency")
-        image = image.convert("L")
-        if transparent is not None:
-            image.putalpha(image.point(lambda level: 0 if bool(level) == bool(transparent) else 255))
-        return image, icc
-    if mode in ("L", "RGB"):
-        return (image.convert(mode + "A") if "transparency" in image.info else image), icc
-    if mode in ("La", "RGBa", "RGBX", "YCbCr", "HSV"):
-        return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), icc
-    if mode not in ("LA", "RGBA", "I", "F") and not mode.startswith("I;16"):
-        raise PhotoError(f"{name} has {mode} colours, but grey, RGB and CMYK are taken: convert it to RGB")
-    return image, icc
-
-
-def _cmyk_to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
-    from PIL import ImageCms
-
-    srgb = ImageCms.createProfile("sRGB")
-    try:
-        if icc is not None:
-            converted = ImageCms.profileToProfile(image, io.BytesIO(icc), srgb, outputMode="RGB")
-            assert converted is not None  # only an in-place conversion returns None
-            notes.append("CMYK was converted to sRGB")
-            return converted, ImageCms.ImageCmsProfile(srgb).tobytes()
-        notes.append("CMYK without a profile was converted to RGB: colours may differ")
-    except (ImageCms.PyCMSError, OSError):
-        notes.append("CMYK with an unusable profile was converted to RGB: colours may differ")
-    return image.convert("RGB"), None
-
-
-def _deepened(image: Image.Image, stream: BinaryIO) -> dict[str, Any]:
-    """The pixels and alpha of a 16-bit PNG file, after Pillow has found the rest of it sound."""
-    samples = deep_files.png16_samples(stream)
-    if samples.shape[2] == 1 and "transparency" in image.info:
-        alpha = np.where(samples == image.info["transparency"], 0, 65535).astype(np.uint16)
-        samples = np.concatenate([samples, alpha], axis=2)
-    fields = _split(samples, image.info.get("exif"), [])
-    return {"pixels": fields["pixels"], "alpha": fields["alpha"]}
-
-
-def _read_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
-    """8-bit TIFF, in its many colour spaces, by Pillow; deeper ones by `deep_files`."""
-    import tifffile
-
-    with tifffile.TiffFile(stream) as file:
-        page: Any = file.pages.first
-        refuse_if_too_large(name, page.imagewidth, page.imagelength, max_pixels)
-        notes = [_SEVERAL_PAGES] if len(file.pages) > 1 else []
-        deep = page.dtype is not None and page.dtype.itemsize > 1
-        samples = deep_files.tiff_samples(page, stream, name) if deep else None
-        icc = page.iccprofile
-    stream.seek(0)
-    if samples is None:
-        fields = _fields(_decoder("TIFF", name)(stream, ""), name)  # it turns the pixels upright itself
-        return {**fields, "notes": (*notes, *fields["notes"])}
-    tags = Image.Exif()
-    tags.load_from_fp(stream)
-    return {**_split(samples, _descriptive_block(tags, notes), notes), "icc": icc, "format": "TIFF"}
+        if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(str(error).lower()):
+            reason = str(error).splitlines()[0][:100] if str(error) else "its decoder lacks it"
+            raise PhotoError(
+                f"{name} is a {kind or 'picture'} of a kind that is not supported ({reason}): "
+                "export it as a usual JPEG, PNG or TIFF"
+            ) from error
+        if not kind:
+            raise PhotoError(f"{name} is damaged or cut off: open it from its file again") from error
+        raise PhotoError(f"{name} is a damaged or cut-off {kind}: download or export it again") from error
 
 
 def _webp_header(stream: BinaryIO) -> tuple[int, int, bool]:

@@ -15,8 +15,9 @@ PACKAGE = ROOT / "deconvdemo"
 LAYERS = [
     [
         "deconvdemo.__init__", "errors", "settings", "metrics", "bicubic", "degradations", "noise", "classical", "exif",
-        "deep_files", "photo_reading", "photo_writing", "photo", "lossless", "networks",
-        "image_datasets", "feedback.records", "feedback.imagefile",
+        "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff", "tiff_directories", "tiff_samples",
+        "tiff_reading", "pillow_reading", "deep_files", "photo_reading", "photo_writing", "photo", "lossless",
+        "networks", "image_datasets", "feedback.records", "feedback.imagefile",
     ],
     [
         "checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "model_metadata", "model_card",

@@ -1,0 +1,113 @@
+"""JPEG's marks (ITU-T T.81): whether a file without its end holds every pixel, and what lies behind the picture."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+_END = b"\xff\xd9"
+_NEXT_MARK = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")  # no stuffed zero, no restart
+_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+_PROGRESSIVE = {0xC2, 0xCA}
+_UNUSUAL = {0xC3: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical", 0xCB: "lossless"} | {
+    0xCD: "hierarchical", 0xCE: "hierarchical", 0xCF: "hierarchical", 0xF7: "JPEG-LS"
+}  # fmt: skip
+_NOISE = bytes((37 * i * i + 91 * i + 13) % 251 for i in range(2000))
+_NOISE_WITH_RESTARTS = b"".join(_NOISE[99 * i : 99 * i + 99] + b"\xff" + bytes([0xD0 + i % 8]) for i in range(20))
+
+
+def unusual(data: bytes) -> str | None:
+    """What kind of JPEG this is, if it is one that hardly any program reads."""
+    for mark, segment in _segments(data):
+        if mark in _FRAMES:
+            if mark not in _UNUSUAL and segment[:1] not in (b"\x08", b""):
+                return f"{segment[0]}-bit"
+            return _UNUSUAL.get(mark)
+    return None
+
+
+def whole_without_end(data: bytes) -> Image.Image | None:
+    """The loaded image of a file without its end mark, if every pixel is there.
+
+    That it is, is told by what does not matter: all scans have begun, and the pixels are the same whatever
+    would follow the last byte.
+    """
+    if not _every_scan_has_begun(data):
+        return None
+    data = data.rstrip(b"\xff")
+    images = []
+    for continuation in (b"", _NOISE, _NOISE_WITH_RESTARTS):
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data + continuation + _END), "")
+        try:
+            image.load()
+        except OSError:
+            return None
+        images.append(image)
+    first, *others = (np.asarray(image) for image in images)
+    return images[0] if all(np.array_equal(first, other) for other in others) else None
+
+
+def left_out(image: Image.Image) -> list[str]:
+    """Notes on what an opened JPEG holds beside its picture, which is not restored."""
+    notes = []
+    xmp = image.info.get("xmp") or b""
+    xmp = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
+    segments = getattr(image, "applist", [])
+    gain_map = b"hdrgm:Version" in xmp or b'"GainMap"' in xmp or b"HDRGainMap" in xmp
+    gain_map = gain_map or any(content.startswith(b"urn:iso:std:iso:ts:21496:-1") for _, content in segments)
+    if gain_map:
+        notes.append("its HDR gain map is left out: the result has the standard range of brightness")
+    others = _further_pictures(image)
+    if others > gain_map:
+        notes.append(f"JPEG of {others + 1} pictures: only its first one is used")
+    if b"GDepth:" in xmp or b'"Depth"' in xmp or b"DepthMap" in xmp:
+        notes.append("its depth map is left out")
+    if b"MotionPhoto" in xmp or b"MicroVideo" in xmp:
+        notes.append("motion photo: its video is left out")
+    return notes
+
+
+def _further_pictures(image: Image.Image) -> int:
+    """How many the index of an MPO file names beside the first, previews not counted."""
+    try:
+        index = image._getmp() if "mp" in image.info else None  # type: ignore[attr-defined]
+        kinds = [entry["Attribute"]["MPType"] for entry in index[0xB002]] if index else []
+    except Exception:  # noqa: BLE001 - the index is another TIFF block, and Pillow raises anything on odd ones
+        return 0
+    return sum("Thumbnail" not in str(kind) for kind in kinds[1:])
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(mark, the segment behind its length) of each mark, over the entropy-coded data."""
+    at = 2
+    while found := _NEXT_MARK.search(data, at):
+        mark, at = found[0][-1], found.end()
+        if mark in (0x01, 0xD8):
+            continue
+        if mark == 0xD9 or at + 2 > len(data):
+            return
+        (length,) = struct.unpack_from(">H", data, at)
+        yield mark, data[at + 2 : at + length]
+        if at + length > len(data):
+            return
+        at += length
+
+
+def _every_scan_has_begun(data: bytes) -> bool:
+    components: dict[int, list[int | None]] = {}  # its coefficients: the lowest bit that a scan has brought
+    progressive = False
+    for mark, segment in _segments(data):
+        if mark in _FRAMES and len(segment) >= 6:
+            progressive = mark in _PROGRESSIVE
+            components = {segment[at]: [None] * 64 for at in range(6, len(segment), 3)}
+        elif mark == 0xDA and len(segment) >= 4 and len(segment) == 4 + 2 * segment[0]:
+            first, last, bits = segment[-3:] if progressive else (0, 63, 0)
+            for at in range(1, len(segment) - 3, 2):
+                if segment[at] in components and last < 64:
+                    components[segment[at]][first : last + 1] = [bits & 15] * (last + 1 - first)
+    return bool(components) and all(bit == 0 for bits in components.values() for bit in bits)

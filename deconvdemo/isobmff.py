@@ -76,7 +76,7 @@ def _of_meta(meta: bytes) -> Boxes:
     parts = list(_boxes(inside.get(b"iprp", b"")))
     properties = [box for kind, content in parts if kind == b"ipco" for box in _boxes(content)]
     primary = _number(inside[b"pitm"][4:], 4 if inside[b"pitm"][0] else 2)
-    own = {}
+    own: dict[bytes, bytes] = {}
     for kind, content in parts:
         if kind == b"ipma":
             for index in _associated(content, primary):

@@ -62,7 +62,10 @@ def take_apart(data: bytes) -> Png:
     png = Png(*header(data[:33]), b"")
     kept: list[bytes | memoryview] = [SIGNATURE]
     whole = memoryview(data)
-    damaged, texts, colour, room, left_out = [], [], {}, LARGEST_TEXT, 0
+    damaged: list[str] = []
+    colour: dict[bytes, bytes] = {}
+    texts: list[Chunk] = []
+    room, left_out = LARGEST_TEXT, 0
     for kind, start, end in _chunks(data):
         if kind in _PIXELS:
             # of a cut-off chunk, what is there: how much of the picture that is, the decoder finds out

@@ -47,12 +47,17 @@ class Directory:
         return all(self.size) and not self.mask
 
 
-def read(stream: BinaryIO) -> tuple[list[Directory], str]:
-    """The chain of directories, with those inside them, and the byte order. ValueError: not even one."""
+def layout(header: bytes) -> tuple[str, bool]:
+    """Byte order (`<` or `>`) and whether offsets have 64 bits (BigTIFF)."""
+    order = {b"II": "<", b"MM": ">"}[header[:2]]
+    return order, struct.unpack_from(order + "H", header, 2)[0] == 43
+
+
+def read(stream: BinaryIO) -> list[Directory]:
+    """The chain of directories, with those inside them. ValueError: not even one."""
     stream.seek(0)
     header = stream.read(16)
-    order = {b"II": "<", b"MM": ">"}[header[:2]]
-    big = struct.unpack_from(order + "H", header, 2)[0] == 43
+    order, big = layout(header)
     (offset,) = struct.unpack_from(order + "Q", header, 8) if big else struct.unpack_from(order + "I", header, 4)
     chain: list[Directory] = []
     seen: set[int] = set()
@@ -69,7 +74,7 @@ def read(stream: BinaryIO) -> tuple[list[Directory], str]:
         chain.append(directory)
     if not chain:
         raise ValueError("a TIFF file without a directory")
-    return chain, order
+    return chain
 
 
 def raw_kind(chain: list[Directory], head: bytes) -> str | None:
@@ -82,7 +87,8 @@ def raw_kind(chain: list[Directory], head: bytes) -> str | None:
     kind = "CR2" if head[8:10] == b"CR" else next((kind for kind in compressions if kind), None)
     if not sensor and not kind:
         return None
-    return "DNG" if DNG_VERSION in chain[0].tags else kind or "raw"
+    kind = "DNG" if DNG_VERSION in chain[0].tags else kind
+    return f" ({kind})" if kind else ""
 
 
 def photo_of(chain: list[Directory]) -> Directory:
@@ -103,10 +109,10 @@ def further_pictures(chain: list[Directory], photo: Directory) -> int:
     return sum(1 for _ in others)
 
 
-def with_first(data: bytes, order: str, offset: int) -> bytes:
+def with_first(data: bytes, offset: int) -> bytes:
     """The same file with the directory at `offset` as its first, for readers that know no other."""
     changed = bytearray(data)
-    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    order, big = layout(data)
     struct.pack_into(order + ("Q" if big else "I"), changed, 8 if big else 4, offset)
     return bytes(changed)
 

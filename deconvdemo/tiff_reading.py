@@ -14,43 +14,48 @@ from deconvdemo.resolution import Resolution
 from deconvdemo.tiff_directories import Directory
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION, _XMP, _ICC = 282, 283, 296, 274, 700, 34675
+_BITS, _SAMPLE_FORMAT = 258, 339
+_BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _LAYERS = 37724
 _LAYER_KEYS = (b"Layr", b"ryaL", b"Lr16", b"61rL", b"Lr32", b"23rL")
 _GEOGRAPHIC = {33550, 33922, 34264, 34735}
 _COLORIMETRIC = {301, 318, 319}  # transfer function, white point, primaries
-_WRITTEN_BY_PILLOW = {1, 2, 4, 8}  # bits per sample that it reads
 
 
 def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """The fields of a `Photo`. Raises PhotoError for a camera's raw file, and for what nothing here reads."""
     import tifffile
 
-    chain, order = tiff_directories.read(stream)
+    chain = tiff_directories.read(stream)
     stream.seek(0)
-    if kind := tiff_directories.raw_kind(chain, stream.read(16)):
-        raise PhotoError(f"{name} is a camera's raw file ({kind}): develop it first and export it as TIFF or JPEG")
+    header = stream.read(16)
+    if (kind := tiff_directories.raw_kind(chain, header)) is not None:
+        raise PhotoError(f"{name} is a camera's raw file{kind}: develop it first and export it as TIFF or JPEG")
     photo = tiff_directories.photo_of(chain)
     decoded.refuse_if_too_large(name, *photo.size, max_pixels)
     if photo is not chain[0]:
         stream.seek(0)
-        stream = io.BytesIO(tiff_directories.with_first(stream.read(), order, photo.offset))
+        stream = io.BytesIO(tiff_directories.with_first(stream.read(), photo.offset))
     stream.seek(0)
     with tifffile.TiffFile(stream) as file:
         page: Any = file.pages.first
         decoded.refuse_if_too_large(name, page.imagewidth, page.imagelength, max_pixels)
         notes = _notes(page, chain, photo)
-        samples = _deep_samples(page, stream, name, photo)
+        by_pillow = _is_for_pillow(page, stream, name, photo)
+        samples = None if by_pillow else tiff_samples.read(page, stream, name)
         icc = page.iccprofile
         packet = page.tags.valueof(_XMP)
-    tags, first = _tags(stream, photo, chain)
+    own = _tags(stream, header, photo)
+    first = own if photo is chain[0] else _tags(stream, header, chain[0])
+    tags = _with_those_of(first, own)
     if samples is None:
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream, "")
         image.load()  # it turns the pixels upright itself, and forgets which way they lay
         samples, icc = pillow_reading.samples_of(image, icc or first.get(_ICC), name, notes)
         packet = None
-        if _ORIENTATION in photo.tags:
-            tags.pop(_ORIENTATION, None)
+        if _ORIENTATION in photo.tags and _ORIENTATION in tags:
+            del tags[_ORIENTATION]
     elif samples.dtype == np.float32:
         notes += _beyond_white(samples)
     block = pillow_reading.descriptive_block(tags, notes)
@@ -59,32 +64,31 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     return {**fields, "icc": icc or first.get(_ICC), "format": "TIFF"}
 
 
-def _deep_samples(page: Any, stream: BinaryIO, name: str, photo: Directory) -> np.ndarray | None:
-    """None where Pillow is the one to read the page, as it is for 8 bits in many colour spaces."""
-    depths = set(photo.values.get(258, (1,)))
+def _is_for_pillow(page: Any, stream: BinaryIO, name: str, photo: Directory) -> bool:
+    """Whether Pillow is the one to read the page, as it is for 8 bits in many colour spaces and compressions."""
+    depths = set(photo.values.get(_BITS, (1,)))
     if len(depths) > 1:
         raise PhotoError(f"{name} has channels of different depths, which is not supported: export it as 16-bit RGB")
-    if depths <= _WRITTEN_BY_PILLOW and photo.first(339, 1) in (1, 4):
+    if not depths <= {1, 2, 4, 8} or photo.first(_SAMPLE_FORMAT, 1) not in (1, 4):
+        return False
+    try:
         stream.seek(0)
-        try:
+        if stream.read(4) != _BIG_ENDIAN_BIGTIFF:  # which it does not know
+            stream.seek(0)
             TiffImagePlugin.TiffImageFile(stream, "")
-            return None
-        except SyntaxError:  # samples in a number or an order that it does not know
-            if page.photometric.name not in tiff_samples.COLOURS:
-                raise _unsupported(page, name) from None
-    return tiff_samples.read(page, stream, name)
-
-
-def _unsupported(page: Any, name: str) -> PhotoError:
+            return True
+    except SyntaxError:
+        pass  # samples in a number or an order that it does not know
+    if page.photometric.name in tiff_samples.COLOURS:
+        return False
     found = f"a TIFF of {page.samplesperpixel} × {page.bitspersample} bits in {page.photometric.name}"
-    return PhotoError(f"{name} is {found}, which is not supported: convert it to RGB")
+    raise PhotoError(f"{name} is {found}, which is not supported: convert it to RGB")
 
 
 def _notes(page: Any, chain: list[Directory], photo: Directory) -> list[str]:
     notes = []
     if tiff_directories.further_pictures(chain, photo):
-        used = "only its first one is used" if photo is chain[0] else "only the largest is used"
-        notes.append(f"TIFF of several pages: {used}")
+        notes.append(f"TIFF of several pages: only its first {'' if photo is chain[0] else 'full '}one is used")
     if any(directory.mask for directory in chain):
         notes.append("its mask, a page of its own, is left out")
     if number := tiff_samples.extra_channels(page):
@@ -118,21 +122,22 @@ def _beyond_white(samples: np.ndarray) -> list[str]:
     ]
 
 
-def _tags(stream: BinaryIO, photo: Directory, chain: list[Directory]) -> tuple[Image.Exif, Image.Exif]:
-    """The photo's own tags, with those of the file's first directory where it has none; and the latter."""
-    tags, first = Image.Exif(), Image.Exif()
+def _tags(stream: BinaryIO, header: bytes, directory: Directory) -> Image.Exif:
+    order, tags = tiff_directories.layout(header), Image.Exif()
+    tags.endian, tags.bigtiff = order
     try:
-        stream.seek(0)
-        tags.load_from_fp(stream)
-        if photo is not chain[0]:
-            stream.seek(0)
-            first.load_from_fp(stream, chain[0].offset)
-            for tag in first:
-                if tag not in tags:
-                    tags[tag] = first[tag]
+        tags.load_from_fp(stream, directory.offset)
     except Exception:  # noqa: BLE001 - Pillow raises anything on odd tags, and no pixel depends on them
-        return Image.Exif(), Image.Exif()
-    return tags, first
+        return Image.Exif()
+    return tags
+
+
+def _with_those_of(first: Image.Exif, own: Image.Exif) -> Image.Exif:
+    """A photo's own tags, and those of the file's first directory where it has none."""
+    for tag in first:
+        if tag not in own:
+            own[tag] = first[tag]
+    return own
 
 
 def _resolution(tags: Image.Exif) -> Resolution | None:

@@ -17,8 +17,13 @@ _PROGRESSIVE = {0xC2, 0xCA}
 _UNUSUAL = {0xC3: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical", 0xCB: "lossless"} | {
     0xCD: "hierarchical", 0xCE: "hierarchical", 0xCF: "hierarchical", 0xF7: "JPEG-LS"
 }  # fmt: skip
-_NOISE = bytes((37 * i * i + 91 * i + 13) % 251 for i in range(2000))
-_NOISE_WITH_RESTARTS = b"".join(_NOISE[99 * i : 99 * i + 99] + b"\xff" + bytes([0xD0 + i % 8]) for i in range(20))
+# what may follow a file's last byte: nothing (which decoders take for zeros), ones, both in turn, and restarts
+_CONTINUATIONS = (
+    b"",
+    b"\xfe" * 2000,
+    b"\xaa\x5a" * 1000,
+    b"".join(b"\x6b\xc3\x95" * 33 + b"\xff" + bytes([0xD0 + i % 8]) for i in range(20)),
+)
 
 
 def unusual(data: bytes) -> str | None:
@@ -41,7 +46,7 @@ def whole_without_end(data: bytes) -> Image.Image | None:
         return None
     data = data.rstrip(b"\xff")
     images = []
-    for continuation in (b"", _NOISE, _NOISE_WITH_RESTARTS):
+    for continuation in _CONTINUATIONS:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data + continuation + _END), "")
         try:
             image.load()

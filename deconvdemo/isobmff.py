@@ -34,7 +34,7 @@ def form(head: bytes) -> str | None:
         return None
     if brands[0] in _AV1 or (brands[0] in _GENERIC and _AV1 & set(brands) and not _HEVC & set(brands)):
         return "AVIF"
-    return "HEIF" if _HEVC & set(brands) or brands[0] in _HEVC else ""
+    return "HEIF" if _HEVC & set(brands) else None
 
 
 def read(stream: BinaryIO) -> Boxes:

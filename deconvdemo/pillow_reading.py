@@ -23,8 +23,10 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
     if getattr(image, "is_animated", False) and form in ("GIF", "WEBP", "PNG", "AVIF"):
         notes.append(f"animated {form}: only its first frame is used")
     image.load()
-    block = image.info.get("exif") or descriptive_block(image.getexif(), notes)
-    xmp = None if form in _UPRIGHT_BY_ITSELF else image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    block, xmp = image.info.get("exif"), None
+    if form not in _UPRIGHT_BY_ITSELF:
+        block = block or descriptive_block(image.getexif(), notes)
+        xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     samples, icc = samples_of(image, image.info.get("icc_profile") or None, name, notes)
     fields = decoded.upright(samples, block, notes, xmp, _resolution(image))
     return {**fields, "icc": icc, "format": form, "lossless": form not in _LOSSY}

@@ -47,12 +47,12 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
         packet = page.tags.valueof(_XMP)
     own = _tags(stream, header, photo)
     first = own if photo is chain[0] else _tags(stream, header, chain[0])
-    tags = _with_those_of(first, own)
+    tags, icc = _with_those_of(first, own), icc or first.get(_ICC)
     if samples is None:
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream, "")
         image.load()  # it turns the pixels upright itself, and forgets which way they lay
-        samples, icc = pillow_reading.samples_of(image, icc or first.get(_ICC), name, notes)
+        samples, icc = pillow_reading.samples_of(image, icc, name, notes)
         packet = None
         if _ORIENTATION in photo.tags and _ORIENTATION in tags:
             del tags[_ORIENTATION]
@@ -61,7 +61,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     block = pillow_reading.descriptive_block(tags, notes)
     xmp = packet if isinstance(packet, bytes | str) else None
     fields = decoded.upright(samples, block, notes, xmp, _resolution(tags))
-    return {**fields, "icc": icc or first.get(_ICC), "format": "TIFF"}
+    return {**fields, "icc": icc, "format": "TIFF"}
 
 
 def _is_for_pillow(page: Any, stream: BinaryIO, name: str, photo: Directory) -> bool:

@@ -17,52 +17,15 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from photo_files import SRGB, assert_same_picture, camera_exif, chunk, file_of, png, random_photo, random_pixels
 from PIL import Image, ImageCms, ImageOps
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.photo import Photo, open_mask, to_depth
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 33)
-
-
-def random_pixels(seed, height, width, channels, dtype):
-    rng = np.random.default_rng(seed)
-    if dtype is np.float32:
-        return rng.random((height, width, channels), np.float32)
-    return rng.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
-
-
-def random_photo(seed=0, height=7, width=5, channels=3, dtype=np.uint8, alpha=False, **fields):
-    samples = random_pixels(seed, height, width, channels + alpha, dtype)
-    return Photo(samples[..., :channels], samples[..., -1] if alpha else None, **fields)
-
-
-def camera_exif(orientation=1, order="<"):
-    """A block as a camera writes it: make, orientation, a directory with a maker note, one with a place."""
-    exif = Image.Exif()
-    exif.endian = order
-    exif[271], exif[274] = "Deconvolver", orientation
-    exif[34665] = {36867: "2026:11:20 12:00:00", 37500: b"maker note with offsets"}
-    exif[34853] = {1: "N", 2: (48.0, 8.0, 15.0), 3: "E", 4: (11.0, 34.0, 30.0)}
-    return exif.tobytes()
-
-
-def file_of(image, form, **options):
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
-def assert_same_picture(photo, expected):
-    assert photo.pixels.dtype == expected.pixels.dtype
-    np.testing.assert_array_equal(photo.pixels, expected.pixels)
-    assert (photo.alpha is None) == (expected.alpha is None)
-    if expected.alpha is not None:
-        np.testing.assert_array_equal(photo.alpha, expected.alpha)
-        assert photo.alpha.dtype == expected.alpha.dtype
 
 
 # --- what came in goes out ---------------------------------------------------------------------------------
@@ -308,16 +271,6 @@ def test_one_bit_is_grey_with_its_transparency():
     assert Photo.open(file_of(image, "PNG")).pixels.tolist() == [[[0], [255]]]
     photo = Photo.open(file_of(image, "PNG", transparency=1))
     assert photo.alpha.tolist() == [[255, 0]]
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width, height, depth, colour_type, idat=None, more=b""):
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
-    idat = zlib.compress(bytes(1000)) if idat is None else idat
-    return b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", idat) + chunk(b"IEND", b"")
 
 
 def test_transparent_levels_of_16_bit_pngs():

@@ -63,6 +63,11 @@ def refuse_if_too_large(name: str, width: int, height: int, max_pixels: int | No
         )
 
 
+def kind_of(head: bytes) -> str | None:
+    """The format of a file that begins so (64 bytes are enough), by Pillow's name; None for no photo that is read."""
+    return next((form for form, at, signature in _SIGNATURES if head[at : at + len(signature)] == signature), None)
+
+
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """The fields of a `Photo` from an open file; its size is checked in its header, before decoding.
 
@@ -71,8 +76,7 @@ def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, 
     head = stream.read(64)
     if not head:
         raise PhotoError(f"{name} is empty (0 bytes): upload or copy it again")
-    matches = (form for form, at, signature in _SIGNATURES if head[at : at + len(signature)] == signature)
-    form = next(matches, None)
+    form = kind_of(head)
     if form is None:
         raise PhotoError(f"{name} is not a photo of a known kind: export it as one of {TAKEN}")
     stream.seek(0)

@@ -11,7 +11,12 @@ from PIL import Image
 from deconvdemo import deep_files
 from deconvdemo.errors import PhotoError
 
-SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff")}
+SUFFIXES = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+}
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # in pixels
 _JPEG_EXIF_BYTES = 65533  # one JPEG marker
 

@@ -120,6 +120,8 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     report = FORMATS[options.format](store, options.folder, chosen)
     rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
     print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} files")
+    if options.format in ("parquet", "imagefolder") and set("[]*?") & set(str(report.folder.absolute())):
+        print("note: datasets takes [, ], * and ? in a folder's name for a pattern: rename it before you open it")
     for kind in report.counts if options.format == "parquet" else ():
         print(f"open it with datasets.load_dataset({str(report.folder)!r}, {kind!r})")
     for sentence in report.damaged:

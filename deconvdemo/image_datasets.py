@@ -49,8 +49,8 @@ class LocalDataset:
     def images(self) -> Iterator[tuple[str, Path | bytes]]:
         return _images(self.name, self._load, self.split, self.column)
 
-    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
-        """(values, images by column) of each row."""
+    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes | None]]]:
+        """(values, images by column) of each row; None for an image that a row lacks."""
         return _rows(self.name, self._load, self.split)
 
     def _load(self) -> Mapping[str, Any]:
@@ -104,8 +104,8 @@ class HubDataset:
     def images(self) -> Iterator[tuple[str, Path | bytes]]:
         return _images(self.name, self._load, self.split, self.column)
 
-    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
-        """(values, images by column) of each row."""
+    def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes | None]]]:
+        """(values, images by column) of each row; None for an image that a row lacks."""
         return _rows(self.name, self._load, self.split)
 
     def _load(self) -> Mapping[str, Any]:
@@ -155,12 +155,12 @@ def _images(
 
 def _rows(
     name: str, load: Callable[[], Mapping[str, Any]], split: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
+) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes | None]]]:
     with _explained(name):
         rows, _, pictures = _split(name, load, split)
         for row in rows.decode(False):
             images = {column: row.pop(column) for column in pictures}
-            yield row, {column: _content(value) for column, value in images.items() if value}
+            yield row, {column: _content(value) if value else None for column, value in images.items()}
 
 
 def _split(name: str, load: Callable[[], Mapping[str, Any]], split: str) -> tuple[Any, list[str], list[str]]:

@@ -216,11 +216,12 @@ class Photo:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise PhotoError(
                 f"{path} cannot be written ({error.strerror}): free some space or choose another place"
             ) from error
+        finally:  # also when a person stops it
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return path
 
 

@@ -65,6 +65,12 @@ _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG's types of colour that have transparent l
 _UNSUPPORTED = re.compile(r"unsupported|not supported|not available|cannot handle|requires the '|unknown (pixel )?mode")
 
 
+def kind_of(head: bytes) -> str | None:
+    """The format of a file that begins so (512 bytes are enough), by Pillow's name; None for no photo that is read."""
+    matches = (form for form, at, signature in _SIGNATURES if head[at : at + len(signature)] == signature)
+    return isobmff.form(head) or next(matches, None)
+
+
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """The fields of a `Photo` from an open file; its size is checked in its header, before decoding.
 
@@ -73,8 +79,7 @@ def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, 
     head = stream.read(512)
     if not head:
         raise PhotoError(f"{name} is empty (0 bytes): upload or copy it again")
-    matches = (form for form, at, signature in _SIGNATURES if head[at : at + len(signature)] == signature)
-    form = isobmff.form(head) or next(matches, None)
+    form = kind_of(head)
     if form is None:
         kinds = (kind for kind, at, signature in _NOT_TAKEN if head[at : at + len(signature)] == signature)
         kind = next((f" ({kind})" for kind in kinds), "")

@@ -16,7 +16,12 @@ from deconvdemo import exif as exif_block
 from deconvdemo.errors import PhotoError
 from deconvdemo.resolution import Resolution
 
-SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff")}
+SUFFIXES = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+}
 FORMATS = {suffix: form for form, suffixes in SUFFIXES.items() for suffix in suffixes}
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # in pixels
 _JPEG_EXIF_BYTES = 65533  # one JPEG marker

@@ -200,7 +200,7 @@ def test_the_variant_says_which_network_restores(run, photo, restorer):
     assert "30×24, sigma auto, strength 1, variant photo, " in out[0]
     assert " denoise-photo " in out[0]
     assert np.array_equal(pixels(target), restorer.restore("denoise", photo, variant="photo").photo.pixels)
-    out = run("upscale", photo, "-o", target, "--variant", "fast", "--scale", "3")[1]
+    out = run("upscale", photo, "-o", target, "--variant", "fast", "--scale", "3", "--overwrite")[1]
     assert " upscale-x3-fast " in out[0]
 
 
@@ -256,7 +256,8 @@ def test_a_folder_is_restored_into_a_folder(run, tmp_path):
         Image.fromarray(tiny.picture(12, 14)).save(photos / name, lossless=True)
     (photos / "notes.txt").write_text("not a photo")
     status, lines, err = run("upscale", photos, "-o", out)
-    assert (status, len(lines), err) == (0, 4, [])
+    assert (status, len(lines), err) == (0, 5, [])
+    assert lines[-1] == "4 done, 1 skipped (1 not photos: notes.txt), 0 failed"
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert made == ["a.png", "b.tif", "deeper/a.webp", "my.photo.v2.png"]
     assert all(Image.open(out / name).size == (28, 24) for name in made)
@@ -274,7 +275,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(run, tmp_path):
     assert sorted(made.values()) == [10, 60, 110, 160]
     assert made["a-tif.tif"] == 60
     assert made["b.png"] == 160
-    assert all(f"{tmp_path / name} → " in line for name, line in zip(shades, lines, strict=True))
+    assert all(f"{tmp_path / name} → " in line for name, line in zip(shades, lines[:-1], strict=True))
 
 
 def test_one_bad_photo_does_not_stop_the_others(run, tmp_path):
@@ -287,7 +288,7 @@ def test_one_bad_photo_does_not_stop_the_others(run, tmp_path):
     assert status == 1
     assert len(lines) == 2
     assert "b.png is a damaged or cut-off PNG" in err[0]
-    assert err[-1] == "deconvdemo: 1 of 3 photos failed"
+    assert err[-1].startswith("deconvdemo: 2 done, 0 skipped, 1 failed (b.png is a damaged or cut-off PNG")
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "c.png"]
 
 
@@ -304,11 +305,12 @@ def test_results_of_an_earlier_run_are_not_restored_again(run, photo):
     photos = photo.parent / "deeper"
     photos.mkdir()
     photo.rename(photos / "a.png")
-    for _ in range(2):
-        status, lines, _ = run("denoise", photos, "-o", inside)
-        assert (status, len(lines)) == (0, 1)
+    for again in ([], ["--overwrite"]):
+        status, lines, _ = run("denoise", photos, "-o", inside, *again)
+        assert (status, len(lines)) == (0, 2)
+    assert lines[-1] == "1 done, 1 skipped (1 the folder of the results: out), 0 failed"
     status, lines, _ = run("denoise", photos, "-o", above)  # here the folder of the photos lies inside OUT
-    assert (status, len(lines)) == (0, 2)
+    assert (status, len(lines)) == (0, 3)
     assert (above / "a.png").exists()
 
 

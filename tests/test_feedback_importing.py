@@ -85,13 +85,17 @@ def test_what_was_erased_stays_away(store, logged, tmp_path):
     assert (report.added, report.known) == (0, 2)
 
 
-def test_columns_are_named_where_they_are_not_the_first_and_the_last(store, logged):
+def test_columns_may_be_named_whatever_they_are_called(store, logged):
     plan = Plan("denoise", {"observed": "Denoised", "restored": "Noisy photo"}, "good", consent=True)
     import_feedback(store, str(logged), plan)
     assert next(store.flags()).observed == picture(1)
-    report = import_feedback(store, str(logged), Plan("denoise", {"restored": "Sharp"}, consent=True))
-    assert len(report.refused) == 2
-    assert "no image in the column 'Sharp': it has Noisy photo, Denoised" in report.refused[0]
+    for named, says in (
+        ({"restored": "Sharp"}, "no image in the column 'Sharp': name its columns with .*'Noisy photo', 'Denoised'"),
+        ({"observed": "Denoised", "restored": "Denoised"}, "cannot be two things"),
+    ):
+        with pytest.raises(ControlError, match=says):
+            import_feedback(store, str(logged), Plan("denoise", named, consent=True))
+    assert store.totals()["flags"] == 2
 
 
 def test_rows_that_are_not_whole_are_named_and_the_others_come_in(store, logged, tmp_path):
@@ -120,12 +124,162 @@ def test_a_dataset_with_image_columns_comes_in(store, tmp_path):
     }
     features = Features(blurred=ImageColumn(), sharp=ImageColumn(), camera=Value("string"))
     Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "pairs.parquet")
-    report = import_feedback(store, str(tmp_path / "pairs.parquet"), AGREED)
+    place = str(tmp_path / "pairs.parquet")
+    with pytest.raises(ControlError, match=r"which of its images is the restored one: name its .*'blurred', 'sharp'"):
+        import_feedback(store, place, AGREED)  # a sharp photo may be a result, or what it should have been
+    report = import_feedback(store, place, Plan("denoise", {"restored": "sharp"}, consent=True))
     assert (report.added, report.refused) == (2, [])
+    assert report.roles == [f"{place}: observed is 'blurred', restored is 'sharp'"]
     flag = next(store.flags())
     assert flag.controls == {"camera": "one"}
     assert flag.checkpoint == {"source": "imported from pairs.parquet"}
     assert np.array_equal(pixels_of(flag.observed), pixels_of(jpeg(1)))
+
+
+def of_gradio(tmp_path, components: dict, rows: list, **how):
+    """A log that Gradio itself writes. `components`: label → class; in `rows` a name stands for that picture's file."""
+
+    def filed(value):
+        if isinstance(value, list):
+            return [filed(item) for item in value]
+        if isinstance(value, dict):
+            return {key: filed(item) for key, item in value.items()}
+        if value is None:
+            return None
+        file = tmp_path / f"{value}.png"
+        file.write_bytes(picture(value))
+        return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
+
+    folder = tmp_path / "log"
+    log = gr.CSVLogger(verbose=False, **how)
+    log.setup([component(label=label) for label, component in components.items()], str(folder))
+    for row in rows:
+        log.flag([filed(value) for value in row], flag_option="bad")
+    return folder
+
+
+PAIR = ["before", "after"]
+DRAWN = {"background": "photo", "layers": ["stroke"], "composite": "both"}
+CLEAR = {
+    "a slider's pair is what went in and what came out": ({"Compare": gr.ImageSlider}, [PAIR], PAIR),
+    "also beside the photo that was uploaded": (
+        {"Photo": gr.Image, "Result": gr.ImageSlider},
+        ["upload", PAIR],
+        PAIR,
+    ),
+    "a name says it better": ({"Noisy photo": gr.Image, "R": gr.ImageSlider}, ["upload", PAIR], ["upload", "after"]),
+    "the other way round": ({"R": gr.ImageSlider, "Noisy": gr.Image}, [PAIR, "upload"], ["upload", "after"]),
+    "an interface's own names": ({"img": gr.Image, "output": gr.Image}, ["a", "b"], ["a", "b"]),
+    "names before places": ({"Restored": gr.Image, "Input": gr.Image}, ["b", "a"], ["a", "b"]),
+    "an editor's photo is what was painted on": (
+        {"Paint": gr.ImageEditor, "Result": gr.Image},
+        [DRAWN, "b"],
+        ["photo", "b"],
+    ),
+    "one picture in a gallery": ({"Photo": gr.Image, "Results": gr.Gallery, "Output": gr.Gallery},
+        ["a", None, [{"image": "b", "caption": None}]], ["a", "b"]),
+    "a mask is none of them": ({"Photo": gr.Image, "Mask": gr.Image, "Output": gr.Image}, ["a", "m", "b"], ["a", "b"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+@pytest.mark.parametrize("case", CLEAR)
+def test_roles_come_from_what_is_certain(store, tmp_path, case, simplify):
+    components, row, (observed, restored) = CLEAR[case]
+    folder = of_gradio(tmp_path, components, [row], simplify_file_data=simplify)
+    assert import_feedback(store, str(folder), AGREED).added == 1
+    (flag,) = store.flags()
+    assert (flag.observed, flag.restored) == (picture(observed), picture(restored))
+    assert (flag.mask, flag.clean) == (None, None)
+
+
+def test_what_was_painted_in_an_editor_is_the_mask_of_an_inpainting(store, tmp_path):
+    folder = of_gradio(tmp_path, {"Paint": gr.ImageEditor, "Result": gr.Image}, [[DRAWN, "b"]])
+    report = import_feedback(store, str(folder), Plan("inpaint", consent=True))
+    assert next(store.flags()).mask == picture("stroke")
+    assert report.roles[0].endswith("mask is 'Paint (layer 1)'; not taken: 'Paint (composite)'")
+
+
+ASKED = {
+    "names that say nothing": ({"A": gr.Image, "B": gr.Image}, ["a", "b"]),
+    "a photo and a reference": ({"Photo": gr.Image, "Reference": gr.Image}, ["a", "b"]),
+    "two that went in": ({"Input": gr.Image, "Noisy": gr.Image, "Output": gr.Image}, ["a", "b", "c"]),
+    "two that came out": ({"Photo": gr.Image, "Result": gr.Image, "R": gr.ImageSlider}, ["a", "b", PAIR]),
+    "two sliders": ({"One": gr.ImageSlider, "Two": gr.ImageSlider}, [PAIR, PAIR]),
+    "a gallery of several": (
+        {"Photo": gr.Image, "Output": gr.Gallery},
+        ["a", [{"image": "b", "caption": None}, {"image": "c", "caption": None}]],
+    ),
+    "a name that says both": ({"Before or after": gr.Image, "Output": gr.Image}, ["a", "b"]),
+    "a clean one": ({"Noisy": gr.Image, "Clean": gr.Image}, ["a", "b"]),
+    "no picture that is there": ({"Photo": gr.Image, "Output": gr.Image}, [None, None]),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_where_there_is_a_choice_the_person_is_asked_and_nothing_is_stored(store, tmp_path, case):
+    components, row = ASKED[case]
+    folder = of_gradio(tmp_path, components, [row])
+    with pytest.raises(ControlError, match="does not say which of its images is the") as raised:
+        import_feedback(store, str(folder), AGREED)
+    if any(row):
+        assert "--observed COLUMN --restored COLUMN" in str(raised.value)
+        assert all(label in str(raised.value) for label in components)
+    assert store.totals()["flags"] == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [
+        ({"restored": "Two"}, None),
+        ({"observed": "One", "restored": "Two"}, ["before", "later"]),
+        ({"observed": "Two (before)", "restored": "One (after)"}, ["earlier", "after"]),
+    ],
+)
+def test_an_image_within_a_cell_can_be_named(store, tmp_path, named, taken):
+    components = {"One": gr.ImageSlider, "Two": gr.ImageSlider}
+    folder = of_gradio(tmp_path, components, [[PAIR, ["earlier", "later"]]])
+    if taken is None:  # what went in is a choice still
+        with pytest.raises(ControlError, match="is the observed one"):
+            import_feedback(store, str(folder), Plan("denoise", named, consent=True))
+        return
+    import_feedback(store, str(folder), Plan("denoise", named, consent=True))
+    (flag,) = store.flags()
+    assert [flag.observed, flag.restored] == [picture(name) for name in taken]
+
+
+def test_two_columns_of_one_name_are_two(store, tmp_path):
+    folder = of_gradio(tmp_path, {"Image": gr.Image, "Other": gr.Image}, [["a", "b"]])
+    table = folder / "dataset1.csv"
+    table.write_text(table.read_text().replace("Other,", "Image,", 1))
+    plan = Plan("denoise", {"observed": "Image", "restored": "Image #2"}, consent=True)
+    import_feedback(store, str(folder), plan)
+    assert next(store.flags()).restored == picture("b")
+
+
+def test_files_of_varying_number_are_no_pair(store, tmp_path):
+    rows = [[["a", "b"], "r"], [["a"], "r"]]
+    folder = of_gradio(
+        tmp_path, {"Files": lambda label: gr.File(label=label, file_count="multiple"), "R": gr.Image}, rows
+    )
+    with pytest.raises(ControlError, match="'Files \\(1\\)', 'Files \\(2\\)', 'R'"):
+        import_feedback(store, str(folder), AGREED)
+
+
+def test_a_table_that_does_not_say_it_is_refused_beside_one_that_does(store, tmp_path):
+    folder = of_gradio(tmp_path, {"Photo": gr.Image, "Output": gr.Image}, [["a", "b"]])
+    of_gradio(tmp_path, {"A": gr.Image, "B": gr.Image}, [["a", "b"]])
+    report = import_feedback(store, str(folder), AGREED)
+    assert (report.added, len(report.refused)) == (1, 1)
+    assert "dataset2.csv does not say" in report.refused[0]
+
+
+def test_a_row_without_its_result_is_not_given_another_one(store, tmp_path):
+    components = {"Photo": gr.Image, "Mask": gr.Image, "Output": gr.Image}
+    folder = of_gradio(tmp_path, components, [["a", "m", "b"], ["a", "m", None]])
+    report = import_feedback(store, str(folder), AGREED)
+    assert (report.added, len(report.refused)) == (1, 1)
+    assert "its restored image is missing" in report.refused[0]
 
 
 def test_an_export_of_ours_comes_in_as_it_was(store, tmp_path):

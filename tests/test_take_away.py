@@ -6,17 +6,22 @@ import base64
 import csv
 import io
 import json
+import os
 import xml.etree.ElementTree as ET
 import zipfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from feedback_flags import NASTY_COMMENTS, flag_of, picture
+from pyarrow.parquet import read_table
 
 from deconvdemo.cli import main
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.opinions import TRUTHS, Verdict
 from deconvdemo.feedback.review import ReviewQueue, View
-from deconvdemo.feedback.take_away import FORMATS, export_argilla, export_image_folder, export_label_studio
+from deconvdemo.feedback.take_away import FORMATS, SHOWN, export_argilla, export_image_folder, export_label_studio
 
 
 @pytest.fixture
@@ -59,12 +64,11 @@ def test_label_studio_gets_tasks_that_fit_its_interface(judged, tmp_path):
     interface = ET.fromstring((tmp_path / "flags" / "interface.xml").read_text(encoding="utf-8"))
     objects = {element.get("name"): element for element in interface.iter() if element.get("value", "").startswith("$")}
     controls = {element.get("name"): element for element in interface.iter() if element.get("toName")}
-    for task in tasks:
+    for task, flag in zip(tasks, map(store.get, ids), strict=False):
         for element in objects.values():
             assert task["data"][element.get("value")[1:]]
         for role in ("observed", "restored"):
-            place = task["data"][role].removeprefix("/data/local-files/?d=")
-            assert (tmp_path / place).is_file()
+            assert local_file(tmp_path, task["data"][role]).read_bytes() == getattr(flag, role)
         for annotation in task["annotations"]:
             for told in annotation["result"]:
                 assert told["to_name"] in objects
@@ -73,6 +77,60 @@ def test_label_studio_gets_tasks_that_fit_its_interface(judged, tmp_path):
                 assert not known or set(told["value"]["choices"]) <= known
     decided = [[a["result"][0]["value"]["choices"] for a in task["annotations"]] for task in tasks]
     assert decided == [[["Accept"]], [["Accept"]], [["Reject"]], []]
+
+
+def local_file(root, address: str):
+    """The file that Label Studio serves under an address: `d` of its query, below LOCAL_FILES_DOCUMENT_ROOT."""
+    parts = urlsplit(address)
+    assert (parts.scheme, parts.netloc, parts.path, parts.fragment) == ("", "", "/data/local-files/", "")
+    return root / parse_qs(parts.query, strict_parsing=True)["d"][0]
+
+
+NAMES = [
+    "flags #2 & co", "100 %", "%20", "a+b=c;d?e", "Fälle 日本 é", "[1] {x} (2)", "C:\\flags\\new", "it's \"it\"", "-o",
+    "a'\nb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_address_leads_to_its_file_from_a_folder_of_any_name(judged, tmp_path, monkeypatch, form):
+    store, ids = judged
+    monkeypatch.chdir(tmp_path)
+    flags = [store.get(flag_id) for flag_id in ids[:2]]
+    for name in NAMES:
+        FORMATS[form](store, Path(name), ids[:2])
+        assert images_of(form, tmp_path, name) == [[flag.observed, flag.restored] for flag in flags]
+
+
+def images_of(form: str, root: Path, name: str) -> list[list[bytes]]:
+    """What is shown of each flag, by the addresses in the folder `name` that an export made below `root`."""
+    folder = root / name
+    if form == "labelstudio":
+        tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
+        return [[local_file(root, task["data"][role]).read_bytes() for role in SHOWN] for task in tasks]
+    if form == "argilla":
+        records = json.loads((folder / "records.json").read_text(encoding="utf-8"))
+        return [[urlopen(record["fields"][role]).read() for role in SHOWN] for record in records]
+    if form == "csv":
+        table = csv.DictReader(io.StringIO((folder / "flags.csv").read_text(encoding="utf-8-sig")))
+        return [[(folder / row[role]).read_bytes() for role in SHOWN] for row in table]
+    if form == "imagefolder":
+        lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        return [[(folder / row[f"{role}_file_name"]).read_bytes() for role in SHOWN] for row in rows]
+    (file,) = (folder / "data" / "flags").iterdir()
+    return [[row[role]["bytes"] for role in SHOWN] for row in read_table(file).to_pylist()]
+
+
+def test_a_folder_may_be_called_by_a_dot_and_a_name_that_no_address_holds_is_refused(judged, tmp_path, monkeypatch):
+    store, ids = judged
+    (tmp_path / "flags").mkdir()
+    monkeypatch.chdir(tmp_path / "flags")
+    export_label_studio(store, Path("../flags"), ids[:1])
+    (task,) = json.loads((tmp_path / "flags" / "tasks.json").read_text(encoding="utf-8"))
+    assert local_file(tmp_path, task["data"]["observed"]).is_file()
+    with pytest.raises(FeedbackError, match="is not UTF-8"):
+        export_label_studio(store, tmp_path / os.fsdecode(b"caf\xe9"))
 
 
 def test_argilla_gets_its_settings_and_records(judged, tmp_path):

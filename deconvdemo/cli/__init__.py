@@ -7,16 +7,16 @@ needs (torch, Gradio, datasets) is imported when it runs, so that `deconvdemo --
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from deconvdemo import __version__
 from deconvdemo.cli import corpus, evaluate, feedback, finetune, plot, promote, restore, serve, train, weights
+from deconvdemo.cli.console import lasting_console, shown
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
 
-DONE, FAILED, WRONG_CALL = 0, 1, 2
+DONE, FAILED, WRONG_CALL, STOPPED = 0, 1, 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,9 +39,20 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0: done. 1: something failed. 2: the call is wrong. Errors are one line of stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with lasting_console() as (out, err):
+        status = _status_of(arguments)
+        out.flush()
+        if out.lost:  # who keeps what a command prints must learn that it is not whole
+            print(f"deconvdemo: what it printed cannot be written ({out.lost.strerror})", file=err)
+            status = status or FAILED
+    return status
+
+
+def _status_of(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         options = parser().parse_args([argument for argument in arguments if argument != "--debug"])
+        options.debug = debug
         return options.run(options, Settings.from_environment())
     except SystemExit as leaving:  # argparse's, for --help and wrong calls
         return leaving.code if isinstance(leaving.code, int) else WRONG_CALL
@@ -51,10 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error, FAILED, debug)
     except KeyboardInterrupt:
         print("deconvdemo: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return STOPPED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence, not a traceback
         sentence = f"unexpected {type(error).__name__}: {error} (run again with --debug, and report it)"
         return _failed(error, FAILED, debug, sentence)
@@ -63,5 +71,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(error: Exception, status: int, debug: bool, sentence: str = "") -> int:
     if debug:
         raise error
-    print(f"deconvdemo: {' '.join((sentence or str(error)).split())}", file=sys.stderr)
+    print(f"deconvdemo: {shown(' '.join((sentence or str(error)).split()))}", file=sys.stderr)
     return status

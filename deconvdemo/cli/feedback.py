@@ -56,8 +56,8 @@ def add_verbs(verbs) -> None:
     tasks = ("denoise", "upscale", "inpaint", "deblur")
     imports.add_argument("--task", default="", choices=tasks, metavar="TASK", help=", ".join(tasks))
     columns = {
-        "observed": "the column with what went in (default: the first image)",
-        "restored": "the column with what came out (default: the last image)",
+        "observed": "the column with what went in (default: if names leave no choice)",
+        "restored": "the column with what came out (default: if names leave no choice)",
         "mask": "the column with the pixels to fill in",
         "clean": "the column with a better version",
     }
@@ -120,6 +120,8 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     report = FORMATS[options.format](store, options.folder, chosen)
     rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
     print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} files")
+    if options.format in ("parquet", "imagefolder") and set("[]*?") & set(str(report.folder.absolute())):
+        print("note: datasets takes [, ], * and ? in a folder's name for a pattern: rename it before you open it")
     for kind in report.counts if options.format == "parquet" else ():
         print(f"open it with datasets.load_dataset({str(report.folder)!r}, {kind!r})")
     for sentence in report.damaged:
@@ -144,13 +146,16 @@ def _catch(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.importing import ROLES, Plan, import_feedback
+    from deconvdemo.feedback.columns import ROLES
+    from deconvdemo.feedback.importing import Plan, import_feedback
 
     columns = {role: column for role in ROLES if (column := getattr(options, role))}
     plan = Plan(options.task, columns, options.reason, options.consent)
     report = import_feedback(_store(settings), options.place, plan)
     known = f", {report.known} were here already or erased" if report.known else ""
     revision = f", from {report.revision}" if report.revision else ""
+    for sentence in report.roles:
+        print(sentence)
     print(f"{report.added} imported{known}{revision}")
     for sentence in report.refused:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
@@ -213,7 +218,8 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
     flag = store.get(options.flag_id)
     facts = {name: value for name, value in asdict(flag).items() if name not in (*flag.ROLES, "erase_key")}
     facts["images"] = {role: len(data) for role, data in flag.images.items()}
-    print(json.dumps(facts | asdict(state_of(store, flag.flag_id)), indent=2, default=str, ensure_ascii=False))
+    plain = "utf" not in (sys.stdout.encoding or "").lower()  # letters that a console lacks would spoil the JSON
+    print(json.dumps(facts | asdict(state_of(store, flag.flag_id)), indent=2, default=str, ensure_ascii=plain))
     return 0
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import itertools
+import errno
+import os
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deconvdemo.cli.batch import Tally
+from deconvdemo.cli.console import shown
 from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.cli.photos import find
+from deconvdemo.cli.targets import THERE, Guard, TakenError, Target, require_writable, targets
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Task
@@ -29,6 +34,11 @@ def add_verbs(verbs) -> None:
             verb.add_argument("--mask", type=Path, required=True, help="image of the photo's size, white = fill in")
         for control in task.controls:
             verb.add_argument(f"--{control.name}", metavar=_metavar(control), help=_help(control))
+        there = verb.add_mutually_exclusive_group()
+        words = "leave out photos whose result is there already: so a stopped run goes on"
+        there.add_argument("--skip-existing", action="store_true", help=words)
+        words = "replace files that are there already (default: they stay; the photos given are never replaced)"
+        there.add_argument("--overwrite", action="store_true", help=words)
         add_engine_options(verb)
         verb.set_defaults(run=lambda options, settings, task=task: _run(task, options, settings))
 
@@ -50,48 +60,132 @@ def _help(control: Control) -> str:
 
 def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
     inputs = options.input if isinstance(options.input, list) else [options.input]
-    pairs = _pairs(inputs, options.output)
-    if task.needs_mask and len(pairs) > 1:
+    mask = getattr(options, "mask", None)
+    found = find(inputs, options.output)
+    one_file = len(found.photos) == 1 and not any(map(os.path.isdir, inputs))
+    if task.needs_mask and not one_file:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
-    engine = restorer(options, settings)
-    given = {control.name: getattr(options, control.name) for control in task.controls}
-    controls = engine.task(task.name).checked({name: value for name, value in given.items() if value is not None})
-    failures = 0
-    for source, target in pairs:
-        try:
-            _restore_one(engine, task, source, target, getattr(options, "mask", None), controls)
-        except ControlError:
-            raise
-        except DeconvdemoError as error:
-            if len(pairs) == 1:
-                raise
-            # the others are still worth having
-            failures += 1
-            print(f"deconvdemo: {error}", file=sys.stderr)
-    if failures:
-        print(f"deconvdemo: {failures} of {len(pairs)} photos failed", file=sys.stderr)
-    return 1 if failures else 0
+    tally = Tally(len(found.photos), options.skip_existing, skipped=found.passed, failed=found.failed)
+    if not found.photos and not found.failed:
+        among = f" ({tally.line()})" if found.passed else ""
+        raise ControlError(f"{inputs[0]} holds no photos{among}: give JPEG, PNG, TIFF, WebP, HEIC, BMP or GIF files")
+    pairs = targets(found.photos, options.output, one_file)
+    guard = Guard([source for source, _ in pairs] + ([mask] if mask else []), options.overwrite)
+    work = _Work(task, options, settings, mask, guard)
+    return _one(work, *pairs[0]) if one_file and len(inputs) == 1 else _batch(work, pairs, tally)
 
 
-def _restore_one(engine, task: Task, source: Path, target: Path, mask: Path | None, controls: dict) -> None:
-    _refuse_overwriting(source, target)
-    restoration = _with_bar(source.name, engine.steps(task.name, source, mask, **controls))
-    if target.name.endswith(AS_IT_CAME):
-        target = target.with_name(target.name.removesuffix(AS_IT_CAME) + restoration.photo.suffix)
-        _refuse_overwriting(source, target)
+def _one(work: _Work, source: Path, target: Target) -> int:
+    there = work.kept(source, target) or work.restored(source, target)
+    if there and not work.options.skip_existing:
+        raise PhotoError(
+            f"{there} is there already and stays as it is: name another -o, or give --overwrite to replace it "
+            "(or --skip-existing to be content with it)"
+        )
+    if there:
+        print(f"{shown(source)}: skipped, {shown(there)} is {THERE}")
+    return 0
+
+
+def _batch(work: _Work, pairs: list[tuple[Path, Target]], tally: Tally) -> int:
+    """Each photo for itself: the others are still worth having. Only what concerns them all ends it: a wrong call,
+    weights that cannot be had, a person, or a full disk."""
+    for _, sentence in tally.failed:  # folders that cannot be read
+        _tell(sentence)
+    stopped = ""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PhotoError(f"{target.parent} cannot be made a folder ({error.strerror}): name another -o") from None
-    restoration.save(target)
-    print(f"{source} → {target}: {restoration.summary()}")
-    for note in restoration.notes:
-        print(f"  note: {note}")
+        for source, target in pairs:
+            there, error = _tried(work.kept, source, target)
+            if not there and not error:
+                work.prepare()
+                there, error = _tried(work.restored, source, target)
+            if error:
+                known = isinstance(error, DeconvdemoError)
+                if work.options.debug and not known:
+                    raise error
+                sentence = str(error) if known else f"{source}: unexpected {type(error).__name__}: {error}"
+                tally.failed.append((source, sentence))
+                _tell(sentence)
+                if getattr(error.__cause__, "errno", None) in _FULL:  # each of the others would be computed in vain
+                    stopped = (
+                        "stopped, the disk is full: make room, then the same command with --skip-existing goes on; "
+                    )
+                    break
+            elif there:
+                tally.skipped.append((source, THERE))
+            else:
+                tally.done += 1
+    except KeyboardInterrupt:
+        _tell(f"stopped, {tally.done} of {tally.total} photos are done: the same command with --skip-existing goes on")
+        return 130
+    if stopped or not tally.is_well:
+        _tell(stopped + tally.line())
+        return 1
+    print(tally.line())
+    return 0
 
 
-def _refuse_overwriting(source: Path, target: Path) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
-        raise ControlError(f"{target} is the photo itself: name another -o")
+def _tell(sentence: str) -> None:
+    print(f"deconvdemo: {shown(sentence)}", file=sys.stderr)
+
+
+def _tried(step: Callable[..., Path | None], source: Path, target: Target) -> tuple[Path | None, Exception | None]:
+    """What a step gives, or what went wrong with this one photo."""
+    try:
+        return step(source, target), None
+    except TakenError as error:
+        return None, error
+    except ControlError:  # a wrong call, for each photo alike
+        raise
+    except Exception as error:  # noqa: BLE001 - also a mistake of ours, which one photo in a thousand meets
+        return None, error
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota's number
+
+
+class _Work:
+    """One command's work on each photo. The engine is loaded when there is a photo to restore."""
+
+    def __init__(self, task: Task, options: argparse.Namespace, settings: Settings, mask: Path | None, guard: Guard):
+        self.task, self.options, self.settings, self.mask, self.guard = task, options, settings, mask, guard
+
+    def kept(self, source: Path, target: Target) -> Path | None:
+        """What is there already, and stays, in the place of this photo's result. A look, before any work."""
+        expected = target.expected(source)
+        if expected and not self.guard.is_free(expected, source):
+            return expected
+        require_writable(expected or target.path)
+        return None
+
+    def prepare(self) -> None:
+        """Raises what is wrong with the call or the weights, and so with every photo."""
+        _ = self._ready
+
+    @cached_property
+    def _ready(self):
+        engine = restorer(self.options, self.settings)
+        given = {control.name: getattr(self.options, control.name) for control in self.task.controls}
+        named = {name: value for name, value in given.items() if value is not None}
+        return engine, engine.task(self.task.name).checked(named)
+
+    def restored(self, source: Path, target: Target) -> Path | None:
+        """Restores a photo into its target, and says so; or gives what is there already, and stays."""
+        engine, controls = self._ready
+        steps = engine.steps(self.task.name, source, self.mask, **controls)
+        restoration = _with_bar(shown(source.name), steps)
+        path = target.named(restoration.photo.suffix)
+        if not self.guard.is_free(path, source):
+            return path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhotoError(f"{path.parent} cannot be made a folder ({error.strerror}): name another -o") from error
+        restoration.save(path)
+        print(f"{shown(source)} → {shown(path)}: {restoration.summary()}")
+        for note in restoration.notes:
+            print(f"  note: {shown(note)}")
+        return None
 
 
 def _with_bar(label: str, steps: Iterator) -> Restoration:
@@ -100,54 +194,10 @@ def _with_bar(label: str, steps: Iterator) -> Restoration:
 
     from deconvdemo.engine.restorer import Restoration
 
-    with tqdm(desc=label, unit="tile", disable=None, leave=False) as bar:
+    with tqdm(desc=label, unit="tile", disable=not sys.stderr.isatty(), leave=False) as bar:
         for step in steps:
             if isinstance(step, Restoration):
                 return step
             bar.total = step.total
             bar.update(step.done - bar.n)
     raise AssertionError("steps() ends with a Restoration")
-
-
-def _pairs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each photo and where its result goes: a file, or a name in a folder that ends in AS_IT_CAME."""
-    photos: list[tuple[Path, Path]] = []
-    for given in inputs:
-        if given.is_dir():
-            inside = [(file, file.relative_to(given)) for file in sorted(given.rglob("*")) if _is_photo(file)]
-            if output.resolve() == given.resolve():
-                raise ControlError(f"{output} is the folder of the photos themselves: name another -o")
-            if given.resolve() in output.resolve().parents:  # results of an earlier run are not photos to restore
-                inside = [pair for pair in inside if output.resolve() not in pair[0].resolve().parents]
-            if not inside:
-                raise ControlError(f"{given} holds no photos: expected {', '.join(sorted(PHOTO_SUFFIXES))} files")
-            photos += inside
-        else:
-            photos.append((given, Path(given.name)))
-    to_one_file = output.suffix.lower() in WRITTEN and not output.is_dir()
-    if to_one_file and (len(photos) > 1 or inputs[0].is_dir()):
-        raise ControlError(f"{output} is one file, but there are {len(photos)} photos: give a folder")
-    if to_one_file:
-        return [(photos[0][0], output)]
-    if output.suffix and not output.is_dir():
-        raise ControlError(f"{output} has no suffix that can be written: use one of {', '.join(WRITTEN)}, or a folder")
-    named = [(source, output / relative.parent, relative.stem) for source, relative in photos]
-    times = Counter((folder, stem) for _, folder, stem in named)
-    pairs, taken = [], set()
-    for source, folder, stem in named:
-        if times[folder, stem] > 1:  # a.png and a.jpg: each keeps its suffix in its name
-            stem = source.name.replace(".", "-")
-        numbered = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
-        target = folder / next(name for name in numbered if folder / name not in taken)
-        taken.add(target)
-        pairs.append((source, target.with_name(target.name + AS_IT_CAME)))
-    return pairs
-
-
-AS_IT_CAME = ".*"  # in a target's name, in place of the suffix of the format that came in
-WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-PHOTO_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif"}
-
-
-def _is_photo(file: Path) -> bool:
-    return file.suffix.lower() in PHOTO_SUFFIXES and file.is_file()

@@ -4,74 +4,154 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.columns import Row, Table, with_part
 from deconvdemo.image_datasets import SUFFIXES
+from deconvdemo.photo_reading import kind_of
 
 _RISKY = "=+-@\t\r\n"  # Gradio writes ' before a cell that begins so
 
 
-def read_log(folder: Path, refused: list[str]) -> Iterator[tuple[dict[str, Any], dict[str, Path | bytes]]]:
-    """(values, images) by column, for each row of each CSV file there. A row that is not whole is named in `refused`.
+def read_log(folder: Path, refused: list[str]) -> Iterator[Table]:
+    """Each CSV file there; a row that is not whole is named in `refused`.
 
     An image is found by the end of its path, so the folder may have been moved since. Nothing outside it is read.
     """
     csv.field_size_limit(10_000_000)
     for file in sorted(folder.glob("*.csv"), key=lambda file: (len(file.name), file.name)):
-        try:
-            with file.open(newline="", encoding="utf-8-sig", errors="replace") as opened:
-                rows = csv.reader(line.replace("\0", "") for line in opened)
-                header = [_bare(cell) for cell in next(rows, [])]
-                for cells in rows:
-                    if not cells:
-                        continue
-                    if len(cells) != len(header):  # two processes wrote at once, or the file's columns changed
-                        refused.append(
-                            f"line {rows.line_num} of {file} has {len(cells)} cells, but the columns are {len(header)}"
-                        )
-                        continue
-                    yield _row(folder, dict(zip(header, cells, strict=True)))
-        except (OSError, csv.Error) as error:
-            raise FeedbackError(f"{file} cannot be read as CSV ({error})") from error
+        header, lines = _lines(file, refused)
+        columns = [_Column(folder, name, [line[place] for line in lines]) for place, name in enumerate(header)]
+        images = tuple(with_part(column.name, part) for column in columns for part in column.parts)
+        yield Table(str(file), images, _rows(columns, len(lines)))
 
 
-def _row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Path | bytes]]:
-    images: dict[str, Path | bytes] = {}
-    values: dict[str, Any] = {}
-    for column, cell in cells.items():
-        file = _image(folder, cell)
-        if file:
-            images[column] = file
-        else:
-            values[column] = _bare(cell)
-    return values, images
-
-
-def _image(folder: Path, cell: str) -> Path | None:
-    """The image of the folder that a cell names: by a path, or in JSON with one, as an image editor's has."""
+def _lines(file: Path, refused: list[str]) -> tuple[list[str], list[list[str]]]:
+    lines = []
     try:
-        named = json.loads(cell) if cell[:1] in ("{", "[") else cell
+        with file.open(newline="", encoding="utf-8-sig", errors="replace") as opened:
+            rows = csv.reader(line.replace("\0", "") for line in opened)
+            header = _different([_bare(cell) for cell in next(rows, [])])
+            for cells in rows:
+                if not cells:
+                    continue
+                if len(cells) == len(header):
+                    lines.append(cells)
+                else:  # two processes wrote at once, or the file's columns changed
+                    refused.append(
+                        f"line {rows.line_num} of {file} has {len(cells)} cells, but the columns are {len(header)}"
+                    )
+    except (OSError, csv.Error) as error:
+        raise FeedbackError(f"{file} cannot be read as CSV ({error})") from error
+    return header, lines
+
+
+def _different(names: list[str]) -> list[str]:
+    """Two components may have one label."""
+    found: list[str] = []
+    for name in names:
+        times = names[: len(found)].count(name)
+        found.append(f"{name} #{times + 1}" if times else name)
+    return found
+
+
+def _rows(columns: list[_Column], count: int) -> Iterator[Row]:
+    for number in range(count):
+        values: dict[str, Any] = {}
+        images: dict[str, Path | bytes | None] = {}
+        for column in columns:
+            if column.parts:
+                images |= {with_part(column.name, part): column.images[number].get(part) for part in column.parts}
+            else:
+                values[column.name] = _bare(column.cells[number])
+        yield values, images
+
+
+class _Column:
+    """What one component was, row by row. `parts`: the names of its images within a cell, "" for a cell that is one."""
+
+    def __init__(self, folder: Path, name: str, cells: list[str]):
+        self.name, self.cells = name, cells
+        values = [_read(cell) for cell in cells]
+        numbered = _names([value for value in values if isinstance(value, list)])
+        self.images: list[dict[str, Path]] = []
+        for value in values:
+            found = {part: file for part, path in _paths(value) if (file := _image(folder, path))}
+            self.images.append({numbered.get(part, str(part)): file for part, file in found.items()})
+        self.parts = list(dict.fromkeys(part for images in self.images for part in images))
+
+
+def _names(lists: list[list]) -> dict[str | int, str]:
+    """What the images of a column's lists are called, if not by their numbers.
+
+    Two files in every row are an ImageSlider's [before, after]; a gallery's pictures are dictionaries, and may have
+    captions. One in every row is the cell's image.
+    """
+    if {len(values) for values in lists} == {1}:
+        return {1: ""}
+    gallery = any(isinstance(value, Mapping) and "image" in value for values in lists for value in values)
+    return {1: "before", 2: "after"} if {len(values) for values in lists} == {2} and not gallery else {}
+
+
+def _read(cell: str) -> Any:
+    try:
+        return json.loads(cell) if cell[:1] in ("{", "[") else cell
     except ValueError:
-        named = cell
-    while isinstance(named, list | dict):
-        if isinstance(named, list):
-            named = named[0] if named else ""
-        else:
-            named = named.get("path") or named.get("background") or named.get("composite") or named.get("image") or ""
-    path = Path(str(named))
-    if path.suffix.lower() not in SUFFIXES:
+        return cell
+
+
+def _paths(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """(part, path) of what a component logs: a file, a list of them, an editor's drawing, an annotated image."""
+    if isinstance(value, list):
+        yield from enumerate(map(_path, value), 1)
+    elif isinstance(value, Mapping) and ("background" in value or "composite" in value):
+        yield "background", _path(value.get("background"))
+        for number, layer in enumerate(value.get("layers") or [], 1):
+            yield f"layer {number}", _path(layer)
+        yield "composite", _path(value.get("composite"))
+    elif isinstance(value, Mapping) and "annotations" in value:
+        yield "image", _path(value.get("image"))
+        for number, note in enumerate(value["annotations"] or [], 1):
+            yield f"annotation {number}", _path(note)
+    elif isinstance(value, Mapping) and isinstance(value.get("files"), list):
+        yield from enumerate(map(_path, value["files"]), 1)
+    else:
+        yield "", _path(value)
+
+
+def _path(value: Any) -> Any:
+    """Of a file as Gradio logs one: a path, a dictionary with one, or with a caption."""
+    while isinstance(value, Mapping | list):
+        value = value.get("path") or value.get("image") if isinstance(value, Mapping) else (value or [None])[0]
+    return value
+
+
+def _image(folder: Path, named: Any) -> Path | None:
+    """The image of the folder that a path names."""
+    if not named or not isinstance(named, str) or "\n" in named:
         return None
+    path = Path(named.replace("\\", "/"))  # it may have been written on Windows
     for depth in (3, 2, 1):  # label/a hash/name, in the folder
-        file = folder.joinpath(*path.parts[-depth:]) if len(path.parts) >= depth else folder / path
+        if len(path.parts) < depth:
+            continue
+        file = folder.joinpath(*path.parts[-depth:])
         try:
-            if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
+            if file.is_file() and file.resolve().is_relative_to(folder.resolve()) and _looks_like_an_image(file):
                 return file
         except (OSError, ValueError):
             continue
     return None
+
+
+def _looks_like_an_image(file: Path) -> bool:
+    """By its name, so that a damaged one is refused in words; or by its first bytes."""
+    if file.suffix.lower() in SUFFIXES:
+        return True
+    with file.open("rb") as opened:
+        return kind_of(opened.read(64)) is not None
 
 
 def _bare(cell: str) -> str:

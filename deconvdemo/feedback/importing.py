@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import func, select
 
 from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError
 from deconvdemo.feedback.catch_up import TOMBSTONES
+from deconvdemo.feedback.columns import Row, Table, roles_of
 from deconvdemo.feedback.copied import note_copy
 from deconvdemo.feedback.database import flags
 from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
@@ -23,7 +25,7 @@ from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.gradio_log import read_log
 from deconvdemo.feedback.kinds import Kind, kind_of
-from deconvdemo.feedback.records import IMAGES, REASONS, Event, Flag, as_json, clean_text
+from deconvdemo.feedback.records import REASONS, Event, Flag, as_json, clean_text
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.hub_repo import BRANCH
@@ -33,15 +35,12 @@ from deconvdemo.photo import Photo
 
 MAX_PIXELS = 100_000_000
 COMMENT_COLUMNS = ("comment", "comments", "feedback", "notes")
-ROLES = tuple(role for role in IMAGES if role != "region")  # that a column may be named for
-
-Row = tuple[dict[str, Any], dict[str, Path | bytes]]  # values and images, by column
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows of another program become flags. `columns`: role → column; left out, the first image column was
-    observed and the last one restored. `reason` is for rows that do not say one of ours."""
+    """How rows of another program become flags. `columns`: role → column, where their names do not say it.
+    `reason` is for rows that do not say one of ours."""
 
     task: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +56,7 @@ class ImportReport:
     known: int = 0  # here already, or erased since
     refused: list[str] = field(default_factory=list)
     revision: str = ""  # of a dataset of ours on the Hub: hf://datasets/owner/name@commit
+    roles: list[str] = field(default_factory=list)  # which columns of another program's were taken for what
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _imported(store: FeedbackStore) -> frozenset[str]:
 
 
 def _events(place: str, plan: Plan, report: ImportReport) -> Iterator[tuple[str, Event]]:
-    rows = _rows(place, report)
+    tables = _tables(place, report)
     if not plan.task:
         raise ControlError(f"{place} does not say what its images are of: name the task, like --task denoise")
     if not plan.consent:
@@ -115,26 +115,56 @@ def _events(place: str, plan: Plan, report: ImportReport) -> Iterator[tuple[str,
             f"{place} does not say that its people agreed to a public dataset under CC BY 4.0: "
             "if they did, say so with --consent"
         )
-    for number, (values, images) in enumerate(rows, 1):
-        where = f"row {number} of {place}"
+    number = 0
+    for table, roles in _with_roles(tables, plan, report):
+        for values, images in table.rows:
+            number += 1
+            where = f"row {number} of {place}"
+            try:
+                yield where, _flag(values, {role: images.get(column) for role, column in roles.items()}, plan, place)
+            except DeconvdemoError as error:
+                report.refused.append(f"{where}: {error}")
+
+
+def _with_roles(tables: Iterable[Table], plan: Plan, report: ImportReport) -> list[tuple[Table, dict[str, str]]]:
+    """Each table with the columns of its roles, before anything is stored. One that does not say them is refused;
+    if none does, ControlError."""
+    unclear: list[ControlError] = []
+    clear = []
+    for table in tables:
         try:
-            yield where, _flag(values, images, plan, place)
-        except DeconvdemoError as error:
-            report.refused.append(f"{where}: {error}")
+            roles = roles_of(table, plan.columns, plan.task)
+        except ControlError as error:
+            unclear.append(error)
+            continue
+        clear.append((table, roles))
+        told = ", ".join(f"{role} is {column!r}" for role, column in roles.items())
+        unused = ", ".join(repr(column) for column in table.images if column not in roles.values())
+        report.roles.append(f"{table.name}: {told}" + (f"; not taken: {unused}" if unused else ""))
+    if unclear and not clear:
+        raise unclear[0]
+    report.refused += map(str, unclear)
+    return clear
 
 
-def _rows(place: str, report: ImportReport) -> Iterator[Row]:
+def _tables(place: str, report: ImportReport) -> Iterator[Table]:
     folder = Path(place)
     if place.startswith("hf://"):
-        return HubDataset.parse(place).rows()
+        return _of_dataset(place, HubDataset.parse(place).rows())
     if folder.is_dir() and list(folder.glob("*.csv")):
         return read_log(folder, report.refused)
     if dataset := LocalDataset.at(place):
-        return dataset.rows()
+        return _of_dataset(place, dataset.rows())
     raise ControlError(
         f"there is nothing to import at {place}: give a folder with Gradio's dataset1.csv, a dataset of parquet "
         "files, hf://datasets/owner/name[@revision][:split], or an export of this program"
     )
+
+
+def _of_dataset(place: str, rows: Iterator[Row]) -> Iterator[Table]:
+    first = next(rows, None)
+    if first:
+        yield Table(place, tuple(first[1]), chain([first], rows))
 
 
 def _own(place: str) -> _Own | None:
@@ -181,8 +211,11 @@ def _own_events(files: Iterator[tuple[Kind, str, bytes]], report: ImportReport) 
             report.refused.append(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})")
 
 
-def _flag(values: Mapping[str, Any], images: Mapping[str, Path | bytes], plan: Plan, place: str) -> Flag:
-    files = {role: _file(role, column, images) for role, column in _columns(images, plan).items()}
+def _flag(values: Mapping[str, Any], images: Mapping[str, Path | bytes | None], plan: Plan, place: str) -> Flag:
+    for role in ("observed", "restored"):
+        if not images[role]:
+            raise FeedbackError(f"its {role} image is missing: a flag needs what went in and what came out")
+    files = {role: _file(role, source) for role, source in images.items() if source}
     said, reasons = _reasons(values.get("flag"), plan)
     comments = [str(values[column]) for column in values if column.lower() in COMMENT_COLUMNS and values[column]]
     rest = {
@@ -204,21 +237,8 @@ def _flag(values: Mapping[str, Any], images: Mapping[str, Path | bytes], plan: P
     )
 
 
-def _columns(images: Mapping[str, Any], plan: Plan) -> dict[str, str]:
-    """Role → column: what the plan names, and the first and the last image for what it does not."""
-    found = list(images)
-    if not found or (len(found) < 2 and "restored" not in plan.columns):
-        raise FeedbackError(f"it has {len(found)} images: a flag needs what went in and what came out")
-    columns = {"observed": found[0], "restored": found[-1], **plan.columns}
-    for role, column in columns.items():
-        if column not in images and role in ("observed", "restored"):
-            raise FeedbackError(f"it has no image in the column {column!r}: it has {', '.join(found)}")
-    return {role: column for role, column in columns.items() if column in images}
-
-
-def _file(role: str, column: str, images: Mapping[str, Path | bytes]) -> bytes:
+def _file(role: str, source: Path | bytes) -> bytes:
     """The image as the store takes it; one of another format keeps its pixels."""
-    source = images[column]
     if isinstance(source, Path):
         try:
             data = source.read_bytes()

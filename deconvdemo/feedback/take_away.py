@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.csv_export import export_csv
 from deconvdemo.feedback.dataset import dataset_row
 from deconvdemo.feedback.export import ExportReport, export_dataset, readable, some
@@ -45,7 +48,7 @@ def export_image_folder(store: FeedbackStore, folder: Path, flag_ids: Iterable[s
 def export_label_studio(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
     """tasks.json to import, interface.xml to paste, and images/ to serve as local files (README.txt says how)."""
     with _Folder(store, folder, flag_ids) as out:
-        name = Path(folder).name
+        name = _name_of(Path(folder))
         (out.path / "interface.xml").write_text(_interface(), encoding="utf-8")
         (out.path / "README.txt").write_text(_LABEL_STUDIO.format(name=name), encoding="utf-8")
         with (out.path / "tasks.json").open("w", encoding="utf-8") as file:
@@ -128,6 +131,18 @@ def _write_list(file, values: Iterable[Any]) -> None:
     file.write("\n]\n")
 
 
+def _name_of(folder: Path) -> str:
+    """The folder's own name, also of "." or "flags/..", as an address can hold it."""
+    name = Path(os.path.abspath(folder)).name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise FeedbackError(
+            f"the name of {folder} is not UTF-8, so no address leads into it: choose a folder of another name"
+        ) from None
+    return name
+
+
 _LABEL_STUDIO = """How to open this in Label Studio
 
 1. Start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set
@@ -159,7 +174,7 @@ def _label_studio_task(flag: StoredFlag, verdicts: list[StoredVerdict], out: _Fo
     reasons = ", ".join(REASONS.get(reason, reason) for reason in flag.reasons)
     said = f"{flag.task}: {reasons}" + (f"\n{flag.comment}" if flag.comment else "")
     facts = {"flag_id": flag.flag_id, "task": flag.task, "said": said, "created_at": flag.created_at.isoformat()}
-    urls = {role: f"/data/local-files/?d={name}/{file}" for role, file in files.items()}
+    urls = {role: "/data/local-files/?d=" + quote(f"{name}/{file}") for role, file in files.items()}
     return {"data": {**facts, **urls}, "annotations": [_annotation(verdict) for verdict in verdicts]}
 
 

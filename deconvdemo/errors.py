@@ -31,3 +31,7 @@ class DatasetError(DeconvdemoError):
 
 class TrainingError(DeconvdemoError):
     """A corpus, recipe or resume file that training cannot go on from."""
+
+
+class StartError(DeconvdemoError):
+    """Something about this machine or its folders because of which the demo cannot start."""

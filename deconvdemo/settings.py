@@ -23,7 +23,7 @@ class Settings:
     host: str = _setting("127.0.0.1", "DECONVDEMO_HOST", "address the demo listens on", "GRADIO_SERVER_NAME")
     port: int = _setting(7860, "DECONVDEMO_PORT", "port the demo listens on", "GRADIO_SERVER_PORT")
     data_dir: Path = _setting(
-        Path("data"), "DECONVDEMO_DATA_DIR", "folder for feedback, recent results and training caches"
+        Path("data"), "DECONVDEMO_DATA_DIR", "folder for feedback, uploads, recent results and training caches"
     )
     max_pixels: int = _setting(
         50_000_000, "DECONVDEMO_MAX_PIXELS", "largest photo, and largest upscaled result, in pixels"

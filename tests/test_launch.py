@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from demo_app import free_port
 
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
@@ -22,8 +15,6 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.demo import _serving, build, launch
 from deconvdemo.weights import Weights
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):
@@ -75,32 +66,3 @@ def test_what_publishing_says_cannot_become_part_of_the_page(restorer):
     shown = _serving(restorer, publisher)
     assert "&lt;img" in shown
     assert "<img" not in shown
-
-
-def test_host_and_port_are_heeded_and_an_option_wins_over_the_environment(tmp_path, tiny_weights):
-    port = free_port()
-    environment = {
-        **os.environ,
-        "DECONVDEMO_DATA_DIR": str(tmp_path),
-        "DECONVDEMO_HOST": "127.0.0.2",
-        "DECONVDEMO_PORT": str(free_port()),
-    }
-    options = ["--port", str(port), "--weights", str(tiny_weights), "--device", "cpu"]
-    command = [sys.executable, "-m", "deconvdemo", "serve", *options]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
-        try:
-            assert "ok" in _answer(f"http://127.0.0.2:{port}/healthz", server)
-        finally:
-            server.terminate()
-
-
-def _answer(url: str, server: subprocess.Popen) -> str:
-    """The first answer, once the server has started."""
-    until = time.monotonic() + 120
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
-                return reply.read().decode()
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the demo did not start")

@@ -19,9 +19,13 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.ui.demo import launch
+    from deconvdemo.ui.starting import no_proxy, ready
 
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
     settings = replace(settings, **given)
+    ready(settings)
+    with no_proxy():
+        from deconvdemo.ui.demo import launch
+
     launch(settings, restorer(options, settings, settings.weights_repo), share=options.share)
     return 0

@@ -26,7 +26,7 @@ def staged(name: str, scripts: tuple[str, ...], empty: str, **kwargs: Any) -> gr
     return gr.HTML(
         html_template=asset(f"{name}.html"),
         css_template=asset("stage.css", f"{name}.css"),
-        js_on_load=asset("stage.js", *scripts),
+        js_on_load=asset("keys.js", "stage.js", *scripts),
         apply_default_css=False,
         empty=empty,
         elem_classes=f"dd-{name}",

@@ -9,8 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-# before Gradio is imported: it reads this once, and a demo must not phone home
+# before Gradio is imported: it reads these once; a demo must not phone home, and what Settings has read of the others
+# (any host, an empty port) Gradio would not take where it looks for a free port
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.pop("GRADIO_SERVER_NAME", None)
+os.environ.pop("GRADIO_SERVER_PORT", None)
 
 import gradio as gr
 from gradio.utils import get_space
@@ -20,7 +23,7 @@ from starlette.routing import Route
 
 from deconvdemo import __version__
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.errors import ControlError, DeconvdemoError
+from deconvdemo.errors import ControlError, DeconvdemoError, StartError
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
@@ -45,6 +48,7 @@ from deconvdemo.ui.results import Results
 from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.review_routes import review_routes
 from deconvdemo.ui.reviewers import LOCAL_NAMES, OFF, Reviewers
+from deconvdemo.ui.starting import bare_host, no_proxy, ready
 from deconvdemo.ui.theme import THEME
 
 ASSETS = Path(__file__).parent / "assets"
@@ -89,7 +93,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
     flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy))
     publisher = publisher_of(settings, store)
-    local = settings.host in LOCAL_NAMES and not share and not settings.behind_proxy
+    local = bare_host(settings.host) in LOCAL_NAMES and not share and not settings.behind_proxy
     listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
     oauth = bool(listed and settings.oauth_client and get_space())
@@ -131,21 +135,31 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     """Serves the demo on settings.host and settings.port. `block=False` returns Gradio's (app, local URL, share URL).
 
     With a weights repository in the settings, its weights are fetched behind the serving ones, then take over.
-    Raises ControlError for a port that is taken.
+    Raises ControlError for an address that is not to be had, and StartError for folders that cannot be written.
     """
+    name = ready(settings)
     demo = build(settings, restorer, share)
+    with no_proxy():
+        started = _listen(demo, settings, name, share, quiet=not block)
     restorer.weights.fetch_in_background(restorer.swap, every=max(1.0, settings.weights_every))
     restorer.weights.watch_in_background(restorer.swap)
     demo.publisher.start()
     demo.likenesses.start()
     demo.replayer.start()
+    if block:
+        demo.blocks.block_thread()
+    return started
+
+
+def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool) -> Any:
     try:
         return demo.blocks.launch(
-            server_name=settings.host,
+            server_name=name,
             server_port=settings.port,
             share=share,
-            prevent_thread_lock=not block,
-            quiet=not block,
+            prevent_thread_lock=True,
+            quiet=quiet,
+            ssl_verify=False,  # of our own address, which has no certificate; that reads none of this machine's, either
             theme=THEME,
             css_paths=[ASSETS / "page.css"],
             app_kwargs={"routes": demo.routes},
@@ -157,8 +171,13 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
         )
     except OSError as error:
         raise ControlError(
-            f"cannot listen on {settings.host}:{settings.port}, which is taken or not this machine's: "
-            "choose another --port or --host"
+            f"cannot listen on {settings.host}:{settings.port}: another program has this port, perhaps on 127.0.0.1, "
+            "so choose another --port"
+        ) from error
+    except ValueError as error:  # Gradio's, when its own address does not answer
+        raise StartError(
+            f"the demo listens on {settings.host}:{settings.port} but does not answer there: see whether a firewall "
+            "or a filter of this machine stands between"
         ) from error
 
 

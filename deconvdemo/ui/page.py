@@ -23,7 +23,7 @@ def page_script(words: Mapping[str, Any], *scripts: str, stages: Sequence[str] =
         [
             f"const WORDS = {json.dumps(words)};",
             *(f"const {stage.upper()}_HTML = {json.dumps(asset(f'{stage}.html'))};" for stage in stages),
-            asset("pages.js", "stage.js"),
+            asset("keys.js", "pages.js", "stage.js"),
             *(_starter(stage) for stage in stages),
             asset(*scripts),
         ]

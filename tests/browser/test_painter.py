@@ -171,6 +171,38 @@ def test_the_keyboard_alone_paints(open_page, address):
     assert 200 < columns.mean() < 210
 
 
+def test_the_keys_of_other_keyboards_and_held_ones(open_page, address):
+    page = open_page(address)
+    stage = stage_of(page)
+    stage.focus()
+
+    def tap(key: str, code: str, **more) -> None:
+        event = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}
+        stage.evaluate("(s, event) => s.dispatchEvent(new KeyboardEvent('keydown', event))", event)
+
+    pressed = lambda tool: page.locator(f"#one [data-tool={tool}][aria-pressed=true]")
+    for key, code, tool in [("у", "KeyE", "eraser"), ("ь", "KeyM", "move"), ("b", "KeyN", "brush")]:
+        tap(key, code)
+        expect(pressed(tool)).to_be_visible()
+    tap("у", "KeyE", ctrlKey=True)
+    tap("e", "KeyE", isComposing=True)
+    expect(pressed("brush")).to_be_visible()
+    size = page.locator("#one .size").inner_text()
+    tap("х", "BracketLeft")
+    expect(page.locator("#one .size")).not_to_have_text(size)
+    for _ in range(5):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    expect(page.locator("#one .share")).to_contain_text("% marked")
+    tap("я", "KeyZ", ctrlKey=True)
+    expect(page.locator("#one .share")).to_have_text("Nothing marked yet")
+    page.locator("#one [data-do=invert]").focus()
+    for _ in range(4):  # an even number of times would leave it as it was
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    expect(page.locator("#one .share")).to_have_text("100.0 % marked")
+
+
 def test_a_stroke_sends_nothing_and_progress_does_not_send_the_mask(open_page, address):
     page = open_page(address)
     stage_of(page)

@@ -181,6 +181,15 @@ def test_holding_shows_the_photo_before(open_page, address):
     expect(before).to_be_visible()
     page.keyboard.up("b")
     expect(before).to_be_hidden()
+    event = "(s, [kind, key, code, more]) => s.dispatchEvent(new KeyboardEvent(kind, { key, code, ...more }))"
+    stage.evaluate(event, ["keydown", "и", "KeyB", {"altKey": True}])
+    expect(before).to_be_hidden()
+    stage.evaluate(event, ["keydown", "и", "KeyB", {}])  # the same key on a Russian keyboard
+    expect(before).to_be_visible()
+    stage.evaluate(event, ["keyup", "и", "KeyB", {}])
+    expect(before).to_be_hidden()
+    stage.evaluate(event, ["keydown", "é", "Digit2", {}])  # a French one
+    expect(page.locator("#first .reading")).to_have_text("200 %")
 
 
 def test_a_new_result_keeps_zoom_and_reacts_once(open_page, address):

@@ -5,14 +5,16 @@ const KEYS = {
   2: ["The right one is better", () => vote("right")],
   3: ["They are the same", () => vote("same")],
   4: ["Both are bad", () => vote("both_bad")],
-  b: ["Hold: what came in", () => showObserved(true)],
-  n: ["The next duel", () => next()],
+  b: ["Hold: what came in", () => showObserved(true), () => showObserved(false)],
+  n: ["The next duel", () => goOn()],
   "?": ["These keys", () => $("help").showModal()],
 };
 
 let duel = null; // what is shown
 let voted = false;
 let upcoming = null; // promise of the next one
+let waiting = 0; // the number of the duel that is on its way, 0 for none
+let asked = 0;
 let viewer, props;
 
 const sideOf = (of, side) => `duel/${of.duel_id}/${side}`;
@@ -23,12 +25,17 @@ async function made() {
   return found;
 }
 
+/** The next duel, unless it is on its way: a second press is no second duel. */
+const goOn = () => !waiting && next();
+
 async function next() {
+  const number = (waiting = ++asked);
   await attempt(async () => {
     [duel, voted] = [null, false];
     freeze(true);
     $("told").textContent = "The next pair is on its way…";
     const found = await (upcoming ?? made());
+    if (number !== asked) return; // of a task that was chosen before
     upcoming = null;
     duel = found;
     tell("");
@@ -38,6 +45,8 @@ async function next() {
     showObserved(false);
     freeze(false);
   });
+  if (number !== asked) return;
+  waiting = 0;
   if (!duel) {
     $("told").textContent = "";
     $("next").hidden = false;
@@ -116,11 +125,10 @@ function start() {
   viewer = startViewer($("viewer"), props, () => {});
   viewer.setMode("side");
   for (const button of $("votes").children) button.onclick = () => vote(button.dataset.choice);
-  $("next").onclick = next;
+  $("next").onclick = goOn;
   $("before").onpointerdown = () => showObserved(true);
   for (const over of ["pointerup", "pointerleave", "pointercancel"]) $("before").addEventListener(over, () => showObserved(false));
   $("before").oncontextmenu = (event) => event.preventDefault();
-  document.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && showObserved(false));
   drawKeys(KEYS);
   listenToKeys(KEYS);
   next();

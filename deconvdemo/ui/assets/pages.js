@@ -47,20 +47,35 @@ async function attempt(work) {
   }
 }
 
-/** Keys of `table`, while nothing is being typed and no dialog is open. */
+/**
+ * Keys of `table`, name → [words, pressed, released], while nothing is being typed and no dialog is open. A key held
+ * down is one press of it.
+ */
 function listenToKeys(table) {
+  let held = null; // the place of the key that is down and has something to do when it goes up
+  const release = () => {
+    held?.released();
+    held = null;
+  };
+  pressOnce(document);
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
-    if (typing) {
-      if (event.key === "Escape") typing.blur();
+    if (event.isComposing || isCommand(event) || document.querySelector("dialog[open]")) return;
+    const field = fieldOf(event);
+    if (field) {
+      if (event.key === "Escape") field.blur();
       return;
     }
-    const key = table[event.key.toLowerCase()];
-    if (!key) return;
+    const name = keyIn(table, event);
+    if (!name) return;
     event.preventDefault();
-    key[1](event);
+    if (event.repeat) return;
+    const [, pressed, released] = table[name];
+    release();
+    if (released) held = { code: event.code, released };
+    pressed(event);
   });
+  document.addEventListener("keyup", (event) => event.code === held?.code && release());
+  window.addEventListener("blur", release); // the key goes up elsewhere
 }
 
 /** A dialog that shows the keys of `table`, and the button that opens it. */

@@ -2,6 +2,7 @@
 
 const TOOL_KEYS = { b: "brush", e: "eraser", r: "rectangle", m: "move" };
 const DO_KEYS = { "[": "smaller", "]": "larger", "+": "in", "=": "in", "-": "out", 0: "fit", 1: "actual" };
+const OTHER_KEYS = { z: "undo", y: "redo", Enter: "dab", " ": "hold" };
 
 class Painter {
   constructor(element, props) {
@@ -258,16 +259,17 @@ class Painter {
 
   listenToKeys() {
     const stepKeys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    pressOnce(this.body);
     this.body.addEventListener("keydown", (event) => {
-      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-      const command = event.ctrlKey || event.metaKey;
       const onStage = event.target === this.stage;
+      const key = keyIn({ ...TOOL_KEYS, ...DO_KEYS, ...stepKeys, ...OTHER_KEYS }, event);
+      const command = (event.ctrlKey || event.metaKey) && !event.altKey;
       if (command && (key === "z" || key === "y")) this.do(key === "y" || event.shiftKey ? "redo" : "undo");
-      else if (command || event.altKey) return;
+      else if (isCommand(event) || !key) return;
       else if (key in TOOL_KEYS) this.setTool(TOOL_KEYS[key]);
       else if (key in DO_KEYS) this.do(DO_KEYS[key]);
       else if (key in stepKeys && onStage) this.step(stepKeys[key], event.shiftKey);
-      else if (key === "Enter" && onStage) this.dab(this.spot);
+      else if (key === "Enter" && onStage) event.repeat || this.dab(this.spot);
       else if (key === " " && onStage) this.holdSpace(true);
       else return;
       event.preventDefault();

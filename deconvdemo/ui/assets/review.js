@@ -19,7 +19,7 @@ const KEYS = {
   k: ["Back to the one before", () => (gridIsOpen() ? stepGrid(-1) : step(-1))],
   u: ["Undo the last verdict", () => undo()],
   c: ["Comment", () => $("said").focus()],
-  b: ["Hold: what came in", () => viewer.show(true)],
+  b: ["Hold: what came in", () => viewer.show(true), () => viewer.show(false)],
   d: ["Difference, and back", () => viewer.setMode(viewer.mode === "difference" ? "split" : "difference")],
   s: ["Side by side, and back", () => viewer.setMode(viewer.mode === "side" ? "split" : "side")],
   v: ["Compare the next two versions", () => comparePair()],

@@ -70,8 +70,13 @@ function chooseAll() {
 async function decideMany(decision) {
   const flagIds = [...chosen];
   if (!flagIds.length) return tell("Choose flags first: with the mouse, or with Space; E chooses all.");
+  choose(flagIds, false); // what is on its way is not judged again
+  const back = (error) => {
+    choose(flagIds.filter((id) => $("cards").querySelector(`[value="${id}"]`)), true);
+    throw error;
+  };
   await attempt(async () => {
-    const { saved, refused } = await send("review/verdicts/bulk", { flag_ids: flagIds, decision, client_token: newToken() });
+    const { saved, refused } = await send("review/verdicts/bulk", { flag_ids: flagIds, decision, client_token: newToken() }).catch(back);
     if (saved.length) remember({ ids: saved, at: place });
     const gone = new Set([...saved, ...Object.keys(refused)]);
     for (const id of gone) facts.delete(id);

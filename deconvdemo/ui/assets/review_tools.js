@@ -90,7 +90,7 @@ function drawControls(flag) {
 }
 
 async function rerun() {
-  if (!current) return;
+  if (!current || $("run").disabled) return; // one at a time
   const flag = current;
   const number = (value) => (value === "" ? null : isNaN(value) ? value : Number(value));
   flag.draft.controls = Object.fromEntries([...new FormData($("controls"))].map(([name, value]) => [name, number(value)]));
@@ -223,5 +223,4 @@ function startTools() {
     $("paint").close();
   };
   $("paint").onclose = () => (painting = "");
-  document.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && viewer.show(false));
 }

@@ -237,13 +237,15 @@ class Viewer {
     Object.assign(splitKeys, { PageDown: -10, PageUp: 10, Home: -100, End: 100 });
     const panKeys = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
     const zoomKeys = { 0: "fit", 1: "1", 2: "2", 4: "4", "+": "in", "=": "in", "-": "out" };
+    const holdKeys = { b: "before", " ": "before" };
+    pressOnce(this.body);
     this.stage.addEventListener("keydown", (event) => {
-      const { key } = event;
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const key = keyIn({ ...splitKeys, ...panKeys, ...zoomKeys, ...holdKeys }, event);
+      if (isCommand(event) || !key) return;
       if (event.target === this.handle && key in splitKeys) this.setSplit(this.split + splitKeys[key]);
       else if (key in panKeys && this.view.pannable) this.view.panBy(...panKeys[key]), this.draw();
       else if (key in zoomKeys) this.zoom(zoomKeys[key]);
-      else if (key === "b" || key === " ") this.show(true);
+      else if (key in holdKeys) this.show(true);
       else return;
       event.preventDefault();
     });

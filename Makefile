@@ -1,16 +1,23 @@
 # Bare `make` tells what there is to do.
 
 PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 WORKERS ?= 2
-PY := .venv/bin/python
+PY := $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: help run test lint format space results bench loop clean
+.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench loop clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
 	@echo "make test             lint, then all tests, two at a time (ARGS='-k photo' chooses some, WORKERS=1 is one at a time)"
+	@echo "make test-isa         the restoring tests as on other processors, by ONEDNN_MAX_CPU_ISA, on 1 and 2 threads"
+	@echo "make test-oldest      the tests that need no browser, with the oldest versions that requirements.txt allows"
+	@echo "                      (of torch only with TORCH=2.8.0, several GB on x86)"
 	@echo "make lint             ruff and mypy"
 	@echo "make format           let ruff format the code"
+	@echo "make lock             write constraints.txt anew, the exact versions that make installs (needs Python 3.11)"
 	@echo "make space            write README.md's front matter from space.yaml"
 	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
@@ -19,67 +26,98 @@ help:
 	@echo "make bench            measure how fast flags are acknowledged, published and found"
 	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
 	@echo "make clean            remove what make made"
+	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python, in an environment of its own"
 
-run: .venv/.runtime
+run: $(VENV)/.runtime
 	$(PY) -m deconvdemo serve $(ARGS)
 
-test: .venv/.development lint
+test: $(VENV)/.development lint
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-lint: .venv/.development
+# a processor's kernels round as they do: what restores must hold its laws with those of older and smaller ones, too
+ISAS = AVX2 AVX512_CORE AVX512_CORE_BF16 DEFAULT
+RESTORING = restorer tiles networks deep_holes coarse_fill checkpoints device expert swap take_away tasks evaluate fit quality
+
+test-isa: $(VENV)/.development
+	@failed=; for isa in $(ISAS); do for threads in 1 2; do \
+	  echo "ONEDNN_MAX_CPU_ISA=$$isa OMP_NUM_THREADS=$$threads"; \
+	  ONEDNN_MAX_CPU_ISA=$$isa OMP_NUM_THREADS=$$threads $(PY) -m pytest \
+	    $(RESTORING:%=tests/test_%.py) $(ARGS) || failed="$$failed $$isa/$$threads"; \
+	done; done; \
+	[ -z "$$failed" ] || { echo "failed with:$$failed"; exit 1; }
+
+# in an environment of its own; torch as in constraints.txt, for its oldest one is a build of several GB on x86
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+
+test-oldest:
+	@mkdir -p build
+	@"$(PYTHON)" installs/oldest.py $(TORCH) > build/oldest.new
+	@cmp -s build/oldest.new build/oldest.txt || mv build/oldest.new build/oldest.txt
+	@$(MAKE) VENV=.venv-oldest CONSTRAINTS=build/oldest.txt test-with-oldest
+
+test-with-oldest: $(VENV)/.development
+	@bash tests/find_postgres.sh
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
+
+lint: $(VENV)/.development
 	@rm -f deconvdemo/ui/*.pyi  # which mypy would read in place of the code
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
-format: .venv/.development
+format: $(VENV)/.development
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-space: .venv/.runtime
+space: $(VENV)/.runtime
 	$(PY) docs/front_matter.py
 
 # ---- the environment: made once, and again when what it is made from changes ------------------------------
 
-.venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "deconvdemo needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv || \
-	  { rm -rf .venv; echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+$(VENV)/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "deconvdemo needs Python 3.11 or newer as $(PYTHON): make PYTHON=/path/to/python3.12"; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV) || \
+	  { rm -rf $(VENV); echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 
-.venv/.runtime: requirements.txt pyproject.toml | .venv/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+# what builds the package is installed beside it: pip would fetch the newest one each time, whatever is constrained
+$(VENV)/.runtime: requirements.txt pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) -r requirements.txt hatchling hatch-requirements-txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.development: .venv/.runtime
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.development: $(VENV)/.runtime
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
+
+lock: $(VENV)/bin/python
+	$(PIP) packaging
+	$(PY) installs/lock.py
 
 # ---- training: one command a network; docs/training.md has the runbook --------------------------------------
 
 IMAGES ?= data/photographs
 
 # the name is a network's, which says what is trained and by which recipe: an unknown one is told which there are
-train-%: .venv/.runtime
+train-%: $(VENV)/.runtime
 	$(PY) -m deconvdemo train $* --images $(IMAGES) $(if $(DEV),--dev $(DEV)) --out weights/$*.safetensors $(ARGS)
 
 # ---- results: docs/results.json, and the page and pictures that show it ---------------------------------------
 
-results: .venv/.development
+results: $(VENV)/.development
 	$(PY) -m deconvdemo evaluate --all --images $(IMAGES) --json --out docs/results.json $(ARGS)
 	$(PY) docs/plot_quality.py
 
-bench: .venv/.development
+bench: $(VENV)/.development
 	$(PY) benchmarks/flags.py $(ARGS)
 	$(PY) benchmarks/publish.py
 	$(PY) benchmarks/review.py
 
 # flags of a planted weakness, review, fine-tuning, the gate and promotion, in a folder of their own: minutes on 2 cores
-loop: .venv/.development
+loop: $(VENV)/.development
 	$(PY) benchmarks/loop.py $(ARGS)
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache

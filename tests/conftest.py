@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from missing import missing
 
 # the test networks are so small that a second thread costs more than it brings; subprocesses inherit this
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,7 +43,7 @@ def postgres():
 
     programs = postgres.programs()
     if programs is None:
-        pytest.skip(
+        missing(
             "NO POSTGRESQL, THE STORE IS TESTED ON SQLITE ALONE: install it (Debian: apt install postgresql; "
             "macOS: brew install postgresql)"
         )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import gradio as gr
 import numpy as np
 import pytest
+from missing import missing
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 from starlette.requests import Request
@@ -47,7 +48,7 @@ def browser() -> Iterator[Browser]:
             started = _launch(playwright)
         except Error as error:
             reason = str(error).strip().splitlines()[0]
-            pytest.skip(
+            missing(
                 "NO BROWSER, THE PAGES ARE NOT TESTED: install chromium, or `playwright install chromium`, "
                 f"or set DECONVDEMO_CHROMIUM to a Chromium ({reason})"
             )

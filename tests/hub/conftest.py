@@ -9,8 +9,8 @@ import socket
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
-import hub_client
 import pytest
+from becoming import become
 from hub_emulator import HubEmu
 
 
@@ -102,7 +102,7 @@ def hub(one_hub):
 
 def _client(environment: dict[str, str]):
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit an imported Hub client
-    return ProcessPoolExecutor(1, spawn, initializer=hub_client.become, initargs=(environment,))
+    return ProcessPoolExecutor(1, spawn, initializer=become, initargs=(environment,))
 
 
 @pytest.fixture(scope="session")

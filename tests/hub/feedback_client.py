@@ -6,6 +6,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,13 +25,36 @@ from deconvdemo.feedback.records import StoredFlag
 from deconvdemo.feedback.store import FeedbackStore
 
 
+@cache
+def migrated() -> bytes:
+    """The file of an empty database."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeedbackStore(Path(folder), min_free_mb=0)
+        store.check()
+        store.close()
+        return sqlite_file(folder).read_bytes()
+
+
+def sqlite_file(folder: str) -> Path:
+    return Path(folder) / "feedback" / "feedback.sqlite3"
+
+
+@lru_cache(8)
+def store_in(folder: str, database_url: str = "") -> FeedbackStore:
+    """One store for a folder, which stays open from call to call; migrations are not what is tested here."""
+    if not database_url and not sqlite_file(folder).exists():
+        sqlite_file(folder).parent.mkdir(parents=True)
+        sqlite_file(folder).write_bytes(migrated())
+    return FeedbackStore(Path(folder), database_url, min_free_mb=0)
+
+
 def publisher(folder: str, repo: str, database_url: str = "", **options: Any) -> Publisher:
     options = {"commits_per_hour": 1000, **options}
-    return Publisher(FeedbackStore(Path(folder), database_url, min_free_mb=0), DatasetHub(repo), **options)
+    return Publisher(store_in(folder, database_url), DatasetHub(repo), **options)
 
 
 def fill(folder: str, numbers: list[int], opinions: bool = False) -> list[str]:
-    store = FeedbackStore(Path(folder), min_free_mb=0)
+    store = store_in(folder)
     ids = [store.add(flag_of(number, comment=f"flag {number}")).flag_id for number in numbers]
     if opinions:
         store.add(Verdict(flag_id=ids[0], reviewer="ada-1815", decision="accept", clean=flag_of(99).observed))
@@ -103,7 +127,7 @@ def publish_and_tell(folder: str, repo: str) -> tuple[int, str, list[str]]:
 
 
 def import_from_hub(folder: str, repo: str) -> tuple[int, int, list[str]]:
-    report = import_feedback(FeedbackStore(Path(folder), min_free_mb=0), f"hf://datasets/{repo}", Plan())
+    report = import_feedback(store_in(folder), f"hf://datasets/{repo}", Plan())
     return report.added, report.known, report.refused
 
 
@@ -117,14 +141,14 @@ def command(folder: str, *words: str) -> int:
 
 def judged(folder: str, flag_id: str, photo: bytes, decision: str, clean: bytes | None, target: bytes | None) -> None:
     """A flag with this id, the visitor's `clean` version, and a verdict with the reviewer's `target`."""
-    store = FeedbackStore(Path(folder), min_free_mb=0)
+    store = store_in(folder)
     store.add(flag_of(0, flag_id=flag_id, client_token=flag_id, observed=photo, restored=photo, clean=clean))
     uploaded = {"clean": target, "target": {"source": "upload"}} if target else {}
     store.add(Verdict(flag_id=flag_id, reviewer="ada", decision=decision, **uploaded))
 
 
 def accept_too(folder: str, flag_id: str) -> None:
-    FeedbackStore(Path(folder), min_free_mb=0).add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept"))
+    store_in(folder).add(Verdict(flag_id=flag_id, reviewer="bob", decision="accept"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +162,7 @@ class Taught:
 
 
 def taught(folder: str) -> Taught:
-    store = FeedbackStore(Path(folder), min_free_mb=0)
+    store = store_in(folder)
     one, other = (snapshot(store, "denoise", held_back=back) for back in (False, True))
     trained, held_back = ([pair.flag_id for pair in found.pairs] for found in (one, other))
     return Taught((one.name, other.name), trained, held_back, one.revision)
@@ -149,7 +173,7 @@ def status(folder: str, repo: str) -> dict[str, Any]:
 
 
 def erase_here(folder: str, ids: list[str]) -> list[str]:
-    return erase(FeedbackStore(Path(folder), min_free_mb=0), ids).sentences()
+    return erase(store_in(folder), ids).sentences()
 
 
 def erased_during(step: str, folder: str, repo: str, ids: list[str]) -> tuple[int, str]:
@@ -171,7 +195,7 @@ def erased_during(step: str, folder: str, repo: str, ids: list[str]) -> tuple[in
 
 
 def stored(folder: str) -> dict[str, list[str]]:
-    store = FeedbackStore(Path(folder), min_free_mb=0)
+    store = store_in(folder)
     return {kind: list(store.ids(kind)) for kind in KINDS}
 
 
@@ -210,7 +234,7 @@ def wait(folder: str, repo: str, options: dict[str, Any]) -> float:
 
 
 def vote(folder: str) -> None:
-    FeedbackStore(Path(folder), min_free_mb=0).add(Vote(task="denoise", choice="same"))
+    store_in(folder).add(Vote(task="denoise", choice="same"))
 
 
 def publish_while_another_does(folder: str, other: str, repo: str) -> list[tuple[int, bool]]:

@@ -26,11 +26,6 @@ class Served:
     status: str
 
 
-def become(environment: dict[str, str]) -> None:
-    """The first thing a client process does."""
-    os.environ.update(environment)
-
-
 def _served(weights: Weights, name: str) -> Served:
     checkpoint = weights.load(name)
     return Served(checkpoint.source, checkpoint.sha256, weights.status(name))

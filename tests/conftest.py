@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from missing import missing
 
 # the test networks are so small that a second thread costs more than it brings; subprocesses inherit this
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# what is fastest here is measured anew, and nothing is left in the person's own cache
+_cache = tempfile.TemporaryDirectory(prefix="deconvdemo-cache-")
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from deconvdemo import __version__
-from deconvdemo.cli import corpus, evaluate, feedback, finetune, plot, promote, restore, serve, train, weights
+from deconvdemo.cli import bench, corpus, evaluate, feedback, finetune, plot, promote, restore, serve, train, weights
 from deconvdemo.cli.console import lasting_console, shown
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"deconvdemo {__version__}")
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verbs = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
-    for module in (serve, restore, evaluate, train, finetune, promote, plot, corpus, feedback, weights):
+    for module in (serve, restore, evaluate, train, finetune, promote, plot, corpus, feedback, weights, bench):
         module.add_verbs(verbs)
     return top
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.cli.options import compute_on
 from deconvdemo.errors import CheckpointError, ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
@@ -47,7 +48,6 @@ def add_verbs(verbs) -> None:
 
 
 def _finetune(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.engine.device import choose
     from deconvdemo.feedback.pairs import snapshot
     from deconvdemo.feedback.records import PAIRS
     from deconvdemo.feedback.store import FeedbackStore
@@ -65,7 +65,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     parent = weights.load(TASKS[options.task].weights({"scale": options.scale, "variant": options.variant}))
     start = with_expert(parent, weights.load, options.seed or 0)
     recipe = _recipe(options, start)
-    compute = choose(options.device, options.precision)
+    compute = compute_on(options, settings)
     team = processes(compute.device)
     say = (lambda text: print(text, file=sys.stderr)) if team.is_first else (lambda text: None)
     with team.one_first():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from deconvdemo.settings import Settings
 
@@ -16,15 +17,36 @@ def add_engine_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--tile", default="auto", metavar="auto|N", help="side of a tile in pixels (default: auto)")
 
 
+def kept_in(settings: Settings) -> Path | None:
+    """Where it is kept what was measured of this machine; None: the user's cache.
+
+    The data folder, unless nobody asked for one: restoring a photo leaves no folder where a person happens to stand.
+    """
+    asked_for = settings.data_dir != Settings().data_dir
+    return settings.data_dir if asked_for or settings.data_dir.is_dir() else None
+
+
+def compute_on(options: argparse.Namespace, settings: Settings):
+    """The device and precision that these options ask for, with no more threads than this process has cores."""
+    from deconvdemo.engine.device import choose
+    from deconvdemo.engine.processor import use_allotted_cores
+
+    use_allotted_cores()
+    return choose(options.device, options.precision, kept_in(settings))
+
+
 def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str = ""):
     """The Restorer that these options and settings describe; `weights_repo` is fetched only when it is told to."""
+    from deconvdemo.engine.processor import use_allotted_cores
     from deconvdemo.engine.restorer import Restorer
     from deconvdemo.weights import Weights
 
+    use_allotted_cores()
     return Restorer.load(
         Weights(spec=options.weights, repo=weights_repo),
         device=options.device or settings.device,
         precision=options.precision or settings.precision,
         tile=options.tile,
         max_pixels=settings.max_pixels,
+        folder=kept_in(settings),
     )

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from deconvdemo.cli.options import compute_on
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.settings import Settings
@@ -37,7 +38,6 @@ def add_verbs(verbs) -> None:
 
 def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints import load_checkpoint
-    from deconvdemo.engine.device import choose
     from deconvdemo.errors import DeviceError, FeedbackError
     from deconvdemo.feedback.pairs import objections, snapshot
     from deconvdemo.feedback.ranking import direct, less_liked
@@ -72,7 +72,7 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
         held_back = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_back=True).pairs
     except FeedbackError:
         held_back = ()
-    compute = choose(options.device, options.precision)
+    compute = compute_on(options, settings)
     say = lambda text: print(text, file=sys.stderr)
     try:
         report = judge(served, candidate, options.dev, held_back, compute, against, say)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.cli.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
@@ -57,7 +58,6 @@ def add_verbs(verbs) -> None:
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.engine.device import choose
     from deconvdemo.training.corpus import Corpus
     from deconvdemo.training.fit import Budget, fit
     from deconvdemo.training.processes import processes
@@ -65,7 +65,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     _check(options)
     recipe = _changed(_recipe(options), options)
     budget = Budget(minutes=options.minutes) if options.minutes else Budget(steps=options.steps or recipe.steps)
-    compute = choose(options.device, options.precision)
+    compute = compute_on(options, settings)
     team = processes(compute.device)
     bf16 = compute.precision == "bf16"
     say = (lambda text: print(text, file=sys.stderr)) if team.is_first else (lambda text: None)

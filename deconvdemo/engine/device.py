@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from deconvdemo.errors import DeviceError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in which precision networks run, and why that was chosen."""
+    """Where, in which precision and in which layout of memory networks run, and why that was chosen."""
 
     device: str
     precision: str
     why: str
+    layout: str = "channels_last"
 
     def autocast(self):
         """The context in which a network is called: convolutions in `precision`, the shortcut's sum in float32."""
@@ -32,22 +33,23 @@ class Compute:
 
     def in_fp32(self) -> Compute:
         """The same device at full precision, for a tile that overflowed."""
-        return Compute(self.device, "fp32", "a result was not finite")
+        return Compute(self.device, "fp32", "a result was not finite", self.layout)
+
+    def network(self, network: nn.Module) -> nn.Module:
+        """`network` itself, moved to the device and laid out for it."""
+        return network.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload]
+
+    def images(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) on the device and laid out for it."""
+        return images.to(self.device).contiguous(memory_format=LAYOUTS[self.layout])
 
 
-@lru_cache(maxsize=1)
-def cpu_has_bf16_units() -> bool:
-    """True where the processor multiplies bf16 matrices in hardware (AMX); elsewhere bf16 is slower than fp32."""
-    if platform.system() != "Linux":
-        return False
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+def choose(device: str = "auto", precision: str = "auto", folder: Path | None = None) -> Compute:
+    """What is asked for; by itself, the first device of CUDA, MPS and CPU that is there, and what is fastest on it.
 
-
-def choose(device: str = "auto", precision: str = "auto") -> Compute:
-    """Raises DeviceError, naming what is there, for a device or precision that this machine or project lacks."""
+    What is fastest is measured, once: it is kept in `folder`, or in the user's cache (`engine.fastest`).
+    Raises DeviceError, naming what is there, for a device or precision that this machine or project lacks.
+    """
     if device not in DEVICES:
         raise DeviceError(f"device {device!r} is not known: choose one of {', '.join(DEVICES)}")
     if precision != "auto" and precision not in PRECISIONS:
@@ -64,10 +66,6 @@ def choose(device: str = "auto", precision: str = "auto") -> Compute:
         raise DeviceError(f"this machine has no {device} device that torch can use: choose one of auto, {there}")
     if precision != "auto":
         return Compute(device, precision, "asked for")
-    if device == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Compute(device, "bf16", "the GPU has bf16 units")
-        return Compute(device, "fp16", "the GPU has no bf16 units")
-    if device == "cpu" and cpu_has_bf16_units():
-        return Compute(device, "bf16", "the processor has bf16 matrix units (AMX)")
-    return Compute(device, "fp32", f"no fast 16-bit units known on this {device}")
+    from deconvdemo.engine.fastest import fastest  # which measures by means of Compute
+
+    return fastest(device, folder)

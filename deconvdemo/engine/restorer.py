@@ -119,15 +119,17 @@ class Restorer:
         precision: str = "auto",
         tile: str | int = "auto",
         max_pixels: int | None = None,
+        folder: Path | None = None,
     ) -> Restorer:
         """Bundled weights, or those of a file, a folder or `hf://owner/repo[@revision][/file]`.
 
         `tile` is a side in pixels of the observed photo, or "auto"; photos and results of more than `max_pixels` are
-        refused. Raises CheckpointError, DeviceError, ControlError.
+        refused. In `folder`, or the user's cache, it is kept what was measured to be fastest on this machine.
+        Raises CheckpointError, DeviceError, ControlError.
         """
         if not isinstance(weights, Weights):
             weights = Weights(spec=None if weights is None else str(weights))
-        return cls(weights, devices.choose(device, precision), tile, max_pixels)
+        return cls(weights, devices.choose(device, precision, folder), tile, max_pixels)
 
     @classmethod
     def of(
@@ -252,7 +254,7 @@ class Restorer:
             return self._serving[name]
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
-        return checkpoint.network().to(self.compute_on.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self.compute_on.network(checkpoint.network())
 
 
 def _checked_tile(tile: str | int) -> str | int:

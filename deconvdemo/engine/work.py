@@ -84,9 +84,8 @@ class Work:
         return estimate if filled is None else torch.where(filled, observed, estimate)
 
     def _call(self, inputs: Tensor, compute_on: Compute) -> Tensor:
-        inputs = inputs.to(compute_on.device).contiguous(memory_format=torch.channels_last)
         with compute_on.autocast():
-            return self.network(inputs).float().cpu()
+            return self.network(compute_on.images(inputs)).float().cpu()
 
 
 def _tensor(pixels: np.ndarray) -> Tensor:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 Result = TypeVar("Result")
 
 _lock = threading.Lock()
@@ -23,5 +25,6 @@ def compute(function: Callable[[], Result]) -> Result:
     global _executor
     with _lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute")
+            # a new thread has OpenMP's own number of threads until torch is asked for the one that was set
+            _executor = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=torch.get_num_threads)
     return _executor.submit(function).result()

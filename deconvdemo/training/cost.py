@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from deconvdemo.engine.device import Compute, cpu_has_bf16_units
+from deconvdemo.engine import processor
+from deconvdemo.engine.device import Compute
 from deconvdemo.engine.worker import compute
 
 PRECISIONS = ("fp32", "bf16")
 RUNS = 5  # after one to warm up; the best counts: whatever else the machine does only ever adds time
 BUSY = 0.5  # of one core
 COUNTED_SIDE = 64  # pixels of the input at least
+BENCH_SIDE = 480  # of the result: 24 divides it, as scales and strides do
 
 
 def parameters(network: nn.Module) -> int:
@@ -48,14 +49,15 @@ def result_size(scale: int) -> tuple[int, int]:
     return height // scale * scale, width // scale * scale
 
 
-def milliseconds_per_megapixel(network: nn.Module, device: str, precision: str, runs: int = RUNS) -> float:
+def milliseconds_per_megapixel(
+    network: nn.Module, device: str, precision: str, runs: int = RUNS, layout: str = "channels_last"
+) -> float:
     """The best of `runs` calls as the Restorer makes them, at `result_size`, for 10⁶ pixels of the result."""
     scale = int(network.scale)  # type: ignore[arg-type]
     height, width = result_size(scale)
-    compute_on = Compute(device, precision, "it is timed")
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs = _inputs(network, height // scale, width // scale)
-    inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
+    compute_on = Compute(device, precision, "it is timed", layout)
+    network = compute_on.network(network)
+    inputs = compute_on.images(_inputs(network, height // scale, width // scale))
 
     def seconds() -> float:
         started = time.perf_counter()
@@ -70,12 +72,35 @@ def milliseconds_per_megapixel(network: nn.Module, device: str, precision: str, 
     return compute(best) * 1000 / (height * width) * 1e6
 
 
+def side_by_side(network: Callable[[], nn.Module], both: Sequence[Compute], runs: int = RUNS) -> list[float]:
+    """Seconds for 10⁶ pixels of the result with each of `both`: the best of `runs` taken in turn.
+
+    `network` makes one for each: what else the machine does slows all of them alike.
+    """
+    networks = [compute_on.network(network()) for compute_on in both]
+    scale = int(networks[0].scale)  # type: ignore[arg-type]
+    side = BENCH_SIDE // scale
+    inputs = _inputs(networks[0], side, side)
+
+    def seconds(compute_on: Compute, network: nn.Module) -> float:
+        started = time.perf_counter()
+        with torch.inference_mode(), compute_on.autocast():
+            network(compute_on.images(inputs)).float().cpu()
+        return time.perf_counter() - started
+
+    def best() -> list[float]:
+        taken = [[seconds(*each) for each in zip(both, networks, strict=True)] for _ in range(1 + runs)]
+        return [min(times) for times in zip(*taken[1:], strict=True)]
+
+    return [one / (scale * side) ** 2 * 1e6 for one in compute(best)]
+
+
 @dataclass(frozen=True)
 class Machine:
     """What timings were measured on: they mean nothing without it."""
 
     processor: str
-    bf16_units: bool  # AMX, on a processor
+    bf16_units: bool  # on a processor: instructions
     cores: int
     threads: int
     torch: str
@@ -90,25 +115,16 @@ class Machine:
     @classmethod
     def this(cls, device: str) -> Machine:
         gpu = device == "cuda"
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else processor.has_bf16_instructions()
         return cls(
-            processor=torch.cuda.get_device_name() if gpu else _processor(),
-            bf16_units=torch.cuda.is_bf16_supported(including_emulation=False) if gpu else cpu_has_bf16_units(),
+            processor=torch.cuda.get_device_name() if gpu else processor.name(),
+            bf16_units=bf16,
             cores=os.cpu_count() or 1,
             threads=torch.get_num_threads(),
             torch=torch.__version__,
             device=device,
             load=round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         )
-
-
-def _processor() -> str:
-    """As the system names it: "Intel(R) Xeon(R) Processor @ 2.60GHz"."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _inputs(network: nn.Module, height: int, width: int) -> Tensor:

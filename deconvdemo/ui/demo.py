@@ -226,6 +226,7 @@ def _health(restorer: Restorer, store: FeedbackStore, publisher: Publisher | NoP
     def health(request: Request) -> JSONResponse:
         try:
             facts: dict[str, Any] = {"status": "ok", "version": __version__, "flags": store.totals()["flags"]}
+            facts["compute"] = vars(restorer.compute_on)
             facts["publishing"] = publisher.status()
             facts["weights"] = {name: restorer.weights.status(name) for name in restorer.weights.names()}
         except DeconvdemoError as error:

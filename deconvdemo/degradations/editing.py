@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from deconvdemo.degradations.operators import BicubicDownscale, GaussianBlur
 
-KERNELS = ("bicubic", "bilinear", "area", "aliased")  # "bicubic" is antialiased, with Pillow's and OpenCV's kernel
+KERNELS = ("bicubic", "bilinear", "area", "aliased")  # the first two antialiased, as in Pillow
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,12 @@ class ResizedThere:
 
 def resampled(images: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
     """(N, C, H, W) → (N, C, *size), pixel centres aligned as all programs do; KeyError for an unknown `kernel`."""
-    options: dict = {
-        "bicubic": {"mode": "bicubic", "antialias": True},
-        "bilinear": {"mode": "bilinear", "antialias": True},
-        "area": {"mode": "area"},
-        "aliased": {"mode": "bilinear"},  # as programs do that take the shrunk photo from the nearest four pixels
-    }[kernel]
-    return functional.interpolate(images, size, **options)
+    return functional.interpolate(images, size, **_OPTIONS[kernel])
+
+
+_OPTIONS: dict[str, dict] = {
+    "bicubic": {"mode": "bicubic", "antialias": True},
+    "bilinear": {"mode": "bilinear", "antialias": True},
+    "area": {"mode": "area"},
+    "aliased": {"mode": "bilinear"},  # as programs do that take the shrunk photo from the nearest four pixels
+}

@@ -21,7 +21,8 @@ class DeconvSR(nn.Module):
     """(N, 3 + side channels, H, W) → (N, 3, scale·H, scale·W), any H and W; scale 2, 3 or 4.
 
     `channels` wide, `depth` convolutions deep; the deconvolution's kernel is 3·scale, so each output pixel mixes 3×3
-    features. A side channel is the level, in [0, 1], of what is to be cleaned up (below 0: unknown).
+    features. A side channel is the level, in [0, 1], of what is to be cleaned up (below 0: unknown);
+    one that the network was not made for is passed over.
     """
 
     stride = 1  # tiles may start anywhere on the small image
@@ -48,9 +49,9 @@ class DeconvSR(nn.Module):
         return 1 + self.depth + 1 + 1
 
     def forward(self, inputs: Tensor) -> Tensor:
-        images, side = inputs[:, : self.image_channels], inputs[:, self.image_channels :]
+        images, side = inputs[:, : self.image_channels], inputs[:, self.image_channels :][:, : self.side_channels]
         # centred on grey: convolutions pad with zeros, and mid-grey is a gentler border than black
-        features = self.head(torch.cat([images - 0.5, side], dim=1) if self.side_channels else images - 0.5)
+        features = self.head(torch.cat([images - 0.5, side], dim=1))
         features = self.join(self.trunk(features)) + features
         correction = self.upsample(features).to(torch.float32)
         return resize(images.to(torch.float32), self.scale) + correction

@@ -11,15 +11,19 @@ from PIL import Image
 from deconvdemo.degradations import (
     BicubicDownscale,
     CameraNoise,
+    ForeignDownscale,
     GaussianBlur,
     GaussianNoise,
     Holes,
     Jpeg,
     PoissonGaussianNoise,
     ResizedNoise,
+    ResizedThere,
+    Sharpening,
     quantised,
 )
 from deconvdemo.degradations.camera import demosaiced_noise, linear_from_srgb, srgb_from_linear
+from deconvdemo.degradations.editing import KERNELS
 from deconvdemo.degradations.operators import discrete_gaussian
 
 
@@ -292,3 +296,25 @@ def test_holes_lose_what_they_cover_and_nothing_else():
 def test_quantised_is_what_a_png_would_hold():
     values = torch.tensor([-0.2, 0.0, 0.5, 1.0, 1.7, 100.4 / 255, 100.6 / 255])
     assert (quantised(values) * 255).tolist() == pytest.approx([0, 0, 128, 255, 255, 100, 101], abs=1e-4)
+
+
+def test_sharpening_leaves_flat_fields_alone_and_raises_an_edges_contrast():
+    flat = torch.full((1, 3, 16, 16), 0.4)
+    assert torch.allclose(Sharpening(1.0)(flat), flat, atol=1e-6)
+    edge = torch.full((1, 1, 16, 32), 0.3)
+    edge[..., 16:] = 0.7
+    sharp = Sharpening(1.0)(edge)[0, 0, 8]
+    assert sharp[15] < 0.25  # halos
+    assert sharp[16] > 0.75
+    assert torch.equal(Sharpening(0.0)(edge), edge)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_foreign_kernels_keep_lightness_and_place(kernel):
+    ramp = torch.linspace(0.1, 0.9, 48).expand(1, 3, 48, 48)
+    small = ForeignDownscale(4, kernel)(ramp)
+    assert small.shape == (1, 3, 12, 12)
+    assert torch.allclose(small[..., 2:-2], BicubicDownscale(4)(ramp)[..., 2:-2], atol=2e-3)
+    there_and_back = ResizedThere(0.7, kernel, kernel)(ramp)
+    assert there_and_back.shape == ramp.shape
+    assert (there_and_back - ramp)[..., 4:-4].abs().max() < 0.02  # "area" repeats pixels

@@ -241,7 +241,7 @@ def test_the_bundled_weights_draw_no_checkerboard_on_a_flat_grey(name, level):
         holes = torch.zeros(1, 1, side, side)
         holes[..., 12:60, 12:60] = 1
         judged = slice(16, 56)  # several cells, so that what is judged is the grid and not the hole's edge
-    inputs = TASKS[checkpoint.header.task].inputs(inputs, holes, {"sigma": 15})
+    inputs = TASKS[checkpoint.header.task].inputs(inputs, holes, {"sigma": 15, "variant": checkpoint.header.variant})
     with torch.inference_mode():
         restored = 255 * network(inputs)[0, :, judged, judged]
     # a hole's filling is made up, where the other networks only correct what is there

@@ -18,21 +18,22 @@ SLOPE = 0.1  # of the leaky rectifiers
 
 
 class DeconvSR(nn.Module):
-    """(N, 3, H, W) → (N, 3, scale·H, scale·W), any H and W; scale 2, 3 or 4.
+    """(N, 3 + side channels, H, W) → (N, 3, scale·H, scale·W), any H and W; scale 2, 3 or 4.
 
     `channels` wide, `depth` convolutions deep; the deconvolution's kernel is 3·scale, so each output pixel mixes 3×3
-    features.
+    features. A side channel is the level, in [0, 1], of what is to be cleaned up (below 0: unknown);
+    one that the network was not made for is passed over.
     """
 
     stride = 1  # tiles may start anywhere on the small image
-    side_channels = 0
     image_channels = 3
+    side_channels: int
     outer_layers = ("head", "upsample")  # those that meet the image
 
-    def __init__(self, scale: int = 2, channels: int = 48, depth: int = 15):
+    def __init__(self, scale: int = 2, channels: int = 48, depth: int = 15, side_channels: int = 0):
         super().__init__()
-        self.scale, self.channels, self.depth = scale, channels, depth
-        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.scale, self.channels, self.depth, self.side_channels = scale, channels, depth, side_channels
+        self.head = nn.Conv2d(self.image_channels + side_channels, channels, 3, padding=1)
         layers: list[nn.Module] = []
         for _ in range(depth):
             layers += [_near_identity(channels), nn.LeakyReLU(SLOPE)]
@@ -47,9 +48,10 @@ class DeconvSR(nn.Module):
         """How far, in pixels of the small image, an output pixel can see (bicubic's two pixels are fewer)."""
         return 1 + self.depth + 1 + 1
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
+        images, side = inputs[:, : self.image_channels], inputs[:, self.image_channels :][:, : self.side_channels]
         # centred on grey: convolutions pad with zeros, and mid-grey is a gentler border than black
-        features = self.head(images - 0.5)
+        features = self.head(torch.cat([images - 0.5, side], dim=1))
         features = self.join(self.trunk(features)) + features
         correction = self.upsample(features).to(torch.float32)
         return resize(images.to(torch.float32), self.scale) + correction

@@ -18,7 +18,7 @@ from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.layers import Halving, pad_to_multiple
 
-KINDS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR}
+KINDS: dict[str, type[DeconvUNet] | type[DeconvSR]] = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR}
 
 
 class Gate(nn.Module):
@@ -111,6 +111,7 @@ class GatedExpert(nn.Module):
         return max(self.base.radius, self.expert.radius, self.gate.radius)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        inputs = inputs[:, : self.image_channels + self.side_channels]
         opening = self.opening(inputs)
         if not torch.is_grad_enabled():  # training never looks at a number: a GPU would wait for it
             lowest, highest = opening.aminmax()

@@ -10,14 +10,13 @@ import numpy as np
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.noise import estimate_sigma
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, Task, variants
+from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
-UNKNOWN_SIGMA = -25.0  # grey levels: what a network that judges the noise by itself is shown in place of a sigma
 
 
 class Denoise(Task):

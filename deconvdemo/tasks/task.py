@@ -19,6 +19,8 @@ from deconvdemo.tasks.control import Choice, Control, Number, Variant
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
 
+# grey levels: what a network that judges by itself how much disturbs a photo is shown in place of a level
+UNKNOWN_SIGMA = -25.0
 STANDARD = "standard"  # the variant that every task has; its weights are named for the task alone
 
 STRENGTH = Number(

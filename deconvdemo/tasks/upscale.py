@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, Task, variants
+from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,15 @@ class Upscale(Task):
 
     def scale(self, controls: Mapping[str, Any]) -> int:
         return controls["scale"]
+
+    def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
+        if controls.get("variant") != "photo":
+            return observed
+        import torch
+
+        # half of that network's training had the level of what was to be cleaned up in this channel, half this
+        level = torch.full_like(observed[:, :1], UNKNOWN_SIGMA / GREY_LEVELS)
+        return torch.cat([observed, level], dim=1)
 
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """Bicubic: what the network's correction is added to."""

@@ -100,7 +100,8 @@ class Flagged:
             return recipe.make_sample(target, recipe.scale, rng, generator)
         if recipe.task == "denoise":
             return _denoising(observed, target, weight, self.levels[number], rng)
-        return Sample(observed, target, weight)
+        shown = TASKS[recipe.task].inputs(observed, None, {"scale": recipe.scale, "variant": recipe.variant})
+        return Sample(shown, target, weight)
 
 
 def told_level(pair: Pair, variant: str) -> float:

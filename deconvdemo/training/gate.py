@@ -289,7 +289,8 @@ def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
         inputs = torch.full((1, 3, 64, 64), amplitude)
         holes = torch.zeros(1, 1, 64, 64) if task == "inpaint" else None
         with torch.inference_mode():
-            out = network(TASKS[task].inputs(inputs, holes, {"sigma": 75.0}))
+            shown = TASKS[task].inputs(inputs, holes, {"sigma": 75.0, "variant": checkpoint.header.variant})
+            out = network(shown)
         if not torch.isfinite(out).all():
             broken.append("it gives numbers that are not finite")
             break

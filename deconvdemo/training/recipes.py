@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from deconvdemo.checkpoints import Header
-from deconvdemo.training.samples import Sample, downscaled, downscaled_jpeg, holed, noisy, photographed
+from deconvdemo.training.samples import Sample, downscaled, holed, noisy
+from deconvdemo.training.wild import photographed, shrunk
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ RECIPES = {
         Recipe("denoise", "DeconvUNet", SMALL_UNET, noisy, variant="fast", patch=96, batch=8, steps=8000),
         Recipe(
             "denoise", "DeconvUNet", UNET, photographed, variant="photo", patch=96, batch=8, rate=5e-4,
-            steps=3500, starts_from="denoise",
+            steps=6000, starts_from="denoise",
         ),
         Recipe("inpaint", "DeconvUNet", UNET, holed, batch=8, rate=7e-4, steps=12000, starts_from="denoise"),
         *(
@@ -94,8 +95,8 @@ RECIPES = {
         ),
         *(
             Recipe(
-                "upscale", "DeconvSR", {"scale": scale, **SR}, downscaled_jpeg, scale, "photo", patch=32, steps=3000,
-                rate=5e-4, starts_from=f"upscale-x{scale}",
+                "upscale", "DeconvSR", {"scale": scale, **SR, "side_channels": 1}, shrunk, scale, "photo", patch=32,
+                steps=8000, rate=7e-4, reduced=REDUCED[:2], starts_from=f"upscale-x{scale}",
             )
             for scale in (2, 3, 4)
         ),

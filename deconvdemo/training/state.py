@@ -97,12 +97,21 @@ class State:
                 fitting[name] = given
             elif name in deconvolutions and given.shape[:2] == own[name].shape[:2]:
                 fitting[name] = _resampled(given, own[name].shape[2:])
+            elif _sees_more(given, own[name]):  # what the given network did not see begins without effect
+                fitting[name] = torch.zeros_like(own[name])
+                fitting[name][:, : given.shape[1]] = given
         if not fitting:
             raise TrainingError(f"no tensor of {loaded.source} fits this network: give a checkpoint of the same family")
         self.network.load_state_dict({**own, **fitting})
         for name, tensor in self.network.state_dict().items():
             self.averaged[name].copy_(tensor)
         say(f"{len(fitting)} of {len(own)} tensors start from {loaded.source}")
+
+
+def _sees_more(given: Tensor, own: Tensor) -> bool:
+    """Whether `own` is the weight of a convolution like `given`'s, but with more channels to see."""
+    same = given.dim() == own.dim() == 4 and given.shape[0] == own.shape[0] and given.shape[2:] == own.shape[2:]
+    return same and given.shape[1] < own.shape[1]
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

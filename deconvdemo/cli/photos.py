@@ -139,7 +139,7 @@ def form_of(file: Path) -> str | None:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would let us wait for ever
             return None
         with file.open("rb") as stream:
-            head = stream.read(64)
+            head = stream.read(512)
     except (OSError, ValueError):
         return None
     form = kind_of(head)

@@ -35,7 +35,7 @@ def sampled(pixels: np.ndarray, visible: np.ndarray | None = None) -> tuple[np.n
     some = np.ascontiguousarray(windows[::down, ::across])
     looked_at = np.ones(some.shape[:2], bool) if seen is None else seen[::down, ::across].all(axis=(2, 3))
     textured = looked_at & _textured(some.reshape(-1, channels, size[0] * size[1]), size).reshape(looked_at.shape)
-    near = textured if textured.any() else looked_at
+    near: np.ndarray = textured if textured.any() else looked_at
     steps = _steps(windows, MOST_PATCHES / max(near.mean(), SPARSEST))
     rows, columns = (np.arange(0, length, step) for length, step in zip(windows.shape, steps, strict=False))
     where = np.nonzero(near[rows // coarse[0]][:, columns // coarse[1]])
@@ -146,10 +146,10 @@ def quietest(patches: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The smallest standard deviation of 3×3 pixels within each patch, (patches,), a mean of its channels'."""
     height, width = size
     corners = [sorted({0, (side - 3) // 2, side - 3}) for side in size]
-    blocks = np.zeros((height, width, len(corners[0]), len(corners[1])))
+    means = np.zeros((height, width, len(corners[0]), len(corners[1])))
     for i, top in enumerate(corners[0]):
         for j, left in enumerate(corners[1]):
-            blocks[top : top + 3, left : left + 3, i, j] = 1 / 9
-    blocks = blocks.reshape(height * width, -1)
+            means[top : top + 3, left : left + 3, i, j] = 1 / 9
+    blocks = means.reshape(height * width, -1)
     variance = (patches * patches) @ blocks - (patches @ blocks) ** 2
     return np.sqrt(variance.clip(min=0)).mean(axis=1).min(axis=1)

@@ -33,9 +33,11 @@ def sampled(pixels: np.ndarray, visible: np.ndarray | None = None) -> tuple[np.n
     seen = None if visible is None else np.lib.stride_tricks.sliding_window_view(visible, size)
     down, across = coarse = _steps(windows, MOST_PATCHES / 8)
     some = np.ascontiguousarray(windows[::down, ::across])
-    looked_at = np.ones(some.shape[:2], bool) if seen is None else seen[::down, ::across].all(axis=(2, 3))
+    looked_at = np.ones(some.shape[:2], bool)
+    if seen is not None:
+        looked_at &= seen[::down, ::across].all(axis=(2, 3))
     textured = looked_at & _textured(some.reshape(-1, channels, size[0] * size[1]), size).reshape(looked_at.shape)
-    near: np.ndarray = textured if textured.any() else looked_at
+    near = textured if textured.any() else looked_at
     steps = _steps(windows, MOST_PATCHES / max(near.mean(), SPARSEST))
     rows, columns = (np.arange(0, length, step) for length, step in zip(windows.shape, steps, strict=False))
     where = np.nonzero(near[rows // coarse[0]][:, columns // coarse[1]])

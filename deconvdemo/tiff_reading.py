@@ -16,6 +16,7 @@ from deconvdemo.tiff_directories import Directory
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION, _XMP, _ICC = 282, 283, 296, 274, 700, 34675
 _BITS, _SAMPLE_FORMAT = 258, 339
 _BIG_ENDIAN_BIGTIFF = b"MM\0+"
+_USUAL_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946}  # which Pillow always reads
 _LAYERS = 37724
 _LAYER_KEYS = (b"Layr", b"ryaL", b"Lr16", b"61rL", b"Lr32", b"23rL")
 _GEOGRAPHIC = {33550, 33922, 34264, 34735}
@@ -51,7 +52,15 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     if samples is None:
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream, "")
-        image.load()  # it turns the pixels upright itself, and forgets which way they lay
+        try:
+            image.load()  # it turns the pixels upright itself, and forgets which way they lay
+        except OSError as error:
+            if page.compression in _USUAL_COMPRESSIONS:
+                raise
+            raise PhotoError(
+                f"{name} has a TIFF compression ({tiff_samples.called(page.compression)}) that is not supported here: "
+                "export it uncompressed"
+            ) from error
         samples, icc = pillow_reading.samples_of(image, icc, name, notes)
         packet = None
         if _ORIENTATION in photo.tags and _ORIENTATION in tags:
@@ -79,9 +88,9 @@ def _is_for_pillow(page: Any, stream: BinaryIO, name: str, photo: Directory) -> 
             return True
     except SyntaxError:
         pass  # samples in a number or an order that it does not know
-    if page.photometric.name in tiff_samples.COLOURS:
+    if tiff_samples.called(page.photometric) in tiff_samples.COLOURS:
         return False
-    found = f"a TIFF of {page.samplesperpixel} × {page.bitspersample} bits in {page.photometric.name}"
+    found = f"a TIFF of {page.samplesperpixel} × {page.bitspersample} bits in {tiff_samples.called(page.photometric)}"
     raise PhotoError(f"{name} is {found}, which is not supported: convert it to RGB")
 
 
@@ -99,7 +108,7 @@ def _notes(page: Any, chain: list[Directory], photo: Directory) -> list[str]:
         notes.append("its layers are left out: the picture they make together is used")
     if _GEOGRAPHIC & photo.tags:
         notes.append("its geographic reference (GeoTIFF) is left out")
-    if _COLORIMETRIC & photo.tags and _ICC not in photo.tags and page.photometric.name == "RGB":
+    if _COLORIMETRIC & photo.tags and _ICC not in photo.tags and tiff_samples.called(page.photometric) == "RGB":
         notes.append("its white point and primaries are left out: colours may differ")
     return notes
 

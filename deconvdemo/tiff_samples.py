@@ -29,9 +29,9 @@ def read(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
 
     Raises PhotoError for colours other than grey and RGB, and for what nothing here reads.
     """
-    colours, depth = COLOURS.get(page.photometric.name), page.bitspersample
+    colours, depth = COLOURS.get(called(page.photometric)), page.bitspersample
     if colours is None or page.imagedepth != 1:
-        found = f"a {depth}-bit TIFF in {page.photometric.name}"
+        found = f"a {depth}-bit TIFF in {called(page.photometric)}"
         raise PhotoError(f"{name} is {found}, but grey and RGB are taken at this depth: convert it to RGB")
     kind = page.sampleformat
     if kind not in (_UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED) or (kind == _SIGNED and depth < 16):
@@ -40,7 +40,7 @@ def read(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
     samples = _stored(page, stream, name)
     if samples.shape[2] < colours:
         raise ValueError("fewer samples than colours")
-    inverted = page.photometric.name == "MINISWHITE"
+    inverted = called(page.photometric) == "MINISWHITE"
     if samples.dtype.kind == "f":
         samples = samples.astype(np.float32)
         samples[..., :colours] = 1 - samples[..., :colours] if inverted else samples[..., :colours]
@@ -55,16 +55,21 @@ def read(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
     return np.concatenate([_straight(colour, alpha) if premultiplied else colour, alpha], axis=2)
 
 
+def called(code: Any) -> str:
+    """The name of one of TIFF's codes; its number where tifffile knows no name."""
+    return getattr(code, "name", str(code))
+
+
 def extra_channels(page: Any) -> int:
     """How many channels a page has beside its colours and its alpha."""
-    colours = _CHANNELS.get(page.photometric.name, page.samplesperpixel)
+    colours = _CHANNELS.get(called(page.photometric), page.samplesperpixel)
     return max(0, page.samplesperpixel - colours - (_alpha(page)[0] is not None))
 
 
 def _alpha(page: Any) -> tuple[int | None, bool]:
     """Which of the extra samples is alpha, and whether the colours are multiplied by it."""
     kinds = [int(kind) for kind in page.extrasamples or ()]
-    missing = page.samplesperpixel == 4 and page.photometric.name == "RGB" and not kinds
+    missing = page.samplesperpixel == 4 and called(page.photometric) == "RGB" and not kinds
     kinds = [_STRAIGHT_ALPHA] if missing else kinds  # as other programs take a fourth channel without a word
     for at, kind in enumerate(kinds):
         if kind in (_PREMULTIPLIED, _STRAIGHT_ALPHA, _CORELS_ALPHA):
@@ -118,7 +123,7 @@ def _by_opencv(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
         if page.compression in known and page.dtype in (np.uint16, np.float32):
             raise ValueError("OpenCV does not read this TIFF either")
         raise PhotoError(
-            f"{name} has a TIFF compression ({page.compression.name}) that is not supported for its samples: "
+            f"{name} has a TIFF compression ({called(page.compression)}) that is not supported for its samples: "
             "export it uncompressed"
         )
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]] if samples.ndim == 3 else samples

@@ -173,8 +173,8 @@ def test_a_cut_off_packed_tiff_is_damaged(kept):
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 def test_floats_of_any_width(dtype, predictor, order, tile):
     values = random_photo(height=20, width=18, dtype=np.float32).pixels.astype(dtype)
-    usual = {**RGB, "tile": tile}
-    data = float_predicted(values, order, tile) if predictor else tiff((values, usual), byteorder=order)
+    plain = tiff((values, {**RGB, "tile": tile}), byteorder=order)
+    data = float_predicted(values, order, tile) if predictor else plain
     np.testing.assert_array_equal(Photo.open(data).pixels, values.astype(np.float32))
 
 

@@ -196,8 +196,8 @@ def test_a_photos_name_on_what_is_none_is_a_failure_that_stops_nothing(denoise, 
     (folder / "3 line\nbreak\x1b[2J.jpg").write_text("text")
     status, out, err = denoise(folder, "-o", tmp_path / "out")
     assert (status, len(out), len(err)) == (1, 1, 4)
-    assert all(f"{number} " in line for number, line in enumerate(err[:3], 1))
-    assert "1 done, 0 skipped, 3 failed (1 empty.jpg is empty" in err[-1]
+    assert all(f"{folder}/{number} " in line for number, line in enumerate(err[:3], 1))
+    assert f"1 done, 0 skipped, 3 failed ({folder}/1 empty.jpg is empty" in err[-1]
     assert "\x1b" not in "".join(err)
 
 
@@ -297,7 +297,7 @@ def test_a_mistake_of_ours_costs_one_photo(denoise, tmp_path, monkeypatch):
     monkeypatch.setattr(Photo, "open", open_)
     status, _, err = denoise(folder, "-o", tmp_path / "out")
     assert (status, files_of(tmp_path / "out")) == (1, ["2.jpg"])
-    assert "1.jpg: unexpected ZeroDivisionError: a mistake" in err[0]
+    assert f"{folder}/1.jpg: unexpected ZeroDivisionError: a mistake" in err[0]
 
 
 def test_stopping_leaves_no_half_of_a_file(tmp_path, monkeypatch):

@@ -288,7 +288,7 @@ def test_one_bad_photo_does_not_stop_the_others(run, tmp_path):
     assert status == 1
     assert len(lines) == 2
     assert "b.png is a damaged or cut-off PNG" in err[0]
-    assert err[-1].startswith("deconvdemo: 2 done, 0 skipped, 1 failed (b.png is a damaged or cut-off PNG")
+    assert err[-1].startswith(f"deconvdemo: 2 done, 0 skipped, 1 failed ({photos}/b.png is a damaged or cut-off")
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "c.png"]
 
 

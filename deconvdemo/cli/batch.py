@@ -8,7 +8,7 @@ from pathlib import Path
 from deconvdemo.cli.console import shown
 from deconvdemo.cli.targets import THERE
 
-_NAMED = 3  # so many names of a kind: a folder may hold thousands
+_NAMED, _EXPLAINED = 3, 10  # so many skips of a kind, and failures: a folder may hold thousands
 
 
 @dataclass
@@ -40,9 +40,9 @@ class Tally:
         return f" ({'; '.join(told)})" if told else ""
 
     def _fails(self) -> str:
-        return f" ({_some([sentence for _, sentence in self.failed], '; ')})" if self.failed else ""
+        return f" ({_some([sentence for _, sentence in self.failed], '; ', _EXPLAINED)})" if self.failed else ""
 
 
-def _some(names: list[str], between: str = ", ") -> str:
-    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return between.join([*map(shown, names[:_NAMED]), *more])
+def _some(names: list[str], between: str = ", ", most: int = _NAMED) -> str:
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return between.join([*map(shown, names[:most]), *more])

@@ -103,7 +103,8 @@ def _batch(work: _Work, pairs: list[tuple[Path, Target]], tally: Tally) -> int:
                 known = isinstance(error, DeconvdemoError)
                 if work.options.debug and not known:
                     raise error
-                sentence = str(error) if known else f"{source}: unexpected {type(error).__name__}: {error}"
+                sentence = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+                sentence = _with_place(source, sentence)
                 tally.failed.append((source, sentence))
                 _tell(sentence)
                 if getattr(error.__cause__, "errno", None) in _FULL:  # each of the others would be computed in vain
@@ -123,6 +124,15 @@ def _batch(work: _Work, pairs: list[tuple[Path, Target]], tally: Tally) -> int:
         return 1
     print(tally.line())
     return 0
+
+
+def _with_place(source: Path, sentence: str) -> str:
+    """A sentence about a photo, with its path: of a name alone there may be one in each folder."""
+    if str(source) in sentence:
+        return sentence
+    return (
+        f"{source}{sentence.removeprefix(source.name)}" if sentence.startswith(source.name) else f"{source}: {sentence}"
+    )
 
 
 def _tell(sentence: str) -> None:

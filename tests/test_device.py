@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from deconvdemo.cli import main
+from deconvdemo.engine import device as devices
 from deconvdemo.engine import fastest as speed
 from deconvdemo.engine import kept_choice, processor
 from deconvdemo.engine.computing import LAYOUTS, PRECISIONS, Compute
@@ -34,7 +35,7 @@ def machine(monkeypatch):
     def has(cuda: bool = False, mps: bool = False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        monkeypatch.setattr(speed, "fastest", lambda device, folder: Compute(device, "bf16", f"kept in {folder}"))
+        monkeypatch.setattr(devices, "fastest", lambda device, folder: Compute(device, "bf16", f"kept in {folder}"))
 
     return has
 
@@ -50,7 +51,7 @@ def test_the_first_device_and_what_is_fastest_on_it_are_chosen(machine, has, dev
 def test_what_is_asked_for_is_taken_and_nothing_measured(machine, monkeypatch):
     machine(cuda=True)
     assert choose("cpu").device == "cpu"
-    monkeypatch.setattr(speed, "fastest", lambda device, folder: pytest.fail("it was asked for"))
+    monkeypatch.setattr(devices, "fastest", lambda device, folder: pytest.fail("it was asked for"))
     assert choose("cpu", "fp32") == Compute("cpu", "fp32", "asked for")
     assert choose("auto", "fp16").device == "cuda"
 

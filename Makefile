@@ -26,6 +26,7 @@ run: .venv/.runtime
 test: .venv/.development lint
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
+	@bash tests/find_nginx.sh
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: .venv/.development

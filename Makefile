@@ -34,6 +34,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.development lint
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
+	@bash tests/find_nginx.sh
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # a processor's kernels round as they do: what restores must hold its laws with those of older and smaller ones, too

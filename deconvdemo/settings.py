@@ -79,6 +79,12 @@ class Settings:
         "if set, a visitor's address is what a proxy says (`X-Forwarded-For`), as on a Space",
         "SPACE_ID",
     )
+    root_path: str = _setting(
+        "",
+        "DECONVDEMO_ROOT_PATH",
+        "where a proxy shows the demo, if not at its root: `/demo`, or `https://example.org/demo`",
+        "GRADIO_ROOT_PATH",
+    )
     results_hours: float = _setting(
         24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"
     )

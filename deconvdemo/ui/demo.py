@@ -17,6 +17,7 @@ os.environ.pop("GRADIO_SERVER_PORT", None)
 
 import gradio as gr
 from gradio.utils import get_space
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -33,6 +34,8 @@ from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.promotion import helped_train
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
+from deconvdemo.ui.asset import asset
+from deconvdemo.ui.behind import BehindProxy, PublicAddress, slash_at_the_end, without_slash
 from deconvdemo.ui.contenders import Ring
 from deconvdemo.ui.duel_routes import Duels, duel_routes
 from deconvdemo.ui.endpoints import endpoints
@@ -81,6 +84,7 @@ class Demo:
     publisher: Publisher | NoPublisher
     likenesses: Likenesses
     replayer: Replayer
+    address: PublicAddress
 
 
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
@@ -93,7 +97,8 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
     flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy))
     publisher = publisher_of(settings, store)
-    local = bare_host(settings.host) in LOCAL_NAMES and not share and not settings.behind_proxy
+    address = PublicAddress.of(settings.root_path)
+    local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
     listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
     oauth = bool(listed and settings.oauth_client and get_space())
@@ -127,8 +132,9 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),
+        *without_slash("/insight", "/duel", "/review", "/review/releases", "/healthz"),
     ]
-    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past))
+    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past), address)
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -152,6 +158,8 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
 
 
 def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool) -> Any:
+    address = demo.address
+    middleware = [Middleware(BehindProxy, address=address)] if address or settings.behind_proxy else []
     try:
         return demo.blocks.launch(
             server_name=name,
@@ -162,7 +170,9 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
             ssl_verify=False,  # of our own address, which has no certificate; that reads none of this machine's, either
             theme=THEME,
             css_paths=[ASSETS / "page.css"],
-            app_kwargs={"routes": demo.routes},
+            app_kwargs={"routes": demo.routes, "middleware": middleware},
+            root_path=address.path,
+            head=f"<script>{asset('keys.js')}\npressOnce(document);\n{slash_at_the_end(address)}</script>",
             allowed_paths=[str(demo.folder.resolve())],
             max_file_size=f"{settings.max_upload_mb}mb",
             run_history=False,  # it would keep every visitor's photos in the browser, and offers to upload them

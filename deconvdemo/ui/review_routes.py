@@ -45,7 +45,7 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
             return Response("Not Found", 404)
         if await run_in_threadpool(reviewers.reviewer, request):
             return html(asset("review.html"))
-        return html(reviewers.sign_in_page())
+        return html(reviewers.sign_in_page(request.scope.get("root_path", "")))
 
     async def sign_in(request: Request) -> Response:
         if not reviewers.password or reviewers.door(request) == OFF:
@@ -54,8 +54,8 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
         response = RedirectResponse("../review", 303, headers=PRIVATE)
         name, password = str(form.get("name", "")), str(form.get("password", ""))
         try:
-            secure = request.url.scheme == "https"
-            await run_in_threadpool(reviewers.sign_in, response, name, password, secure)
+            secure, root = request.url.scheme == "https", request.scope.get("root_path", "")
+            await run_in_threadpool(reviewers.sign_in, response, name, password, secure, root)
         except FeedbackError as error:
             await asyncio.sleep(WRONG_WAIT)
             return RedirectResponse(f"../review?why={quote(str(error))}", 303, headers=PRIVATE)

@@ -31,7 +31,7 @@ OFF, OPEN, SIGN_IN = "off", "open", "sign in"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 WRONG_WAIT = 1.0  # seconds that a wrong password costs: nobody tries thousands
 MAX_NAME = 60
-HUGGING_FACE = "login/huggingface?_target_url=/review"  # Gradio's own route
+HUGGING_FACE = "login/huggingface?_target_url={root}/review"  # Gradio's own route
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,14 @@ class Reviewers:
         name = self._signed_in(request.cookies.get(COOKIE, "")) if self.password or door == OPEN else ""
         return name or self._from_hugging_face(request) or ("me" if door == OPEN else "")
 
-    def sign_in_page(self) -> str:
-        """With the ways in that there are."""
+    def sign_in_page(self, root: str = "") -> str:
+        """With the ways in that there are; `root` is the path before ours, behind a proxy."""
         ways = asset("sign_in_password.html") if self.password else ""
         if self._by_hugging_face:
-            ways = f'<p><a class="act accept" href="{HUGGING_FACE}">Sign in with Hugging Face</a></p>' + ways
+            ways = (
+                f'<p><a class="act accept" href="{HUGGING_FACE.format(root=root)}">Sign in with Hugging Face</a></p>'
+                + ways
+            )
         return asset("sign_in.html").replace("<!-- ways in -->", ways)
 
     @property
@@ -81,7 +84,7 @@ class Reviewers:
         current = told.get("expires_at") is None or told["expires_at"] > self.clock()
         return name if current and name.lower() in self.listed else ""
 
-    def sign_in(self, response: Response, name: str, password: str, secure: bool) -> str:
+    def sign_in(self, response: Response, name: str, password: str, secure: bool, root: str = "") -> str:
         """Puts the reviewer's name into a cookie. FeedbackError for a wrong password, or no name."""
         if not self.password or not hmac.compare_digest(password.encode(), self.password.encode()):
             raise FeedbackError("that is not the reviewers' password: ask whoever keeps this demo")
@@ -92,9 +95,9 @@ class Reviewers:
             raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
         facts = json.dumps({"name": name, "until": self.clock() + HOURS * 3600, "password": self._mark()})
         body = base64.urlsafe_b64encode(facts.encode()).decode()
-        response.set_cookie(
-            COOKIE, f"{body}.{self._signature(body)}", HOURS * 3600, httponly=True, samesite="strict", secure=secure
-        )
+        # for this demo alone: another one may be beside it on the same host
+        path, value = root or "/", f"{body}.{self._signature(body)}"
+        response.set_cookie(COOKIE, value, HOURS * 3600, path=path, httponly=True, samesite="strict", secure=secure)
         return name
 
     def _signed_in(self, cookie: str) -> str:
@@ -119,7 +122,8 @@ class Reviewers:
 def _from_this_machine(request: Request) -> bool:
     """By address, through no proxy, and by a name of this machine: another site's name that leads here is refused."""
     client = request.client.host if request.client else ""
-    through_proxy = {"x-forwarded-for", "forwarded", "x-real-ip"} & {name.lower() for name in request.headers}
+    names = [name.lower() for name in request.headers]
+    through_proxy = any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded") for name in names)
     try:
         loopback = ip_address(client).is_loopback
     except ValueError:

@@ -69,6 +69,7 @@ def visitors(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
                 color_scheme="dark" if look["dark"] else "light",
                 has_touch=look["touch"],
                 device_scale_factor=look["scale"],
+                ignore_https_errors=True,  # a proxy's certificate in a test is its own
             )
         return contexts[key]
 

@@ -1,7 +1,8 @@
-"""Cutting a photo into tiles whose results, put side by side, equal the whole photo's result.
+"""Cutting a photo into tiles whose results, put side by side, are the whole photo's result.
 
 Each tile is computed with surroundings of at least the network's radius and only its core is kept, never averaged
-with a neighbour's. Cores start at multiples of the network's stride, so that strided layers meet the whole's grid.
+with a neighbour's. Cores start at multiples of the network's stride, so that strided layers meet the whole's grid. What
+may still differ is the processor's rounding: `engine.rounding` says how much.
 """
 
 from __future__ import annotations

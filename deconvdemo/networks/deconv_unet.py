@@ -2,7 +2,7 @@
 
 The line of FFDNet (Zhang et al. 2018: a noise level as an input channel) and DRUNet (Zhang et al. 2021: a U-Net of
 residual blocks without biases, so that scaling the input and sigma scales the output and one network serves every
-sigma). Nothing is normalised or pooled over space, so a tile with enough surroundings equals the whole.
+sigma). Nothing is normalised or pooled over space, so a tile with enough surroundings is the whole's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A network that stays as it is, an expert for what it does badly, and a gate that says where the expert counts.
 
 A mixture of two experts (Jacobs et al. 1991) of which one learns no more: what people flagged makes the next weights,
-and wherever the gate is closed the result is the old one, bit for bit. The gate closes and opens fully, so a photo
+and wherever the gate is closed the result is the old one. The gate closes and opens fully, so a photo
 that is all of one kind costs one network and the gate, not two.
 """
 
@@ -126,7 +126,7 @@ class GatedExpert(nn.Module):
         """(N, 1, scale·H, scale·W) in [0, 1], how far the expert counts: shut up to a logit of -0.5, open from 0.5."""
         height, width = inputs.shape[-2:]
         logits = self.gate(pad_to_multiple(inputs, self.gate.cell))
-        # steps of eighths are exact, and at scale 3 its pixels repeat: tiles and the whole round alike
+        # steps of eighths are exact, and at scale 3 its pixels repeat: here tiles and the whole round alike
         smooth = functional.interpolate(logits, scale_factor=float(self.gate.cell), mode="bilinear")
         smooth = smooth[..., :height, :width].repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
         return (smooth + 0.5).clamp(0, 1)

@@ -27,7 +27,7 @@ def deconvolution(channels_in: int, channels_out: int, kernel: int, stride: int,
 
 
 class SubPixelDeconvolution(nn.ConvTranspose2d):
-    """A transposed convolution of kernel 3·stride that rounds alike on images of every size.
+    """A transposed convolution of kernel 3·stride that rounds alike on images of most sizes.
 
     Computed as the 3×3 convolution and sub-pixel shuffle that it equals (Shi et al. 2016): in fp32 on two threads,
     oneDNN's transposed one sums in another order for some sizes.
@@ -42,7 +42,7 @@ class SubPixelDeconvolution(nn.ConvTranspose2d):
 
 
 class Halving(nn.Conv2d):
-    """A 2×2 convolution of stride 2 that rounds alike on images of every size, so that tiles equal the whole.
+    """A 2×2 convolution of stride 2 that rounds alike on images of most sizes, as tiles and the whole photo should.
 
     Computed as a 1×1 convolution of the 2×2 cells: in bf16, oneDNN's strided one sums in another order for some sizes.
     """

@@ -22,6 +22,7 @@ from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.degradations import BicubicDownscale
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.engine.rounding import Rounding
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import HOLES, SELF, Pair
 from deconvdemo.metrics import task_psnr
@@ -276,8 +277,10 @@ def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
                 )
                 break
         whole = large.restore(task, photo, given, **controls).photo.pixels
-        if not np.array_equal(whole, small.restore(task, photo, given, **controls).photo.pixels):
-            broken.append("a photo in tiles is not the whole photo")
+        compared = Rounding()
+        compared.add(small.restore(task, photo, given, **controls).photo.pixels, whole)
+        if compared.broken():
+            broken.append(f"a photo in tiles is not the whole photo: {compared.broken()}")
         if scale == 1:
             nothing = large.restore(task, photo, given, **{**controls, "strength": 0}).photo.pixels
             if not np.array_equal(nothing, photo):

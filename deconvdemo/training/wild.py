@@ -68,9 +68,8 @@ def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator:
 def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
     """Photos to enlarge: soft, shrunk by any kernel, sharpened, a little noisy, resized by others, JPEG once or twice.
 
-    The fourth channel is how far the small photo lies from a clean bicubic one (RMS, in grey levels / 255) for half of
-    the patches, and UNKNOWN_SIGMA / 255 for the others. A third has one JPEG
-    and nothing else, or not even that.
+    A third has one JPEG and nothing else, or not even that. The fourth channel is how far the small photo lies from a
+    clean bicubic one (RMS, in grey levels / 255) for half of the patches, and UNKNOWN_SIGMA / 255 for the others.
     """
     count = len(clean)
     ideal = quantised(BicubicDownscale(scale)(clean))

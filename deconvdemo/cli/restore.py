@@ -85,7 +85,7 @@ def _restore_one(engine, task: Task, source: Path, target: Path, mask: Path | No
         raise PhotoError(f"{target.parent} cannot be made a folder ({error.strerror}): name another -o") from None
     restoration.save(target)
     print(f"{source} → {target}: {restoration.summary()}")
-    for note in restoration.notes:
+    for note in (*restoration.notes, *restoration.photo.lost_in(target.suffix)):
         print(f"  note: {note}")
 
 

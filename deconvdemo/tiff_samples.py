@@ -103,8 +103,8 @@ def _stored(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
     except (ValueError, KeyError, NotImplementedError) as error:
         if page.compression == _UNCOMPRESSED and not isinstance(error, NotImplementedError):
             raise  # the file is cut off
-        # LZW and others; OpenCV would read planes and a second channel wrongly
-        if packed or page.planarconfig != 1 or page.samplesperpixel == 2:
+        # LZW and others; OpenCV would read 8 bits, planes and a second channel wrongly
+        if packed or depth == 8 or page.planarconfig != 1 or page.samplesperpixel == 2:
             raise PhotoError(
                 f"{name} has an unusual TIFF compression, which is not supported for {depth}-bit samples: "
                 "export it uncompressed"

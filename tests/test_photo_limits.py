@@ -237,9 +237,12 @@ def test_other_kinds_are_named(start, kind):
         Photo.open(start + bytes(600))
 
 
-def test_a_compression_that_nothing_reads_is_not_supported():
-    data = tiff((random_photo().pixels, {"photometric": "rgb"}))
-    unknown = data.replace(struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, 50001))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("compression", [50001, 50999])
+def test_a_compression_that_nothing_reads_is_not_supported(dtype, compression):
+    data = tiff((random_photo(dtype=dtype).pixels, {"photometric": "rgb"}))
+    entry = struct.pack("<HHI", 259, 3, 1)
+    unknown = data.replace(entry + struct.pack("<I", 1), entry + struct.pack("<I", compression))
     with pytest.raises(PhotoError, match="not supported"):
         Photo.open(unknown)
 

@@ -68,13 +68,13 @@ def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator:
 def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
     """Photos to enlarge: soft, shrunk by any kernel, sharpened, a little noisy, resized by others, JPEG once or twice.
 
-    The fourth channel is how far the small photo lies from a clean bicubic one (RMS, in grey levels / 255) for half of
-    the patches, and UNKNOWN_SIGMA / 255 for the others. Some small photos are clean.
+    A third has one JPEG and nothing else, or not even that. The fourth channel is how far the small photo lies from a
+    clean bicubic one (RMS, in grey levels / 255) for half of the patches, and UNKNOWN_SIGMA / 255 for the others.
     """
     count = len(clean)
     ideal = quantised(BicubicDownscale(scale)(clean))
     soft = clean.clone()
-    edited = rng.uniform(size=count) < 0.92
+    edited = rng.uniform(size=count) < 0.65
     blurred = edited & _some(rng, count, 0.3)
     _degrade(soft, blurred, GaussianBlur(_uniform(rng, 0.1, 0.5, int(blurred.sum()), clean) * scale), generator)
     small = BicubicDownscale(scale)(soft).clamp(0, 1)
@@ -90,6 +90,7 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
     _degrade(small, sharpened & ~early, partial(_sharpened, rng), generator)
     _degrade(small, edited & _some(rng, count, 0.2), partial(_resized_there, rng), generator)
     _twice_compressed(small, edited & _some(rng, count, 0.9), rng, generator)
+    _degrade(small, ~edited & _some(rng, count, 0.8), partial(_jpeg, rng, 30), generator)
     observed = quantised(small)
     return _with_level(observed, BicubicDownscale(scale).crop(clean), observed, ideal, rng)
 

@@ -193,7 +193,7 @@ class _Work:
             raise PhotoError(f"{path.parent} cannot be made a folder ({error.strerror}): name another -o") from error
         restoration.save(path)
         print(f"{shown(source)} → {shown(path)}: {restoration.summary()}")
-        for note in (*restoration.notes, *restoration.photo.lost_in(place.suffix)):
+        for note in (*restoration.notes, *restoration.photo.lost_in(path.suffix)):
             print(f"  note: {shown(note)}")
         return None
 

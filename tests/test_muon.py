@@ -62,8 +62,8 @@ def test_every_weight_has_one_optimizer_and_the_outer_layers_have_adam(name):
 
 
 def test_it_looks_ahead_as_nesterov_does():
-    """What is made orthogonal is the gradient, drawn to the running mean that counts it already; not that mean alone."""
-    parameter = nn.Parameter(torch.zeros(2, 2))
+    """The gradient drawn to the running mean, which counts it already, is made orthogonal; not that mean alone."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
     first, second = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
     muon = Muon([parameter], lr=0.0, momentum=0.75)
     ahead = []

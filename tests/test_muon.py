@@ -59,3 +59,17 @@ def test_every_weight_has_one_optimizer_and_the_outer_layers_have_adam(name):
         is_outer |= not parameter.requires_grad
         assert (id(parameter) in inner) == (parameter.ndim > 1 and not is_outer)
     assert len(optimizers(network, "adam")) == 1
+
+
+def test_it_looks_ahead_as_nesterov_does():
+    """The gradient drawn to the running mean, which counts it already, is made orthogonal; not that mean alone."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    first, second = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
+    muon = Muon([parameter], lr=0.0, momentum=0.75)
+    ahead = []
+    for gradient in (first, second):
+        parameter.grad = gradient
+        ahead.append(muon._ahead(parameter, 0.75))
+    running = 0.75 * 0.25 * first + 0.25 * second
+    assert torch.allclose(ahead[0], 0.25 * first + 0.75 * 0.25 * first)
+    assert torch.allclose(ahead[1], 0.25 * second + 0.75 * running)

@@ -34,8 +34,8 @@ CPU = Compute("cpu", "fp32", "a test")
 
 @pytest.fixture(autouse=True)
 def small_photos_are_timed(monkeypatch):
-    monkeypatch.setattr(gate, "TIMED", 96)
-    monkeypatch.setattr(gate, "SLOWER", 10.0)  # on so little, a busy machine says anything
+    monkeypatch.setattr(gate, "TIMED", 64)
+    monkeypatch.setattr(gate, "SLOWER", np.inf)  # on so little, a busy machine says anything
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def shaken(checkpoint: Checkpoint, folder: Path, amount: float, **recipe) -> Pat
 def dev(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("validation")
     for number in range(4):
-        Image.fromarray(tiny.noisy_and_clean(number + 20)[1]).save(folder / f"{number}.png")
+        Image.fromarray(tiny.noisy_and_clean(number + 20, 64)[1]).save(folder / f"{number}.png")
     return folder
 
 
 @pytest.fixture(scope="module")
 def held_back() -> list[Pair]:
-    return [Pair(f"flag{number}", TARGET, *tiny.noisy_and_clean(number)) for number in range(4)]
+    return [Pair(f"flag{number}", TARGET, *tiny.noisy_and_clean(number, 64)) for number in range(4)]
 
 
 # ---- the statistics
@@ -113,7 +113,7 @@ def test_good_photos_must_not_be_seen_to_change(served, candidate, refused):
 
 
 def test_a_better_candidate_passes(good, dev, held_back, tmp_path):
-    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    served = load_checkpoint(shaken(good, tmp_path, 0.35))
     report = judge(served, good, [dev], held_back, CPU)
     assert report.passed, report.table()
     assert report.table().splitlines()[-1] == "passed"
@@ -133,7 +133,7 @@ def test_a_candidate_that_breaks_laws_is_refused(good, dev, held_back, tmp_path,
     report = judge(good, load_checkpoint(shaken(good, tmp_path, 2.0)), [dev], held_back, CPU)
     assert any("a flat field of" in reason for reason in report.refusals)
     monkeypatch.setattr(gate, "SLOWER", 0.0)
-    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    served = load_checkpoint(shaken(good, tmp_path, 0.35))
     assert ["times as long" in reason for reason in judge(served, good, [dev], held_back, CPU).refusals] == [True]
 
 
@@ -145,7 +145,7 @@ def test_a_candidate_of_other_weights_is_refused_before_it_is_measured(good, tmp
 
 
 def test_without_held_back_flags_nobody_knows_whether_it_is_better(good, dev, tmp_path):
-    served = load_checkpoint(shaken(good, tmp_path, 0.25))
+    served = load_checkpoint(shaken(good, tmp_path, 0.35))
     assert "no held-back flag" in judge(served, good, [dev], [], CPU).refusals[0]
 
 
@@ -155,7 +155,7 @@ def test_without_held_back_flags_nobody_knows_whether_it_is_better(good, dev, tm
 @pytest.fixture
 def folder(good, tmp_path) -> Path:
     """A folder of weights that serve: shaken ones."""
-    file = shaken(good, tmp_path / "weights", 0.25)
+    file = shaken(good, tmp_path / "weights", 0.35)
     add_to_index(file)
     return file.parent
 
@@ -274,7 +274,7 @@ def store(sqlite_store, monkeypatch):
     monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
     held: dict[str, bool] = {}
     for number in range(8):
-        noisy, clean = tiny.noisy_and_clean(number)
+        noisy, clean = tiny.noisy_and_clean(number, 64)
         flag = flag_of(number, observed=png(noisy), restored=png(noisy), clean=png(clean))
         flag_id = sqlite_store.add(flag).flag_id
         held[flag_id] = number % 2 == 0
@@ -321,7 +321,10 @@ def noisy(tensors):
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    return {name: value * (1 + 0.5 * torch.randn(value.shape, generator=generator)) for name, value in tensors.items()}
+    return {
+        name: value * (1 + 0.5 * torch.randn(value.shape, generator=generator))
+        for name, value in sorted(tensors.items())
+    }
 
 
 def with_a_checkerboard(tensors):

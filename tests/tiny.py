@@ -67,7 +67,7 @@ def shaken(checkpoint: Checkpoint, file: Path, amount: float, **recipe) -> Path:
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: value.float() * (1 + amount * torch.randn(value.shape, generator=generator))
-        for name, value in checkpoint.tensors.items()
+        for name, value in sorted(checkpoint.tensors.items())  # a file tells them in any order
     }
     header = replace(checkpoint.header, recipe={**checkpoint.header.recipe, **recipe}, measured={})
     file.parent.mkdir(parents=True, exist_ok=True)

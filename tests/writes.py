@@ -80,7 +80,7 @@ def get_ready() -> None:
 
     with torch.device("meta"):  # torch imports much at the first use of some of its parts
         muon.optimizers(NETWORKS["DeconvUNet"](**tiny.SIZES["DeconvUNet"]), "muon")
-    gate.TIMED, gate.SLOWER = 96, 10.0  # on so little, a busy machine says anything
+    gate.TIMED, gate.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
     fit.fit = partial(fit.fit, checkpoint_every=0.0)  # a state after each step, not every five minutes
 
 

@@ -16,7 +16,8 @@ from torch import nn
 from deconvdemo.cli import main
 from deconvdemo.engine import fastest as speed
 from deconvdemo.engine import kept_choice, processor
-from deconvdemo.engine.device import LAYOUTS, PRECISIONS, Compute, choose
+from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
+from deconvdemo.engine.device import choose
 from deconvdemo.engine.fastest import FORMATS, fastest, measure
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeviceError

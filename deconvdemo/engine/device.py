@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
+from deconvdemo.engine import fastest
+from deconvdemo.engine.compute import PRECISIONS, Compute
 from deconvdemo.errors import DeviceError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-
-
-@dataclass(frozen=True)
-class Compute:
-    """Where, in which precision and in which layout of memory networks run, and why that was chosen."""
-
-    device: str
-    precision: str
-    why: str
-    layout: str = "channels_last"
-
-    def autocast(self):
-        """The context in which a network is called: convolutions in `precision`, the shortcut's sum in float32."""
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device, PRECISIONS[self.precision])
-
-    def in_fp32(self) -> Compute:
-        """The same device at full precision, for a tile that overflowed."""
-        return Compute(self.device, "fp32", "a result was not finite", self.layout)
-
-    def network(self, network: nn.Module) -> nn.Module:
-        """`network` itself, moved to the device and laid out for it."""
-        return network.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload]
-
-    def images(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) on the device and laid out for it."""
-        return images.to(self.device).contiguous(memory_format=LAYOUTS[self.layout])
 
 
 def choose(device: str = "auto", precision: str = "auto", folder: Path | None = None) -> Compute:
@@ -66,6 +35,4 @@ def choose(device: str = "auto", precision: str = "auto", folder: Path | None = 
         raise DeviceError(f"this machine has no {device} device that torch can use: choose one of auto, {there}")
     if precision != "auto":
         return Compute(device, precision, "asked for")
-    from deconvdemo.engine.fastest import fastest  # which measures by means of Compute
-
-    return fastest(device, folder)
+    return fastest.fastest(device, folder)

@@ -14,7 +14,7 @@ import torch
 
 from deconvdemo.checkpoints import Checkpoint, Header
 from deconvdemo.degradations import BicubicDownscale, CameraNoise, GaussianNoise, Jpeg
-from deconvdemo.engine.device import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.lossless import lossless

@@ -14,10 +14,9 @@ import torch
 from torch import nn
 
 from deconvdemo.cli import main
-from deconvdemo.engine import device as devices
 from deconvdemo.engine import fastest as speed
 from deconvdemo.engine import kept_choice, processor
-from deconvdemo.engine.computing import LAYOUTS, PRECISIONS, Compute
+from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
 from deconvdemo.engine.device import choose
 from deconvdemo.engine.fastest import FORMATS, fastest, measure
 from deconvdemo.engine.restorer import Restorer
@@ -35,7 +34,7 @@ def machine(monkeypatch):
     def has(cuda: bool = False, mps: bool = False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        monkeypatch.setattr(devices, "fastest", lambda device, folder: Compute(device, "bf16", f"kept in {folder}"))
+        monkeypatch.setattr(speed, "fastest", lambda device, folder: Compute(device, "bf16", f"kept in {folder}"))
 
     return has
 
@@ -51,7 +50,7 @@ def test_the_first_device_and_what_is_fastest_on_it_are_chosen(machine, has, dev
 def test_what_is_asked_for_is_taken_and_nothing_measured(machine, monkeypatch):
     machine(cuda=True)
     assert choose("cpu").device == "cpu"
-    monkeypatch.setattr(devices, "fastest", lambda device, folder: pytest.fail("it was asked for"))
+    monkeypatch.setattr(speed, "fastest", lambda device, folder: pytest.fail("it was asked for"))
     assert choose("cpu", "fp32") == Compute("cpu", "fp32", "asked for")
     assert choose("auto", "fp16").device == "cuda"
 

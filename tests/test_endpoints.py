@@ -223,6 +223,7 @@ def test_healthz_tells_what_serves(app, client):
     facts = json.loads(text)
     assert (status, facts["status"]) == (200, "ok")
     assert {"version", "flags", "weights"} <= set(facts)
+    assert facts["compute"] == {"device": "cpu", "precision": "fp32", "why": "a test", "layout": "channels_last"}
     assert set(facts["weights"]) >= set(TASKS) - {"upscale"}
 
 

@@ -23,7 +23,7 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.engine.device import Compute
+    from deconvdemo.engine.compute import Compute
     from deconvdemo.training.cost import Machine, side_by_side
 
     if options.runs < 1:

@@ -1,1 +1,1 @@
-"""Running networks on photos: device and precision, exact tiling, one compute worker, the Restorer."""
+"""Running networks on photos: device and precision, tiling without seams, one compute worker, the Restorer."""

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import torch
 
-from deconvdemo.engine.computing import PRECISIONS, Compute
-from deconvdemo.engine.fastest import fastest
+from deconvdemo.engine import fastest
+from deconvdemo.engine.compute import PRECISIONS, Compute
 from deconvdemo.errors import DeviceError
-
-__all__ = ["DEVICES", "PRECISIONS", "Compute", "choose"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -37,4 +35,4 @@ def choose(device: str = "auto", precision: str = "auto", folder: Path | None = 
         raise DeviceError(f"this machine has no {device} device that torch can use: choose one of auto, {there}")
     if precision != "auto":
         return Compute(device, precision, "asked for")
-    return fastest(device, folder)
+    return fastest.fastest(device, folder)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from deconvdemo.bicubic import resize
 from deconvdemo.engine import processor
-from deconvdemo.engine.computing import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.kept_choice import keep, kept
 from deconvdemo.engine.worker import compute
 from deconvdemo.networks import DeconvSR, DeconvUNet

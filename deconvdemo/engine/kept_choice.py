@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo.checkpoints import write_atomically
-from deconvdemo.engine.computing import LAYOUTS, PRECISIONS, Compute
+from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
 from deconvdemo.errors import CheckpointError
 
 FILE = "compute.json"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvdemo.checkpoints import Checkpoint
-from deconvdemo.engine.device import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.tiles import Tile
 from deconvdemo.errors import DeviceError
 from deconvdemo.metrics import PEAK

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deconvdemo.engine import processor
-from deconvdemo.engine.device import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.worker import compute
 
 PRECISIONS = ("fp32", "bf16")

@@ -69,10 +69,11 @@ def fit(
     """Trains until `budget` is used and returns `out`, the averaged weights as a checkpoint.
 
     Every `checkpoint_every` seconds the state is written to `out` with the suffix `.state.safetensors`, and a log grows
-    in `.log.jsonl`; `resume` goes on from such a state, to the bit where the budget is in steps. The averaged network
-    is measured at a checkpoint when the last time was `measure_every` seconds ago. `start_from` takes the weights of
-    another checkpoint that fit. `flagged` are photos that people flagged, for a share of the batches; `about` goes into
-    the header's recipe. `team` is what `processes` gives, in place of `device`: its first process writes.
+    in `.log.jsonl`; `resume` goes on from such a state, to the bit where the budget is in steps and the machine the
+    same. The averaged network is measured at a checkpoint when the last time was `measure_every` seconds ago.
+    `start_from` takes the weights of another checkpoint that fit. `flagged` are photos that people flagged, for a share
+    of the batches; `about` goes into the header's recipe. `team` is what `processes` gives, in place of `device`: its
+    first process writes.
     Raises TrainingError, the last checkpoint intact, for whatever training cannot go on from, and when it was stopped.
     """
     from tqdm import tqdm

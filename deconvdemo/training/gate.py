@@ -20,7 +20,7 @@ import torch
 
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.degradations import BicubicDownscale
-from deconvdemo.engine.device import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import Rounding
 from deconvdemo.errors import DeconvdemoError

@@ -12,7 +12,7 @@ import numpy as np
 from deconvdemo import __version__
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from deconvdemo.classical import CLASSICAL
-from deconvdemo.engine.device import Compute
+from deconvdemo.engine.compute import Compute
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.tasks.upscale import SCALES
 from deconvdemo.training import cost

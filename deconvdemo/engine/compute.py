@@ -1,4 +1,4 @@
-"""In which form networks are computed: on which device, in which number format and memory layout."""
+"""How a network runs: on which device, in which number format, in which layout of memory."""
 
 from __future__ import annotations
 

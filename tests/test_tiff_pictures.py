@@ -101,6 +101,13 @@ def test_directories_in_a_circle_end(back_to):
     assert time.perf_counter() - start < 5
 
 
+def test_a_directory_that_leads_to_itself_is_one_page():
+    data = bytearray(tiff((LARGE, RGB)))
+    (at,) = struct.unpack_from("<I", data, 4)
+    struct.pack_into("<I", data, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], at)
+    assert_pixels(bytes(data), LARGE)
+
+
 def test_many_pages_are_told_once():
     tiny = Image.new("L", (2, 3))
     file = io.BytesIO()

@@ -24,7 +24,7 @@ REPO = "lab/crashes"
 
 # forked from a server that has imported all this already: a round takes a fraction of a second
 PROCESSES = multiprocessing.get_context("forkserver")
-PRELOADED = ["deconvdemo.feedback.publish", "datasets", "huggingface_hub", "PIL.Image", "alembic.command"]
+PRELOADED = ["imported_to_publish"]
 
 
 # where to kill the child; None: at a moment of no choosing
@@ -45,6 +45,7 @@ def event_of(number: int):
 def work_until_killed(folder: Path, number: int, url: str, told) -> None:
     """Stores events and publishes them, and tells of each that was acknowledged and of each step."""
     assert url == constants().ENDPOINT
+    assert sys.modules.keys() >= set(PRELOADED)
     from deconvdemo.feedback.dataset_hub import DatasetHub
     from deconvdemo.feedback.publish import Publisher
     from deconvdemo.feedback.store import FeedbackStore
@@ -92,7 +93,7 @@ def crash_and_look(tmp_path: Path, seed: int) -> None:
     acknowledged: dict[int, str] = {}
     killed_at: Counter[str] = Counter()
     with HubEmu(tmp_path / "hub") as hub:
-        os.environ.update(hub.env(tmp_path / "home"))
+        os.environ.update(hub.env(tmp_path / "home"), PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         number = 0
         for _ in range(ROUNDS):
             receiver, sender = PROCESSES.Pipe(duplex=False)

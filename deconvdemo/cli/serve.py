@@ -23,5 +23,5 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
     settings = replace(settings, **given)
-    launch(settings, restorer(options, settings, settings.weights_repo), share=options.share)
+    launch(settings, restorer(options, settings, settings.weights_repo, settings.data_dir), share=options.share)
     return 0

@@ -35,8 +35,11 @@ def compute_on(options: argparse.Namespace, settings: Settings):
     return choose(options.device, options.precision, kept_in(settings))
 
 
-def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str = ""):
-    """The Restorer that these options and settings describe; `weights_repo` is fetched only when it is told to."""
+def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str = "", folder: Path | None = None):
+    """The Restorer that these options and settings describe; `weights_repo` is fetched only when it is told to.
+
+    `folder` is where to keep what was measured of this machine, if `kept_in` shall not tell.
+    """
     from deconvdemo.engine.processor import use_allotted_cores
     from deconvdemo.engine.restorer import Restorer
     from deconvdemo.weights import Weights
@@ -48,5 +51,5 @@ def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str 
         precision=options.precision or settings.precision,
         tile=options.tile,
         max_pixels=settings.max_pixels,
-        folder=kept_in(settings),
+        folder=folder or kept_in(settings),
     )

@@ -27,5 +27,5 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     with no_proxy():
         from deconvdemo.ui.demo import launch
 
-    launch(settings, restorer(options, settings, settings.weights_repo), share=options.share)
+    launch(settings, restorer(options, settings, settings.weights_repo, settings.data_dir), share=options.share)
     return 0

@@ -85,7 +85,8 @@ def measure(device: str) -> Measured:
             rivals = [rival for rival in others if timer.admits(rival)]
             seconds = timer.rounds([plain, *rivals])
     except (RuntimeError, MemoryError) as error:  # torch's, for want of memory and for what a device cannot do
-        return Measured(Compute(device, plain[0], f"speed could not be measured: {error}"[:200], plain[1]), {}, False)
+        why = f"speed could not be measured: {' '.join(str(error).split())[:150]}"
+        return Measured(Compute(device, plain[0], why, plain[1]), {}, False)
     ratios = {rival: [a / b for a, b in zip(seconds[plain], seconds[rival], strict=True)] for rival in rivals}
     times = {rival: statistics.median(ratio) for rival, ratio in ratios.items()}
     best, gain = plain, 1.0

@@ -28,6 +28,9 @@ help:
 	@echo "make clean            remove what make made"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python, in an environment of its own"
 
+# in the order of the folders: the long files of browser/, faults/ and hub/ first, the quick ones fill up the end
+XDIST = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 run: $(VENV)/.runtime
 	$(PY) -m deconvdemo serve $(ARGS)
 
@@ -35,7 +38,7 @@ test: $(VENV)/.development lint
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
 	@bash tests/find_nginx.sh
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest $(XDIST) $(ARGS)
 
 # a processor's kernels round as they do: what restores must hold its laws with those of older and smaller ones, too
 ISAS = AVX2 AVX512_CORE AVX512_CORE_BF16 DEFAULT
@@ -60,7 +63,7 @@ test-oldest:
 
 test-with-oldest: $(VENV)/.development
 	@bash tests/find_postgres.sh
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
+	$(PY) -m pytest $(XDIST) --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
 
 lint: $(VENV)/.development
 	@rm -f deconvdemo/ui/*.pyi  # which mypy would read in place of the code

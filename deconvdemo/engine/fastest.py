@@ -52,7 +52,7 @@ _known: dict[str, Compute] = {}  # by fingerprint: for processes without a folde
 
 
 def fastest(device: str, folder: Path | None = None) -> Compute:
-    """What to compute with on `device`; measured unless that was done for this processor, torch and threads."""
+    """What to compute with on `device`; measured unless that was done for this processor and torch."""
     with _lock:
         key = processor.fingerprint(device)
         if key not in _known:

@@ -15,7 +15,7 @@ from deconvdemo.metrics import as_unit
 
 PATCH = 8  # pixels a side
 MOST_PATCHES = 18_000
-SPARSEST = 0.02  # share of a picture with texture, below which it is not looked at still more closely
+SPARSEST = 0.005  # share of a picture with texture, below which it is not looked at still more closely
 EVEN = 0.3  # share of neighbours of one colour, from which on a patch was painted
 ENOUGH = 0.25  # of the patches with texture: where fewer were exposed, the picture is a clean drawing
 CLIPPED = (0.02, 0.1, 0.25, 0.5, 0.75)  # shares of clipped samples: the first with most of the patches is taken
@@ -33,7 +33,9 @@ def sampled(pixels: np.ndarray, visible: np.ndarray | None = None) -> tuple[np.n
     seen = None if visible is None else np.lib.stride_tricks.sliding_window_view(visible, size)
     down, across = coarse = _steps(windows, MOST_PATCHES / 8)
     some = np.ascontiguousarray(windows[::down, ::across])
-    looked_at = np.ones(some.shape[:2], bool) if seen is None else seen[::down, ::across].all(axis=(2, 3))
+    looked_at = np.ones(some.shape[:2], bool)
+    if seen is not None:
+        looked_at &= seen[::down, ::across].all(axis=(2, 3))
     textured = looked_at & _textured(some.reshape(-1, channels, size[0] * size[1]), size).reshape(looked_at.shape)
     near = textured if textured.any() else looked_at
     steps = _steps(windows, MOST_PATCHES / max(near.mean(), SPARSEST))
@@ -52,9 +54,8 @@ def _steps(places: np.ndarray, most: float) -> tuple[int, int]:
     """How far apart, in rows and in columns, some `most` of all places lie."""
     # odd steps: even ones would always meet the same phase of JPEG's and Bayer's grids
     one_of = max(1.0, places.shape[0] * places.shape[1] / most)
-    down = (math.isqrt(int(one_of)) - 1) // 2 * 2 + 1
-    across = math.ceil(one_of / down) // 2 * 2 + 1
-    return down, across
+    across = math.ceil(math.sqrt(one_of)) // 2 * 2 + 1
+    return (across - 2 if (across - 2) * across >= one_of else across), across
 
 
 def _textured(patches: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -150,6 +151,6 @@ def quietest(patches: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for i, top in enumerate(corners[0]):
         for j, left in enumerate(corners[1]):
             blocks[top : top + 3, left : left + 3, i, j] = 1 / 9
-    blocks = blocks.reshape(height * width, -1)
-    variance = (patches * patches) @ blocks - (patches @ blocks) ** 2
+    means = blocks.reshape(height * width, -1)
+    variance = (patches * patches) @ means - (patches @ means) ** 2
     return np.sqrt(variance.clip(min=0)).mean(axis=1).min(axis=1)

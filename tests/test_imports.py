@@ -14,8 +14,9 @@ PACKAGE = ROOT / "deconvdemo"
 # the layers, from the bottom; a module belongs to the longest name that it begins with
 LAYERS = [
     [
-        "deconvdemo.__init__", "errors", "settings", "metrics", "bicubic", "degradations", "noise", "noise_patches", "classical", "exif",
-        "deep_files", "photo_reading", "photo_writing", "photo", "lossless", "networks",
+        "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
+        "noise_patches", "classical", "exif",
+        "deep_files", "mask_reading", "photo_reading", "photo_writing", "photo", "lossless", "networks",
         "image_datasets", "feedback.records", "feedback.imagefile",
     ],
     [

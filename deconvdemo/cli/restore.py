@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Task
+from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Switch, Task
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restorer import Restoration
@@ -28,7 +28,13 @@ def add_verbs(verbs) -> None:
         if task.needs_mask:
             verb.add_argument("--mask", type=Path, required=True, help="image of the photo's size, white = fill in")
         for control in task.controls:
-            verb.add_argument(f"--{control.name}", metavar=_metavar(control), help=_help(control))
+            # no default: what is not given is left to the task
+            value = (
+                {"action": "store_true", "default": None}
+                if isinstance(control, Switch)
+                else {"metavar": _metavar(control)}
+            )
+            verb.add_argument(f"--{control.name}", help=_help(control), **value)
         add_engine_options(verb)
         verb.set_defaults(run=lambda options, settings, task=task: _run(task, options, settings))
 
@@ -42,6 +48,8 @@ def _metavar(control: Control) -> str:
 
 
 def _help(control: Control) -> str:
+    if isinstance(control, Switch):
+        return control.meaning
     if not isinstance(control, Number):  # which there are, the weights tell: reading them would make help slow
         return f"{control.meaning} `deconvdemo weights list` tells which there are (default: {STANDARD})"
     default = "auto" if control.default is None else f"{control.default:g}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, Task, variants
+from deconvdemo.tasks.task import STRENGTH, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,7 @@ class Upscale(Task):
             ),
             fast=Variant("Speed", "A smaller network for clean pictures: quicker, less sharp."),
         ),
+        WRAP,
     )
 
     def weights(self, controls: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ the kernel is stretched by the scale, so that what the smaller grid cannot carry
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -21,8 +22,16 @@ def cubic(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
+def linear(x: np.ndarray) -> np.ndarray:
+    """The kernel of bilinear interpolation, which is nowhere negative: a mean lies between what it is of."""
+    return np.maximum(0.0, 1 - np.abs(x))
+
+
+Kernel = Callable[[np.ndarray], np.ndarray]
+
+
 @lru_cache(maxsize=256)
-def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _taps(length: int, scale: float, kernel: Kernel = cubic) -> tuple[np.ndarray, np.ndarray]:
     """For each of the `round(length * scale)` results: the pixels it reads, also beyond the border, and their weights.
 
     Both (results, taps).
@@ -33,7 +42,7 @@ def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     centre = (np.arange(results) + 0.5) / scale - 0.5
     first = np.floor(centre - radius)
     index = first[:, None] + np.arange(int(np.ceil(2 * radius)) + 2)
-    weight = stretch * cubic(stretch * (centre[:, None] - index))
+    weight = stretch * kernel(stretch * (centre[:, None] - index))
     weight /= weight.sum(axis=1, keepdims=True)
     used = np.any(weight != 0, axis=0)
     return index[:, used].astype(np.int64), weight[:, used]
@@ -45,9 +54,9 @@ def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
     return there_and_back[np.mod(index, 2 * length)]
 
 
-def _resize_axis(images: Tensor, scale: float, axis: int) -> Tensor:
+def _resize_axis(images: Tensor, scale: float, axis: int, kernel: Kernel) -> Tensor:
     length = images.shape[axis]
-    index, weight = _taps(length, scale)
+    index, weight = _taps(length, scale, kernel)
     before, after = max(0, -int(index.min())), max(0, int(index.max()) - length + 1)
     results = index.shape[0]
     times = max(scale, 1 / scale)
@@ -86,10 +95,10 @@ def _gathered(images: Tensor, index: np.ndarray, weight: np.ndarray, axis: int) 
     return out
 
 
-def resize(images: Tensor, scale: float) -> Tensor:
+def resize(images: Tensor, scale: float, kernel: Kernel = cubic) -> Tensor:
     """(N, C, H, W) → (N, C, round(H·scale), round(W·scale)), at least 1×1, of the same dtype and not clipped.
 
     `scale` 2 doubles each side, 1/2 halves it (antialiased).
     """
     images = images.contiguous()  # rows of pixels: what is added up lies side by side
-    return _resize_axis(_resize_axis(images, scale, 2), scale, 3)
+    return _resize_axis(_resize_axis(images, scale, 2, kernel), scale, 3, kernel)

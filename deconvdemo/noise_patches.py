@@ -15,7 +15,7 @@ from deconvdemo.metrics import as_unit
 
 PATCH = 8  # pixels a side
 MOST_PATCHES = 18_000
-SPARSEST = 0.02  # share of a picture with texture, below which it is not looked at still more closely
+SPARSEST = 0.005  # share of a picture with texture, below which it is not looked at still more closely
 EVEN = 0.3  # share of neighbours of one colour, from which on a patch was painted
 ENOUGH = 0.25  # of the patches with texture: where fewer were exposed, the picture is a clean drawing
 CLIPPED = (0.02, 0.1, 0.25, 0.5, 0.75)  # shares of clipped samples: the first with most of the patches is taken
@@ -54,9 +54,8 @@ def _steps(places: np.ndarray, most: float) -> tuple[int, int]:
     """How far apart, in rows and in columns, some `most` of all places lie."""
     # odd steps: even ones would always meet the same phase of JPEG's and Bayer's grids
     one_of = max(1.0, places.shape[0] * places.shape[1] / most)
-    down = (math.isqrt(int(one_of)) - 1) // 2 * 2 + 1
-    across = math.ceil(one_of / down) // 2 * 2 + 1
-    return down, across
+    across = math.ceil(math.sqrt(one_of)) // 2 * 2 + 1
+    return (across - 2 if (across - 2) * across >= one_of else across), across
 
 
 def _textured(patches: np.ndarray, size: tuple[int, int]) -> np.ndarray:

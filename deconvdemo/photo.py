@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deconvdemo import decoded, photo_reading, photo_writing
+from deconvdemo import decoded, mask_reading, photo_reading, photo_writing
+from deconvdemo.alpha import enlarged
 from deconvdemo.errors import PhotoError
 from deconvdemo.photo_writing import to_depth
 from deconvdemo.png_chunks import Chunk
 from deconvdemo.resolution import Resolution
 
-__all__ = ["Photo", "Source", "open_mask", "to_depth"]
+__all__ = ["Photo", "Source", "open_mask", "read_mask", "to_depth"]
 
 _LARGEST_FLOAT = 16.0  # noise may leave [0, 1]; values far outside are a 0…255 scale by mistake
 
@@ -115,11 +116,13 @@ class Photo:
             raise PhotoError(f"float pixels reach {largest:g}, but they are in [0, 1] here: rescale them")
         return photo
 
-    def with_pixels(self, pixels: np.ndarray) -> Photo:
+    def with_pixels(self, pixels: np.ndarray, wrap: bool = False) -> Photo:
         """The same photo with other pixels; alpha follows their depth, and their size if a whole multiple.
 
         The resolution stays what it was (an enlarged scan of 300 dpi is one of 300 dpi, on larger paper), and
         where EXIF states the picture's size, that is set when the photo is written.
+
+        With `wrap` the picture repeats at its borders.
         """
         height, width, channels = pixels.shape
         alpha = self.alpha
@@ -130,8 +133,7 @@ class Photo:
                     f"pixels are {width}×{height} but photo and alpha are {self.width}×{self.height}: "
                     "give pixels of that size or of a whole multiple of it"
                 )
-            smooth = Image.fromarray(to_depth(alpha, np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-            alpha = to_depth(np.clip(np.asarray(smooth), 0, 1), alpha.dtype)
+            alpha = to_depth(enlarged(to_depth(alpha, np.float32), scale, wrap), alpha.dtype)
         if alpha is not None:
             alpha = to_depth(alpha, pixels.dtype)
         icc = self.icc
@@ -228,12 +230,22 @@ class Photo:
 Source = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
 
 
-def open_mask(source: Source, height: int, width: int, max_pixels: int | None = None) -> np.ndarray:
-    """(H, W) bool of a photo's size, True where a hole is to be filled.
+def open_mask(
+    source: Source, height: int, width: int, max_pixels: int | None = None, observed: Photo | None = None
+) -> np.ndarray:
+    """(H, W) bool of a photo's size, True where a hole is to be filled; what `read_mask` has to tell is left out."""
+    return read_mask(source, height, width, max_pixels, observed)[0]
 
-    White (from half of the full range on) is a hole. If the mask has transparency, whatever is painted at all
-    is one: so do painting programs' layers look. A bool array is a mask already.
-    Raises PhotoError for a mask of another size.
+
+def read_mask(
+    source: Source, height: int, width: int, max_pixels: int | None = None, observed: Photo | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(H, W) bool of a photo's size, True where a hole is to be filled, and what the user should be told of it.
+
+    White (from half of the full range on) is a hole. If the mask has transparency, whatever is painted at all on a
+    mostly transparent layer is one: so do painting programs' layers look. If it is the `observed` photo with something
+    erased, that is the hole. A bool array is a mask already.
+    Raises PhotoError for a mask of another size, and for one that may mean either, or is a picture.
     """
     if isinstance(source, np.ndarray) and source.dtype == bool:
         source = source.astype(np.uint8) * 255
@@ -243,11 +255,8 @@ def open_mask(source: Source, height: int, width: int, max_pixels: int | None = 
             f"mask is {mask.width}×{mask.height} but the photo is {width}×{height}: "
             f"draw it on the photo, or resize it to {width}×{height}"
         )
-    full = 1.0 if mask.pixels.dtype == np.float32 else np.iinfo(mask.pixels.dtype).max
-    if mask.alpha is not None and (mask.alpha < full).any():
-        return mask.alpha > 0
-    luma = [1.0] if mask.is_grey else [0.299, 0.587, 0.114]  # ITU-R BT.601
-    return mask.pixels @ np.array(luma, np.float32) >= full / 2
+    photo = (None, None) if observed is None else (observed.pixels, observed.alpha)
+    return mask_reading.holes_of(mask.pixels, mask.alpha, *photo)
 
 
 def _fields_of_array(array: np.ndarray) -> dict:

@@ -46,27 +46,28 @@ def test_with_one_network_there_is_nothing_to_choose(task):
 )
 def test_only_what_the_network_judges_is_left_to_it(variant, automatic, sigma):
     shown = panel("denoise", "denoise", "denoise-photo")
-    assert shown.given((variant, 12, 1, automatic)) == {"variant": variant, "sigma": sigma, "strength": 1}
+    given = shown.given((variant, 12, 1, automatic, False))
+    assert given == {"variant": variant, "sigma": sigma, "strength": 1, "wrap": False}
 
 
 def test_a_new_photo_brings_its_estimate_and_is_automatic_again():
     shown = panel("denoise", "denoise", "denoise-photo")
-    variant, sigma, strength, automatic = shown.opened({"sigma": 12.5})
+    variant, sigma, strength, automatic, wrap = shown.opened({"sigma": 12.5})
     assert sigma["value"] == 12.5
     assert automatic is True
-    assert "value" not in {**variant, **strength}
+    assert "value" not in {**variant, **strength, **wrap}
     assert len(shown.opened({})) == len(shown.components)
 
 
 def test_the_page_follows_the_network():
     shown = panel("denoise", "denoise", "denoise-photo")
     assert "Estimated when a photo is opened." in shown.components[1].info
-    assert not shown.components[-1].visible
-    variant, sigma, _, automatic = shown.chosen("photo")
+    assert not shown.components[-2].visible
+    variant, sigma, _, automatic, _ = shown.chosen("photo")
     assert variant["info"] == TASKS["denoise"].variant.options["photo"].meaning
     assert "Estimated" not in sigma["info"]
     assert automatic["visible"]
-    *_, automatic = shown.chosen("standard")
+    *_, automatic, _ = shown.chosen("standard")
     assert not automatic["visible"]
 
 
@@ -74,9 +75,9 @@ def test_a_network_offers_the_scales_that_it_was_trained_for():
     shown = panel("upscale", "upscale-x2", "upscale-x3", "upscale-x4", "upscale-x2-photo", "upscale-x3-photo")
     scales = lambda update: [value for _, value in update["choices"]]
     for chosen, nearest in ((2, 2), (3, 3), (4, 3)):
-        _, scale, _ = shown.chosen("photo", chosen)
+        _, scale, *_ = shown.chosen("photo", chosen)
         assert (scales(scale), scale["value"]) == ([2, 3], nearest)
-    _, scale, _ = shown.chosen("standard", 3)
+    _, scale, *_ = shown.chosen("standard", 3)
     assert (scales(scale), scale["value"]) == ([2, 3, 4], 3)
     only_four = panel("upscale", "upscale-x4")
     assert (only_four.components[1].choices, only_four.components[1].value) == ([("×4", 4)], 4)

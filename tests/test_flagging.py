@@ -41,7 +41,7 @@ def test_a_flag_has_the_bytes_that_were_shown(flagging, kept):
     assert flag.flag_id == saved.flag_id
     assert flag.observed == flagging.results.read(kept, kept.observed)
     assert flag.restored == flagging.results.read(kept, kept.restored)
-    assert flag.controls == {"sigma": 20, "strength": 1, "variant": "standard"}
+    assert flag.controls == {"sigma": 20, "strength": 1, "variant": "standard", "wrap": False}
     assert set(flag.checkpoint) == {"name", "sha256", "source"}
 
 
@@ -49,7 +49,7 @@ def test_a_flag_says_which_network_it_is_of_and_that_sigma_was_left_to_it(flaggi
     kept = flagging.results.keep(restorer.restore("denoise", picture(24, 32), variant="photo"))
     flagging.add(kept.restoration_id, ["good"], consent=True)
     [flag] = flags(flagging)
-    assert flag.controls == {"sigma": None, "strength": 1, "variant": "photo"}
+    assert flag.controls == {"sigma": None, "strength": 1, "variant": "photo", "wrap": False}
     assert flag.checkpoint["name"] == "denoise-photo"
 
 

@@ -14,10 +14,11 @@ PACKAGE = ROOT / "deconvdemo"
 # the layers, from the bottom; a module belongs to the longest name that it begins with
 LAYERS = [
     [
-        "deconvdemo.__init__", "errors", "settings", "metrics", "bicubic", "degradations", "noise", "noise_patches",
-        "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff", "tiff_directories",
-        "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "photo_reading", "photo_writing", "photo",
-        "lossless", "networks", "image_datasets", "feedback.records", "feedback.imagefile",
+        "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
+        "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
+        "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
+        "photo_reading", "photo_writing", "photo", "lossless", "networks", "image_datasets", "feedback.records",
+        "feedback.imagefile",
     ],
     [
         "checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "model_metadata", "model_card",

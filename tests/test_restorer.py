@@ -390,7 +390,7 @@ def test_depth_and_greyness_are_kept(restorer, task, controls, dtype, channels):
 def test_the_restoration_tells_how_it_was_made(restorer, tmp_path):
     observed = tiny.picture(30, 40)
     restoration = restorer.restore("upscale", observed, scale=3, strength=0.5)
-    assert restoration.controls == {"scale": 3, "strength": 0.5, "variant": "standard"}
+    assert restoration.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False}
     assert np.array_equal(restoration.observed.pixels, observed)
     report = restoration.report()
     assert report["checkpoint"]["name"] == "upscale-x3"
@@ -419,7 +419,7 @@ def test_an_estimated_sigma_is_told(restorer):
     ("task", "controls", "says"),
     [
         ("sharpen", {}, "there is no task 'sharpen': choose one of denoise"),
-        ("denoise", {"scale": 2}, "no control 'scale': it takes sigma, strength, variant"),
+        ("denoise", {"scale": 2}, "no control 'scale': it takes sigma, strength, variant, wrap"),
         ("denoise", {"sigma": -1}, "sigma is -1, but it must be a number from 0 to 75, or auto"),
         ("denoise", {"sigma": 75.5}, "from 0 to 75"),
         ("denoise", {"sigma": "abc"}, "sigma is 'abc'"),
@@ -445,7 +445,7 @@ def test_wrong_controls_are_refused_in_one_sentence(restorer, task, controls, sa
 
 def test_controls_may_come_as_text(restorer):
     by_text = restorer.restore("upscale", tiny.picture(8, 8), scale="3", strength="0.5")
-    assert by_text.controls == {"scale": 3, "strength": 0.5, "variant": "standard"}
+    assert by_text.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False}
     assert restorer.restore("denoise", tiny.picture(8, 8), sigma="auto").controls["sigma"] >= 0
 
 

@@ -18,7 +18,7 @@ from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import THERE, Guard, TakenError, Target, require_writable, targets
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Task
+from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Switch, Task
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restorer import Restoration
@@ -33,7 +33,13 @@ def add_verbs(verbs) -> None:
         if task.needs_mask:
             verb.add_argument("--mask", type=Path, required=True, help="image of the photo's size, white = fill in")
         for control in task.controls:
-            verb.add_argument(f"--{control.name}", metavar=_metavar(control), help=_help(control))
+            # no default: what is not given is left to the task
+            value = (
+                {"action": "store_true", "default": None}
+                if isinstance(control, Switch)
+                else {"metavar": _metavar(control)}
+            )
+            verb.add_argument(f"--{control.name}", help=_help(control), **value)
         there = verb.add_mutually_exclusive_group()
         words = "leave out photos whose result is there already: so a stopped run goes on"
         there.add_argument("--skip-existing", action="store_true", help=words)
@@ -52,6 +58,8 @@ def _metavar(control: Control) -> str:
 
 
 def _help(control: Control) -> str:
+    if isinstance(control, Switch):
+        return control.meaning
     if not isinstance(control, Number):  # which there are, the weights tell: reading them would make help slow
         return f"{control.meaning} `deconvdemo weights list` tells which there are (default: {STANDARD})"
     default = "auto" if control.default is None else f"{control.default:g}"

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from deconvdemo.alpha import visible
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
@@ -24,7 +25,8 @@ from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import compute
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
-from deconvdemo.photo import Photo, open_mask
+from deconvdemo.mask_reading import coverage
+from deconvdemo.photo import Photo, read_mask
 from deconvdemo.tasks import TASKS, Task, in_words
 from deconvdemo.weights import OneNetwork, Weights
 
@@ -181,7 +183,7 @@ class Restorer:
         stride = math.lcm(int(work.network.stride), work.task.grid)  # type: ignore[arg-type]
 
         def tiles(area: Tile | None = None) -> list[Tile]:
-            return plan(height, width, size, radius, stride, area)
+            return plan(height, width, size, radius, stride, area, work.wraps)
 
         started, done, waiting = time.monotonic(), 0, tiles()
         yield Progress(0, len(waiting))
@@ -198,7 +200,7 @@ class Restorer:
             seconds_left = (time.monotonic() - started) / done * len(waiting)
             yield Progress(done, done + len(waiting), seconds_left)
         yield Restoration(
-            photo=work.photo.with_pixels(work.result),
+            photo=work.photo.with_pixels(work.result, work.wraps),
             observed=work.photo,
             mask=work.mask,
             task=task,
@@ -217,7 +219,7 @@ class Restorer:
             return
         holes = work.weight > 0
         middle = middle_of(holes)
-        smaller = halved(work.photo.pixels, holes) if middle is not None else None
+        smaller = halved(work.colours, holes) if middle is not None else None
         if middle is None or smaller is None:
             return
         small, lost = smaller
@@ -226,7 +228,7 @@ class Restorer:
             if isinstance(step, Progress):
                 yield step
             else:
-                work.middle, work.shown = middle, with_middle(work.photo.pixels, middle, step.photo.pixels)
+                work.middle, work.shown = middle, with_middle(work.colours, middle, step.photo.pixels)
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""
@@ -240,11 +242,19 @@ class Restorer:
                 f"×{scale} of {photo.width}×{photo.height} is {result_pixels / 1e6:.1f} MP, but at most "
                 f"{self.max_pixels / 1e6:g} MP are made here: choose a smaller scale or photo"
             )
-        mask = None if mask_source is None else open_mask(mask_source, photo.height, photo.width, self.max_pixels)
+        mask: np.ndarray | None = None
+        notes: tuple[str, ...] = ()
+        if mask_source is not None:
+            mask, notes = read_mask(mask_source, photo.height, photo.width, self.max_pixels, photo)
+            notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
-        controls = compute(lambda: task.settled(photo.pixels, controls))
+        seen = visible(photo.alpha)
+        controls = compute(lambda: task.settled(photo.pixels, controls, seen))
         checkpoint, network = self._served(task.weights(controls))
-        return Work(task, controls, photo, mask, weight, network, checkpoint, self.compute_on)
+        if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
+            share = max(1, round(100 * unseen / (weight > 0).sum()))
+            notes += (f"{share} % of what was filled in is transparent in the photo, and stays so",)
+        return Work(task, controls, photo, mask, weight, seen, network, checkpoint, self.compute_on, notes=[*notes])
 
     def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
         with self._loading:

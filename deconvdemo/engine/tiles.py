@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -36,27 +38,41 @@ def _shifted(piece: slice, by: int, scale: int) -> slice:
     return slice((piece.start + by) * scale, (piece.stop + by) * scale)
 
 
-def plan(height: int, width: int, size: int, radius: int, stride: int, area: Tile | None = None) -> list[Tile]:
+def plan(
+    height: int, width: int, size: int, radius: int, stride: int, area: Tile | None = None, wrap: bool = False
+) -> list[Tile]:
     """Tiles of at most about `size` pixels a side, in reading order, for a photo of `height`×`width`.
 
-    With `area`, only for the core of that tile: what is left to do when it was too large.
+    With `area`, only for the core of that tile: what is left to do when it was too large. With `wrap` windows reach
+    beyond the photo's borders, where it repeats (`window_of`).
     """
     rows = area.core_rows if area else slice(0, height)
     columns = area.core_columns if area else slice(0, width)
     return [
         Tile(core_rows, core_columns, window_rows, window_columns)
-        for core_rows, window_rows in _spans(rows, height, size, radius, stride)
-        for core_columns, window_columns in _spans(columns, width, size, radius, stride)
+        for core_rows, window_rows in _spans(rows, height, size, radius, stride, wrap)
+        for core_columns, window_columns in _spans(columns, width, size, radius, stride, wrap)
     ]
 
 
-def _spans(part: slice, length: int, size: int, radius: int, stride: int) -> Iterator[tuple[slice, slice]]:
+def _spans(part: slice, length: int, size: int, radius: int, stride: int, wrap: bool) -> Iterator[tuple[slice, slice]]:
     overlap = _up(radius, stride)
     count = -(-(part.stop - part.start) // max(size, stride))
     step = _up(-(-(part.stop - part.start) // count), stride)  # equal tiles: no sliver at the end
     for start in range(part.start, part.stop, step):
         stop = min(start + step, part.stop)
-        yield slice(start, stop), slice(max(0, start - overlap), min(length, stop + overlap))
+        window = slice(start - overlap, stop + overlap)
+        yield slice(start, stop), window if wrap else slice(max(0, window.start), min(length, window.stop))
+
+
+def window_of(array: np.ndarray, tile: Tile) -> np.ndarray:
+    """What a tile's window shows of an (H, W, …) array; beyond its borders the array repeats."""
+    for axis, span in enumerate((tile.window_rows, tile.window_columns)):
+        if span.start < 0 or span.stop > array.shape[axis]:
+            array = array.take(np.arange(span.start, span.stop) % array.shape[axis], axis)
+        else:
+            array = array[(slice(None),) * axis + (span,)]
+    return array
 
 
 def _up(number: int, multiple: int) -> int:

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.alpha import visible_colours
+from deconvdemo.bicubic import linear, resize
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine.compute import Compute
-from deconvdemo.engine.tiles import Tile
+from deconvdemo.engine.tiles import Tile, window_of
 from deconvdemo.errors import DeviceError
 from deconvdemo.metrics import PEAK
 from deconvdemo.photo import Photo
@@ -28,21 +30,31 @@ class Work:
     photo: Photo
     mask: np.ndarray | None
     weight: np.ndarray | None  # (H, W) float32: the task's hole_weight
+    seen: np.ndarray | None  # (H, W) bool: where the photo is visible; None: everywhere
     network: nn.Module
     checkpoint: Checkpoint
     compute_on: Compute
     result: np.ndarray = field(init=False)
+    colours: np.ndarray = field(init=False)  # the photo's, with visible ones in place of those that nobody sees
     middle: np.ndarray | None = None  # (H, W) bool: what is filled already, in `shown`, as a deep hole's middle is
     shown: np.ndarray | None = None  # the photo with it
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self):
+        self.colours = self.photo.pixels
+        if self.seen is not None:
+            known = self.seen if self.weight is None else self.seen & (self.weight == 0)
+            self.colours = visible_colours(self.photo.pixels, known, ~self.seen, self.wraps)
         height, width, channels = self.photo.pixels.shape
         self.result = np.empty((height * self.scale, width * self.scale, channels), self.photo.pixels.dtype)
 
     @property
     def scale(self) -> int:
         return self.task.scale(self.controls)
+
+    @property
+    def wraps(self) -> bool:
+        return self.task.wraps(self.controls)
 
     def note(self, text: str) -> None:
         """Adds something the user should be told, once."""
@@ -52,18 +64,26 @@ class Work:
     @torch.inference_mode()
     def run(self, tile: Tile) -> None:
         """Computes `tile` and puts its core into the result: plain + strength · weight · (estimate − plain)."""
-        window = (tile.window_rows, tile.window_columns)
         core = (..., *tile.kept(self.scale))
-        observed = _tensor(self.photo.pixels[window])
-        shown = observed if self.shown is None else _tensor(self.shown[window])
-        filled = None if self.middle is None else torch.from_numpy(self.middle[window])
-        weight = None if self.weight is None else _tensor(self.weight[window][..., None])
-        restored = self.task.plain(observed, self.controls)[core]
+        shown = _tensor(window_of(self.colours if self.shown is None else self.shown, tile))
+        filled = None if self.middle is None else torch.from_numpy(window_of(self.middle, tile))
+        weight = None if self.weight is None else _tensor(window_of(self.weight, tile)[..., None])
+        restored = self._plain(tile)[core]
         strength = self.task.strength(self.controls) * (torch.ones(()) if weight is None else weight[core])
+        if self.seen is not None and weight is None and self.scale == 1:  # what nobody sees stays as it is
+            strength = strength * _tensor(window_of(self.seen, tile)[..., None])[core]
         if strength.any():
             # exact where the strength is 0 or 1: there, rounding lets nothing through of what was lost
             restored = torch.lerp(restored, self._estimate(shown, weight, filled)[core], strength)
+        if self.scale > 1 and self.photo.alpha is not None:
+            alpha = _tensor(window_of(self.photo.alpha, tile)[..., None])
+            restored = restored + towards_visible(shown, alpha, self.scale)[core]
         self.result[tile.placed(self.scale)] = _pixels(restored, self.result.dtype)
+
+    def _plain(self, tile: Tile) -> Tensor:
+        """The image at strength 0: as large as the photo it has its hidden colours, too; larger, visible ones alone."""
+        shown = self.photo.pixels if self.scale == 1 else self.colours
+        return self.task.plain(_tensor(window_of(shown, tile)), self.controls)
 
     def _estimate(self, observed: Tensor, weight: Tensor | None, filled: Tensor | None) -> Tensor:
         """The network's full result for one window, in the photo's own channels; what is `filled` stays."""
@@ -86,6 +106,20 @@ class Work:
     def _call(self, inputs: Tensor, compute_on: Compute) -> Tensor:
         with compute_on.autocast():
             return self.network(compute_on.images(inputs)).float().cpu()
+
+
+def towards_visible(colours: Tensor, alpha: Tensor, scale: int) -> Tensor:
+    """How far each colour of an enlarged photo has to move for every pixel to count as much as it is visible.
+
+    (1, C, H, W) and (1, 1, H, W) in [0, 1] → (1, C, scale·H, scale·W). Of a white disc and its faint black shadow, what
+    lies between is almost white (Porter & Duff 1984 resize premultiplied colours for this). The two means are linear
+    ones: without negative weights, their quotient stays between the colours. It is 0 where alpha is even.
+    """
+    if (alpha == alpha[..., :1, :1]).all():
+        return torch.zeros((1, 1, scale * alpha.shape[2], scale * alpha.shape[3]))
+    share, mean = resize(alpha, scale, linear), resize(colours, scale, linear)
+    visible = resize(colours * alpha, scale, linear) / share.clamp(min=1e-6)
+    return torch.where(share > 1e-6, visible - mean, 0.0)
 
 
 def _tensor(pixels: np.ndarray) -> Tensor:

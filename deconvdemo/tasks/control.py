@@ -1,4 +1,4 @@
-"""What the user sets: numbers, and choices of words."""
+"""What the user sets: numbers, choices of words, and switches."""
 
 from __future__ import annotations
 
@@ -98,9 +98,35 @@ class Choice(Control):
         return replace(self, options=options, default=default, without_weights=left_out)
 
 
+_ON, _OFF = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
+
+
+@dataclass(frozen=True)
+class Switch(Control):
+    """On or off."""
+
+    def checked(self, value: Any) -> bool:
+        if value is None:
+            raise ControlError(f"{self.name} is missing: give {self.expected()}")
+        word = str(value).lower() if isinstance(value, bool | int | str) else ""
+        if word not in _ON + _OFF:
+            raise ControlError(f"{self.name} is {value!r:.40}, but it must be {self.expected()}")
+        return word in _ON
+
+    def expected(self) -> str:
+        return "true or false"
+
+
 def in_words(controls: Mapping[str, Any]) -> list[str]:
-    """Settings as a person reads them: ["sigma 12.5", "strength 1", "variant photo"]; what is left open is "auto"."""
-    return [f"{name} {_in_words(value)}" for name, value in controls.items()]
+    """Settings as a person reads them: ["sigma 12.5", "strength 1", "variant photo", "wrap"].
+
+    What is left open is "auto"; what is off is not told.
+    """
+    return [
+        name if value is True else f"{name} {_in_words(value)}"
+        for name, value in controls.items()
+        if value is not False
+    ]
 
 
 def _in_words(value: Any) -> str:

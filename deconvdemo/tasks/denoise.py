@@ -10,7 +10,7 @@ import numpy as np
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.noise import estimate_sigma
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, Task, variants
+from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,12 +47,13 @@ class Denoise(Task):
             ),
             fast=Variant("Speed", "A smaller network for even noise: quicker, less thorough."),
         ),
+        WRAP,
     )
 
-    def settled(self, pixels: np.ndarray, controls: dict[str, Any]) -> dict[str, Any]:
+    def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         if controls["sigma"] is not None or "sigma" in self.judged(controls):
             return controls
-        sigma = min(estimate_sigma(pixels), MAX_SIGMA)
+        sigma = min(estimate_sigma(pixels, seen), MAX_SIGMA)
         # 0 is for a photo without any: what is faint, such as traces of JPEG, goes to the network all the same
         return {**controls, "sigma": max(round(sigma, 1), 0.1) if sigma > FAINTEST else 0.0}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from deconvdemo.errors import ControlError, PhotoError
-from deconvdemo.tasks.control import Choice, Control, Number, Variant
+from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant
 
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
@@ -31,6 +31,14 @@ STRENGTH = Number(
 )
 
 
+WRAP = Switch(
+    "wrap",
+    "Seamless texture",
+    "For a picture that repeats: beyond a border it goes on at the opposite one, so that the result joins there, too.",
+    default=False,
+)
+
+
 def variants(**options: Variant) -> Choice:
     """The control by which the user chooses among a task's networks."""
     return Choice("variant", "Network made for", "Which of the task's networks restores.", STANDARD, options)
@@ -43,7 +51,8 @@ class Task:
     verb: ClassVar[str]  # on the button
     title: ClassVar[str]
     promise: ClassVar[str]  # one sentence under the title
-    controls: tuple[Control, ...]  # the last is what `variants` gives
+    # in the order of the HTTP endpoint's parameters: a new one comes last. One is what `variants` gives
+    controls: tuple[Control, ...]
     needs_mask: ClassVar[bool] = False
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
@@ -53,10 +62,8 @@ class Task:
 
     @property
     def variant(self) -> Choice:
-        """The last control: which of the task's networks restores."""
-        choice = self.controls[-1]
-        assert isinstance(choice, Choice)
-        return choice
+        """The control that says which of the task's networks restores."""
+        return next(control for control in self.controls if isinstance(control, Choice))
 
     def offering(self, names: Collection[str], asked_for: Collection[str] = ()) -> Self:
         """This task with only the variants that there are weights for: `names` is what `Weights.names()` gives.
@@ -69,7 +76,8 @@ class Task:
         found = [choices["variant"] for choices in offered.served]
         preferred = [choices["variant"] for choices in offered.served if self.weights(choices) in asked_for]
         default = next(iter(sorted(preferred or found, key=lambda word: word != STANDARD)), STANDARD)
-        offered.controls = (*self.controls[:-1], self.variant.only(found or [STANDARD], default))
+        left = self.variant.only(found or [STANDARD], default)
+        offered.controls = tuple(left if control is self.variant else control for control in self.controls)
         return offered
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +102,10 @@ class Task:
         """How many times longer each side of the result is."""
         return 1
 
-    def settled(self, pixels: np.ndarray, controls: dict[str, Any]) -> dict[str, Any]:
+    def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         """`controls` with every automatic one estimated from `pixels`, (H, W, C) of any of Photo's dtypes.
 
+        `seen`, (H, W) bool, is where they are visible; None: everywhere.
         What the chosen variant judges by itself stays None.
         """
         return controls
@@ -113,6 +122,10 @@ class Task:
         if mask is not None:
             raise PhotoError(f"{self.name} takes no mask: leave it out, or use inpaint")
         return None
+
+    def wraps(self, controls: Mapping[str, Any]) -> bool:
+        """Whether the picture repeats at its borders."""
+        return bool(controls.get(WRAP.name))
 
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         """What the network sees of (1, 3, H, W) `observed`, with the side channels its weights were trained on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deconvdemo.metrics import GREY_LEVELS
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, Task, variants
+from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,7 @@ class Upscale(Task):
             ),
             fast=Variant("Speed", "A smaller network for clean pictures: quicker, less sharp."),
         ),
+        WRAP,
     )
 
     def weights(self, controls: Mapping[str, Any]) -> str:

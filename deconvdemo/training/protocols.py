@@ -71,7 +71,7 @@ def inpainting(folder: Path) -> Iterator[Case]:
         if file.stem.endswith("_mask"):
             continue
         clean = _rgb(file)
-        mask = open_mask(_twin(file, "", "_mask"), *clean.shape[:2])
+        mask = open_mask(_twin(file, "", "_mask"), clean.shape[0], clean.shape[1], observed=Photo(clean))
         observed = clean.copy()
         observed[mask] = 0
 

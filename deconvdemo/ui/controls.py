@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from deconvdemo.tasks import Number, Task
+from deconvdemo.tasks import Number, Switch, Task
 from deconvdemo.ui.asset import in_the_browser, looked_up
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -27,7 +27,7 @@ class _Offered(gr.Radio):
 
 
 class ControlPanel:
-    """Adds the controls of `task` to the current `gr.Blocks`: which network, then its numbers.
+    """Adds the controls of `task` to the current `gr.Blocks`: which network, then its numbers and switches.
 
     A number that some network judges by itself has a checkbox, seen with that network alone: "automatic" until the
     visitor moves the slider, and again for the next photo.
@@ -36,6 +36,7 @@ class ControlPanel:
     def __init__(self, task: Task):
         self.task = task
         self.controls = [control for control in task.controls if isinstance(control, Number)]
+        switches = [control for control in task.controls if isinstance(control, Switch)]
         judged = {name for option in task.variant.options.values() for name in option.judges}
         self.variant = gr.Radio(
             [(option.label, word) for word, option in task.variant.options.items()],
@@ -51,17 +52,23 @@ class ControlPanel:
             self._numbers.append(self._number(control))
             if control.name in judged:
                 self._automatic[control.name] = self._automatically(control)
+        self._switches = {
+            control.name: gr.Checkbox(control.default, label=control.label, info=control.meaning)
+            for control in switches
+        }
         self._connect()
 
     @property
     def components(self) -> list[Any]:
         """What events take as inputs for `given`, and as outputs for `opened`."""
-        return [self.variant, *self._numbers, *self._automatic.values()]
+        return [self.variant, *self._numbers, *self._automatic.values(), *self._switches.values()]
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The components' values as the task's controls; what the network is to judge by itself is None."""
-        controls = dict(zip(["variant", *(control.name for control in self.controls)], values, strict=False))
-        automatic = dict(zip(self._automatic, values[len(controls) :], strict=True))
+        rest = iter(values)
+        controls = dict(zip(["variant", *(control.name for control in self.controls)], rest, strict=False))
+        automatic = dict(zip(self._automatic, rest, strict=False))
+        controls |= dict(zip(self._switches, rest, strict=True))
         for name in self.judged(controls["variant"]):
             controls[name] = None if automatic[name] else controls[name]
         return controls
@@ -74,7 +81,7 @@ class ControlPanel:
     def opened(self, estimates: dict[str, Any]) -> list[Any]:
         """For a new photo: its estimates; what is judged is automatic again; other settings stay as they were."""
         numbers = [gr.update(value=estimates[c.name]) if c.name in estimates else gr.skip() for c in self.controls]
-        return [gr.skip(), *numbers, *[True] * len(self._automatic)]
+        return [gr.skip(), *numbers, *[True] * len(self._automatic), *[gr.skip()] * len(self._switches)]
 
     def chosen(self, variant: str, *choices: int) -> list[Any]:
         """What the page shows for this network: what it is made for, and the numbers that it takes.
@@ -84,7 +91,7 @@ class ControlPanel:
         values = iter(choices)
         numbers = [self._shown(control, variant, values) for control in self.controls]
         checkboxes = [gr.update(visible=name in self.judged(variant)) for name in self._automatic]
-        return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes]
+        return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes, *[gr.skip()] * len(self._switches)]
 
     def _connect(self) -> None:
         choosing = [control for control in self.controls if control.choices]

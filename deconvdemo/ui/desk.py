@@ -9,6 +9,7 @@ from typing import Any
 
 import PIL.Image
 
+from deconvdemo.alpha import visible
 from deconvdemo.engine.restorer import Progress, Restoration, Restorer
 from deconvdemo.errors import PhotoError
 from deconvdemo.photo import Photo, open_mask
@@ -36,7 +37,7 @@ class Desk:
             defaults = {control.name: control.default for control in self.task.controls}
             left_open = [name for name, default in defaults.items() if default is None and name not in option.judges]
             if left_open:
-                settled = self.task.settled(photo.pixels, {**defaults, "variant": variant})
+                settled = self.task.settled(photo.pixels, {**defaults, "variant": variant}, visible(photo.alpha))
                 return {name: settled[name] for name in left_open}
         return {}
 
@@ -44,7 +45,7 @@ class Desk:
         """The painter's value: the photo, and on it the holes of a mask file."""
         holes = None
         if mask is not None:
-            holes = PIL.Image.fromarray(open_mask(mask, photo.height, photo.width, self.restorer.max_pixels))
+            holes = PIL.Image.fromarray(open_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo))
         return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
 
     def steps(

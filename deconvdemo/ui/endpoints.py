@@ -15,7 +15,7 @@ import gradio as gr
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.records import REASONS
-from deconvdemo.tasks import Choice, Control, Task
+from deconvdemo.tasks import Choice, Control, Switch, Task
 from deconvdemo.ui.flag_routes import erase_link
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.photo_input import PhotoInput
@@ -65,7 +65,7 @@ def _file(name: str) -> PhotoInput:
 
 def _setting(control: Control) -> gr.components.Component:
     # a text, not a list to choose from: Gradio would refuse another word before our sentence can say which there are
-    component = gr.Textbox if isinstance(control, Choice) else gr.Number
+    component = {Choice: gr.Textbox, Switch: gr.Checkbox}.get(type(control), gr.Number)
     return component(value=control.default, label=f"{control.name}: {control.expected()}", visible=False)
 
 

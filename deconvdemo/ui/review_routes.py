@@ -23,7 +23,7 @@ from deconvdemo.feedback.catches import Catches
 from deconvdemo.feedback.opinions import DECISIONS
 from deconvdemo.feedback.records import REASONS
 from deconvdemo.feedback.review import RATINGS, SORTS, STATUSES, View
-from deconvdemo.tasks import TASKS, Choice, Number
+from deconvdemo.tasks import TASKS, Choice, Number, Switch
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
 from deconvdemo.ui.page import page_script, page_style
@@ -157,6 +157,8 @@ def _control(control: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": control.name, "label": control.label, "default": control.default}
     if isinstance(control, Choice):
         return {**facts, "options": {word: option.label for word, option in control.options.items()}}
+    if isinstance(control, Switch):
+        return {**facts, "options": {"false": "Off", "true": "On"}}
     assert isinstance(control, Number)
     if control.choices:
         return {**facts, "options": {str(choice): str(choice) for choice in control.choices}}

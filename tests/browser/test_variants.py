@@ -57,7 +57,7 @@ def test_a_network_judges_the_noise_by_itself_until_the_slider_is_moved(open_pag
     expect(report(page)).to_contain_text("weights denoise-photo ")
     flag(page, "Good result")
     says(page, "Saved, thank you")
-    assert app.flags()[-1].controls == {"sigma": None, "strength": 1, "variant": "photo"}
+    assert app.flags()[-1].controls == {"sigma": None, "strength": 1, "variant": "photo", "wrap": False}
 
     level(page).fill("40")
     expect(automatic(page)).not_to_be_checked()

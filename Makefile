@@ -87,7 +87,7 @@ $(VENV)/bin/python:
 
 # what builds the package is installed beside it: pip would fetch the newest one each time, whatever is constrained
 $(VENV)/.runtime: requirements.txt pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
-	$(PIP) -r requirements.txt hatchling hatch-requirements-txt
+	$(PIP) -r requirements.txt editables hatchling hatch-requirements-txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -80,3 +80,10 @@ def test_the_oldest_versions_are_the_lower_bounds(installs):
     for name, version in told.items():
         assert Version(version) <= Version(LOCKED[name])
         assert f">={version}" in str(ours[name].specifier).split(",") or name == "torch"
+
+
+def test_make_installs_all_that_builds_the_package(installs):
+    """pip is told to fetch nothing more for that, and what it says of a missing one nobody understands."""
+    [line] = [line for line in (ROOT / "Makefile").read_text().splitlines() if "$(PIP) -r requirements.txt" in line]
+    built_with = {Requirement(needed).name for needed in installs[0].project()["build-system"]["requires"]}
+    assert set(line.split("requirements.txt")[1].split()) == built_with

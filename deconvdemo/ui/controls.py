@@ -53,7 +53,9 @@ class ControlPanel:
             if control.name in judged:
                 self._automatic[control.name] = self._automatically(control)
         self._switches = {
-            control.name: gr.Checkbox(control.default, label=control.label, info=control.meaning)
+            control.name: gr.Checkbox(
+                control.default, label=control.label, info=control.meaning, elem_classes="dd-switch"
+            )
             for control in switches
         }
         self._connect()

@@ -22,6 +22,7 @@ from tiny import picture
 from deconvdemo.errors import ControlError
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.ui.behind import PublicAddress
+from deconvdemo.ui.demo import ASSETS
 
 WAYS = ("stripped", "kept", "stripped, TLS", "kept, TLS")
 PAGES = ("", "duel", "insight", "review", "healthz", "duel/page.js", "review/page.css", "config")
@@ -95,16 +96,16 @@ def test_a_sign_in_is_for_this_demo_alone_and_secure_where_the_visitor_is(url):
         assert visitor.get(f"{url}review/queue").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("", ("", "", "")),
-        ("/", ("", "", "")),
-        ("demo", ("", "", "/demo")),
-        (" /a/b-1/ ", ("", "", "/a/b-1")),
-        ("https://example.org:8443/demo/", ("https", "example.org:8443", "/demo")),
-    ],
-)
+ADDRESSES = {
+    "": ("", "", ""),
+    "/": ("", "", ""),
+    "demo": ("", "", "/demo"),
+    " /a/b-1/ ": ("", "", "/a/b-1"),
+    "https://example.org:8443/demo/": ("https", "example.org:8443", "/demo"),
+}
+
+
+@pytest.mark.parametrize(("text", "seen"), ADDRESSES.items())
 def test_an_address_is_taken_as_people_write_it(text, seen):
     address = PublicAddress.of(text)
     assert (address.scheme, address.host, address.path) == seen
@@ -116,6 +117,13 @@ def test_an_address_is_taken_as_people_write_it(text, seen):
 def test_what_is_no_address_is_one_sentence(text):
     with pytest.raises(ControlError, match="DECONVDEMO_ROOT_PATH"):
         PublicAddress.of(text)
+
+
+def test_no_page_asks_for_a_path_of_the_host():
+    """An address that begins with a slash leads out of the demo, where a proxy shows it under a path."""
+    for file in [*ASSETS.glob("*.html"), *ASSETS.glob("*.js"), *ASSETS.glob("*.css")]:
+        found = re.findall(r"""(?:href|src|action|fetch|ask|url)\s*[=(:]\s*["'`]/[^"'`]*""", file.read_text())
+        assert not found, file.name
 
 
 def test_nobody_is_this_machines_user_through_a_proxy(tiny_weights, tmp_path):

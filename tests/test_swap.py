@@ -49,7 +49,7 @@ class QuickWeights(Weights):
 def denoised(http: httpx.Client, photo: bytes) -> tuple[bytes, dict]:
     """The file and the report of the demo's /denoise, by plain HTTP: a client of Gradio's has more to do."""
     (path,) = http.post("upload", files={"files": ("photo.png", photo, "image/png")}).json()
-    given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 20, 1.0, "standard"]
+    given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 20, 1.0, "standard", False]
     event = http.post("call/denoise", json={"data": given}).json()["event_id"]
     with http.stream("GET", f"call/denoise/{event}") as lines:
         told = [line for line in lines.iter_lines() if line]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.metrics import PEAK
+from deconvdemo.photo_writing import to_depth
 
 EXPECTED = (
     "give an image that is white where the photo is to be filled in and black elsewhere, "
@@ -36,13 +36,13 @@ def holes_of(
     A mask's pixels and alpha, and those of the photo it is laid on, as Photo has them. Raises PhotoError where the
     mask's meaning is not certain.
     """
-    opacity = None if alpha is None else _unit(alpha)
+    opacity = None if alpha is None else to_depth(alpha, np.float32)
     if opacity is not None and (opacity < 1).any():
         return _of_transparency(pixels, opacity, photo, photo_alpha)
     luma = _luma(pixels)
     few = _fewer(luma)
     grey = (few > BLACK) & (few < WHITE)
-    colourful = np.ptp(_fewer(_unit(pixels)), axis=2) > COLOURFUL
+    colourful = np.ptp(_fewer(to_depth(pixels, np.float32)), axis=2) > COLOURFUL
     pictured = (grey | colourful).mean()
     # a mask of black and white may well look like the photo: of bright letters, say
     if pictured > SHOWING and photo is not None and _alike(few, _fewer(_luma(photo))):
@@ -64,7 +64,7 @@ def _of_transparency(
     if clear >= opaque and not shows_photo:
         return opacity > 0, ()
     if shows_photo and opaque > clear:
-        kept = np.float32(1) if photo_alpha is None else _unit(photo_alpha)
+        kept = np.float32(1) if photo_alpha is None else to_depth(photo_alpha, np.float32)
         return opacity < kept, ("the mask shows the photo: what is erased in it was filled in",)
     what = "shows the photo" if shows_photo else "is opaque"
     raise PhotoError(
@@ -94,13 +94,9 @@ def _fewer(image: Array) -> Array:
     return image[::step, ::step]
 
 
-def _unit(samples: Array) -> Array:
-    return samples.astype(np.float32) / np.float32(PEAK.get(samples.dtype.name, 1.0))
-
-
 def _luma(pixels: Array) -> Array:
     """(H, W) in [0, 1], by ITU-R BT.601."""
-    unit = _unit(pixels)
+    unit = to_depth(pixels, np.float32)
     return unit[..., 0] if unit.shape[2] == 1 else unit @ np.array([0.299, 0.587, 0.114], np.float32)
 
 

@@ -52,13 +52,12 @@ def targets(photos: list[tuple[Path, Path]], output: Path, one_file: bool) -> li
 
     No two targets differ only in case, or in how their accents are written: that is one file on many disks.
     """
-    from deconvdemo.photo_writing import SUFFIXES
+    from deconvdemo.photo_writing import FORMATS
 
-    written = [suffix for suffixes in SUFFIXES.values() for suffix in suffixes]
     if output.suffix and not output.is_dir():
-        if output.suffix.lower() not in written:
+        if output.suffix.lower() not in FORMATS:
             raise ControlError(
-                f"{output} has no suffix that can be written: use one of {', '.join(written)}, or a folder"
+                f"{output} has no suffix that can be written: use one of {', '.join(FORMATS)}, or a folder"
             )
         if not one_file:
             raise ControlError(f"{output} is one file, but a folder or several photos are given: give a folder")

@@ -21,18 +21,20 @@ THREADS = "OMP_NUM_THREADS"
 
 def name() -> str:
     """As the system names it: "Intel(R) Xeon(R) Processor @ 2.60GHz"."""
-    return _first("model name") or platform.processor() or platform.machine()
+    return _fields().get("model name") or platform.processor() or platform.machine()
 
 
 def has_bf16_instructions() -> bool:
     """Whether the processor says that it multiplies bf16 (AMX, AVX-512, Arm); for descriptions, not for decisions."""
-    told = set(f"{_first('flags')} {_first('Features')}".split())
+    fields = _fields()
+    told = set(f"{fields.get('flags', '')} {fields.get('Features', '')}".split())
     return bool(told & {"amx_bf16", "avx512_bf16", "bf16"})
 
 
 def fingerprint(device: str) -> str:
     """Equal where a measurement of one `device` says something of another: a hash of all that speed depends on."""
-    told = [f"{field}: {_first(field)}" for field in (*TELLING, *TELLING_ON_ARM)]
+    fields = _fields()
+    told = [f"{field}: {fields.get(field, '')}" for field in (*TELLING, *TELLING_ON_ARM)]
     told += [platform.machine(), platform.system(), platform.release() if device == "mps" else ""]
     told += [f"{limit}={os.environ.get(limit, '')}" for limit in LIMITS]
     told += [device, torch.__version__]
@@ -41,13 +43,17 @@ def fingerprint(device: str) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
-def _first(field: str) -> str:
-    """The value of a field of /proc/cpuinfo for the first core; "" where there is none."""
+def _fields() -> dict[str, str]:
+    """What /proc/cpuinfo tells of the first core; nothing where there is none."""
     try:
         lines = CPUINFO.read_text(errors="replace").splitlines()
     except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        field, _, value = line.partition(":")
+        found.setdefault(field.strip(), value.strip())
+    return found
 
 
 # ---- threads -----------------------------------------------------------------------------------------------

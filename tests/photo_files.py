@@ -82,3 +82,13 @@ def tiff(*pages, **options):
         for samples, given in pages:
             writer.write(samples, **{"metadata": None, **given})
     return file.getvalue()
+
+
+def assert_pixels(data, expected, *notes):
+    """The photo of a file, its pixels these, and each of its notes with these words."""
+    photo = Photo.open(data)
+    np.testing.assert_array_equal(photo.pixels, expected)
+    assert len(photo.notes) == len(notes), photo.notes
+    for note, words in zip(photo.notes, notes, strict=True):
+        assert words in note
+    return photo

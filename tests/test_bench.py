@@ -6,20 +6,7 @@ import pytest
 import torch
 
 from deconvdemo.cli import main
-from deconvdemo.engine import fastest as speed
 from deconvdemo.engine import processor
-from deconvdemo.engine.compute import Compute
-
-
-@pytest.fixture
-def measurements(monkeypatch):
-    """How often it was measured, in processes that begin with `forget()`; bf16 wins."""
-    done = []
-    chosen = Compute("cpu", "bf16", "measured 2.2 × as fast as fp32 on this processor")
-    monkeypatch.setattr(speed, "measure", lambda device: (done.append(device), speed.Measured(chosen, {}, True))[1])
-    monkeypatch.setattr(speed, "_known", {})
-    return done
-
 
 # ---- bench -------------------------------------------------------------------------------------------------
 

@@ -14,16 +14,6 @@ from deconvdemo.engine.fastest import fastest
 # ---- what was measured is kept -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def measurements(monkeypatch):
-    """How often it was measured, in processes that begin with `forget()`; bf16 wins."""
-    done = []
-    chosen = Compute("cpu", "bf16", "measured 2.2 × as fast as fp32 on this processor")
-    monkeypatch.setattr(speed, "measure", lambda device: (done.append(device), speed.Measured(chosen, {}, True))[1])
-    monkeypatch.setattr(speed, "_known", {})
-    return done
-
-
 def forget() -> None:
     speed._known.clear()
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from photo_files import SRGB, random_photo, tiff
+from photo_files import SRGB, assert_pixels, random_photo, tiff
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
@@ -19,15 +19,6 @@ SMALL = random_photo(3, 12, 16).pixels
 EVERY_LAYOUT = pytest.mark.parametrize(
     "layout", [{"byteorder": order, "bigtiff": big} for order in "<>" for big in (False, True)], ids=str
 )
-
-
-def assert_pixels(data, expected, *notes):
-    photo = Photo.open(data)
-    np.testing.assert_array_equal(photo.pixels, expected)
-    assert len(photo.notes) == len(notes), photo.notes
-    for note, words in zip(photo.notes, notes, strict=True):
-        assert words in note
-    return photo
 
 
 # --- which picture ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from photo_files import file_of, random_photo, tiff
+from photo_files import assert_pixels, file_of, random_photo, tiff
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
@@ -16,15 +16,6 @@ from deconvdemo.photo import Photo
 RGB = {"photometric": "rgb"}
 LARGE = random_photo(1, 48, 64).pixels
 DEEP = random_photo(2, 48, 64, dtype=np.uint16).pixels
-
-
-def assert_pixels(data, expected, *notes):
-    photo = Photo.open(data)
-    np.testing.assert_array_equal(photo.pixels, expected)
-    assert len(photo.notes) == len(notes), photo.notes
-    for note, words in zip(photo.notes, notes, strict=True):
-        assert words in note
-    return photo
 
 
 # --- which samples ---------------------------------------------------------------------------------------------

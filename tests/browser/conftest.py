@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deconvdemo.feedback.store import FeedbackStore
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 _FLAGS = [
@@ -148,3 +150,11 @@ def _png(pixels: np.ndarray) -> bytes:
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "PNG", compress_level=1)
     return png.getvalue()
+
+
+@pytest.fixture
+def store(app) -> Iterator[FeedbackStore]:
+    """The feedback of the module's own `app`."""
+    store = FeedbackStore(app.data_dir, min_free_mb=0)
+    yield store
+    store.close()

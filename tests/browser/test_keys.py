@@ -84,13 +84,6 @@ def app(tiny_weights, tmp_path_factory) -> Iterator[App]:
         yield started
 
 
-@pytest.fixture
-def store(app: App) -> Iterator[FeedbackStore]:
-    store = FeedbackStore(app.data_dir, min_free_mb=0)
-    yield store
-    store.close()
-
-
 def review(open_page, app: App, store: FeedbackStore, about: str, number: int) -> tuple[Page, list[str]]:
     """The review page on new flags whose comment is `about`."""
     images = {role: picture((about, role), side=32) for role in ("observed", "restored")}

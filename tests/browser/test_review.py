@@ -33,13 +33,6 @@ def open_page(app: App, open_page):
     return open_page
 
 
-@pytest.fixture
-def store(app: App) -> Iterator[FeedbackStore]:
-    store = FeedbackStore(app.data_dir, min_free_mb=0)
-    yield store
-    store.close()
-
-
 def seen(page: Page, place: str) -> None:
     """Waits for the flag at this place: a key pressed before it is there judges nothing."""
     expect(page.locator("#progress")).to_contain_text(place)

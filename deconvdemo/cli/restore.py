@@ -75,8 +75,10 @@ def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
     tally = Tally(len(found.photos), options.skip_existing, skipped=found.passed, failed=found.failed)
     if not found.photos and not found.failed:
+        from deconvdemo.photo_reading import TAKEN
+
         among = f" ({tally.line()})" if found.passed else ""
-        raise ControlError(f"{inputs[0]} holds no photos{among}: give JPEG, PNG, TIFF, WebP, HEIC, BMP or GIF files")
+        raise ControlError(f"{inputs[0]} holds no photos{among}: give {TAKEN} files")
     pairs = targets(found.photos, options.output, one_file)
     guard = Guard([source for source, _ in pairs] + ([mask] if mask else []), options.overwrite)
     work = _Work(task, options, settings, mask, guard)

@@ -195,7 +195,7 @@ def _head(text: str, review: str, reviewers: Reviewers) -> Callable[[gr.Request]
     """A page's head, with the way to the review for whom there is one."""
 
     def head(request: gr.Request) -> str:
-        there_is = reviewers.door(request.request) != OFF  # type: ignore[arg-type]
+        there_is = reviewers.door(request.request) != OFF
         return text.format(review=review if there_is else "")
 
     return head

@@ -78,7 +78,7 @@ def _flagging(flagging: Flagging) -> None:
         clean: str | None = None,
         region: str | None = None,
         client_token: str = "",
-        request: gr.Request = None,  # type: ignore[assignment]
+        request: gr.Request = None,
     ) -> dict[str, str]:
         """Stores a flag of a result; durable when it returns. Repeating a `client_token` stores nothing more."""
         try:

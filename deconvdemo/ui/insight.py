@@ -79,7 +79,7 @@ class Insight:
 
     def private(self, request: gr.Request) -> list[Any]:
         """What reviewers alone are shown."""
-        if not self.reviewers.reviewer(request.request):  # type: ignore[arg-type]
+        if not self.reviewers.reviewer(request.request):
             return [gr.update(visible=False), None, None, ""]
         return [gr.update(visible=True), *self._within("private", self._private)]
 

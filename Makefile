@@ -3,15 +3,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-WORKERS ?= 2
+WORKERS ?= 3
 PY := $(VENV)/bin/python
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c $(CONSTRAINTS)
 
 .PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench loop clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
-	@echo "make test             lint, then all tests, two at a time (ARGS='-k photo' chooses some, WORKERS=1 is one at a time)"
+	@echo "make test             lint, then all tests, three at a time (ARGS='-k photo' chooses some, WORKERS=1 is one at a time)"
 	@echo "make test-isa         the restoring tests as on other processors, by ONEDNN_MAX_CPU_ISA, on 1 and 2 threads"
 	@echo "make test-oldest      the tests that need no browser, with the oldest versions that requirements.txt allows"
 	@echo "                      (of torch only with TORCH=2.8.0, several GB on x86)"
@@ -28,7 +28,8 @@ help:
 	@echo "make clean            remove what make made"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python, in an environment of its own"
 
-# in the order of the folders: the long files of browser/, faults/ and hub/ first, the quick ones fill up the end
+# more of them than cores, since browsers and other processes are waited for; in the order of the folders: the long
+# files of browser/, faults/ and hub/ first, the quick ones fill up the end
 XDIST = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 run: $(VENV)/.runtime

@@ -22,7 +22,7 @@ from deconvdemo.tasks import TASKS
 from deconvdemo.weights import Weights
 from deconvdemo.weights_index import INDEX
 
-CLIENTS, SWAPS = 8, 20
+CLIENTS, SWAPS = 8, 10
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def restorer_of(weights: Weights) -> Restorer:
     return Restorer(weights, Compute("cpu", "fp32", "a test"), tile=32)  # several tiles: a swap may come between them
 
 
-def test_eight_clients_of_the_demo_get_whole_results_while_weights_change_places_twenty_times(served, tmp_path):
+def test_eight_clients_of_the_demo_get_whole_results_while_weights_change_places_ten_times(served, tmp_path):
     """Over HTTP, from the demo as it is launched; but it looks at its weights' folder more often."""
     folder, candidate = served
     photo, expected = png(tiny.picture(48, 48)), {}

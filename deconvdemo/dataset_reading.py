@@ -126,17 +126,17 @@ def _read(place: Path | str, revision: str, name: str, split: str) -> _Parquet |
     from datasets import load_dataset, load_dataset_builder
 
     builder = load_dataset_builder(str(place))
-    splits = {which: list(files) for which, files in (builder.config.data_files or {}).items()}
+    splits = {str(which): list(files) for which, files in (builder.config.data_files or {}).items()}
     root = place.resolve()
     for file in (file for files in splits.values() for file in files):
         if "://" in file or not Path(file).resolve().is_relative_to(root):
             raise DatasetError(f"{name} names {clipped(file)!r}, which is not inside it: it is not read")
     if type(builder).__name__.startswith("Parquet"):
-        chosen = splits[_chosen(name, "split", split, list(splits), USUAL_SPLIT)]
+        chosen = splits[_chosen(name, "split", split, list(map(str, splits)), USUAL_SPLIT)]
         opened = [(file, partial(str, file)) for file in chosen]
         return _Parquet(name, opened, partial(file_inside, place))
     stream = load_dataset(str(place), streaming=True)
-    rows_of_split = stream[_chosen(name, "split", split, list(stream), USUAL_SPLIT)]
+    rows_of_split = stream[_chosen(name, "split", split, list(map(str, stream)), USUAL_SPLIT)]
     return _Streamed(name, rows_of_split, partial(_file_below, place))
 
 
@@ -150,7 +150,7 @@ def _saved(place: Path, name: str, split: str) -> _Streamed:
             file_inside(state.parent, file)  # no other file of this machine
     saved = load_from_disk(str(place))
     splits = {split or USUAL_SPLIT: saved} if isinstance(saved, Dataset) else saved
-    chosen = splits[_chosen(name, "split", split, list(splits), USUAL_SPLIT)]
+    chosen = splits[_chosen(name, "split", split, list(map(str, splits)), USUAL_SPLIT)]
     return _Streamed(name, chosen.to_iterable_dataset(), partial(file_inside, place))
 
 
@@ -161,7 +161,7 @@ def _on_hub(repo: str, revision: str, name: str, split: str) -> _Parquet | _Stre
     commit = HfApi().dataset_info(repo, revision=revision or None).sha  # one from the first image to the last
     root = f"hf://datasets/{repo}@{commit}/"
     builder = load_dataset_builder(repo, revision=commit)
-    splits = {which: list(files) for which, files in (builder.config.data_files or {}).items()}
+    splits = {str(which): list(files) for which, files in (builder.config.data_files or {}).items()}
     for file in (file for files in splits.values() for file in files):
         try:
             if not file.startswith(root):
@@ -171,12 +171,12 @@ def _on_hub(repo: str, revision: str, name: str, split: str) -> _Parquet | _Stre
             raise DatasetError(f"{name} names {clipped(file)!r}, which is not inside it: it is not read") from None
     named = partial(_fetched, root)
     if type(builder).__name__.startswith("Parquet"):
-        chosen = splits[_chosen(name, "split", split, list(splits), USUAL_SPLIT)]
+        chosen = splits[_chosen(name, "split", split, list(map(str, splits)), USUAL_SPLIT)]
         hub = HfFileSystem()
         opened = [(file.removeprefix(root), partial(hub.open, file, "rb")) for file in chosen]
         return _Parquet(name, [(f"{name} {file}" if len(chosen) > 1 else name, open_) for file, open_ in opened], named)
     stream = load_dataset(repo, revision=commit, streaming=True)
-    return _Streamed(name, stream[_chosen(name, "split", split, list(stream), USUAL_SPLIT)], named)
+    return _Streamed(name, stream[_chosen(name, "split", split, list(map(str, stream)), USUAL_SPLIT)], named)
 
 
 # ---- images

@@ -7,6 +7,7 @@ be. Metadata may lie: this runs in a process of its own (rows_apart.py).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ LARGEST_GROUP = 1_000_000_000  # bytes of a row group as it is without compressi
 AT_ONCE = 128_000_000  # bytes that a few rows are to take
 LARGEST_CELL = 100_000_000  # bytes of an image
 LARGEST_TEXT = 1_000_000  # characters of a text
+GROWTH, FREE = 20, 200_000_000  # all rows have at most so many times the file's bytes, and these: images do not shrink
 MOST_IN_CELL = 10_000  # values in a list or dictionary
 
 
@@ -48,6 +50,7 @@ class ParquetRows:
                 file, pre_buffer=False, thrift_string_size_limit=20_000_000, thrift_container_size_limit=2_000_000
             )
             self.schema, self.metadata = self._file.schema_arrow, self._file.metadata
+            self._size = os.stat(file).st_size if isinstance(file, str) else file.seek(0, os.SEEK_END)
         except (ArrowException, OSError, ValueError, MemoryError) as error:
             raise DatasetError(f"{name} cannot be read ({why(error)})") from None
         for what, count, most in (
@@ -71,13 +74,17 @@ class ParquetRows:
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any] | Damage]:
         """Each row, or what became of it, in order. `columns`: these alone."""
-        first = 0
+        first, left = 0, GROWTH * self._size + FREE
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
             last = first + group.num_rows - 1
             done = 0
             try:
                 for row in self._group(number, group, columns):
+                    left -= bytes_in(row)
+                    if left < 0:
+                        yield Damage(f"what follows row {first + done}", "it is many times what the file itself has")
+                        return
                     yield row if isinstance(row, dict) else Damage(f"row {first + done}", row)
                     done += 1
                 if done < group.num_rows:
@@ -149,6 +156,14 @@ def _checked(row: dict[str, Any]) -> dict[str, Any] | str:
         if problem := too_much(value):
             return f"its {clipped(column)!r} {problem}"
     return {column: plain(value) for column, value in row.items()}
+
+
+def bytes_in(value: Any) -> int:
+    """Bytes and characters of what is in a row."""
+    if isinstance(value, bytes | str):
+        return len(value)
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 8 + sum(map(bytes_in, inside))
 
 
 def plain(value: Any) -> Any:

@@ -63,7 +63,6 @@ def stored_image(data: bytes) -> bytes:
         chunks = list(_png_chunks(data) if extension == "png" else _webp_chunks(data))
     except struct.error:
         raise FeedbackError("ends in its middle: send the whole file") from None
-    _require_readable(data)
     if any(name in (b"ANMF", b"ANIM") for name, _ in chunks):
         raise FeedbackError("is animated: send one picture")
     kept, seen = [], set[bytes]()
@@ -71,7 +70,9 @@ def stored_image(data: bytes) -> bytes:
         if name in PICTURE_CHUNKS[extension] and (name not in seen or name == b"IDAT"):
             kept.append(chunk)
             seen.add(name)
-    return PNG + b"".join(kept) if extension == "png" else _webp(kept)
+    stored = PNG + b"".join(kept) if extension == "png" else _webp(kept)
+    _require_readable(stored)
+    return stored
 
 
 def _require_readable(data: bytes) -> None:
@@ -80,7 +81,7 @@ def _require_readable(data: bytes) -> None:
     try:
         with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as image:
             image.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise FeedbackError(f"cannot be read as an image ({error})") from error
 
 

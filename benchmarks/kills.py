@@ -23,6 +23,7 @@ import urllib.request
 from collections import Counter
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +61,28 @@ class Visitors:
             if not self.url or not (flag_id := self._sent(self.url, token)):
                 time.sleep(0.05)
                 continue
-            if number % 5 == 0 and self.url and self._sent(self.url, token) not in ("", flag_id):
-                self.different.append(token)
             self.acknowledged[token] = flag_id
             number += 1
+            if number % 5 == 0 and self.url and self._sent(self.url, token) not in ("", flag_id):
+                self.different.append(token)
 
     def _sent(self, url: str, token: str) -> str:
         """The flag's id; "" where nobody answers."""
         given = [self.restoration_id, ["seams"], token, True, None, None, token]
-        with suppress(OSError, ValueError, LookupError, TypeError):
+        with suppress(OSError, HTTPException, ValueError, LookupError, TypeError):
             return call(url, "flag", given)[0]["flag_id"]
         return ""
 
 
 def call(url: str, name: str, given: list[Any], seconds: float = 20) -> list[Any]:
-    """What one of the demo's endpoints answers. OSError and ValueError where it does not."""
+    """What one of the demo's endpoints answers. OSError, HTTPException and ValueError where it does not."""
     data = json.dumps({"data": given}).encode()
     request = urllib.request.Request(f"{url}/gradio_api/call/{name}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=seconds) as reply:
         event_id = json.load(reply)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/{name}/{event_id}", timeout=seconds) as reply:
         lines = reply.read().decode().splitlines()
-    answer = next(place for place, line in enumerate(lines) if line == "event: complete")
-    return json.loads(lines[answer + 1].removeprefix("data: "))
+    return json.loads(lines[lines.index("event: complete") + 1].removeprefix("data: "))
 
 
 @dataclass(frozen=True)

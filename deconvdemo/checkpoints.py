@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,96 +20,15 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from deconvdemo.bounded import clipped
+from deconvdemo.checkpoint_header import Header
 from deconvdemo.errors import CheckpointError
+from deconvdemo.weights_file import Layout, contents, read_weights, require_no_pickle
 
-FORMAT = 1  # of the header; raised when an older deconvdemo could not understand a newer file
-_ADDED_LATER = {"variant": ""}  # what a header of this format means where it was written before the key was there
-TASKS_WITH_WEIGHTS = ("denoise", "upscale", "inpaint")
-
-_NOT_WEIGHTS = (
-    (
-        b"PK\x03\x04",
-        "is a PyTorch pickle (.pt, .pth), and no pickle is opened here: convert it to safetensors",
-    ),
-    (b"\x80", "is a Python pickle, and no pickle is opened here: convert it to safetensors"),
-    (b"version https://git-lfs", "is a Git LFS pointer, not the weights themselves: run `git lfs pull`"),
-)
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a checkpoint says about itself; stored as the safetensors metadata, where any tool can read it."""
-
-    network: str  # a key of deconvdemo.networks.NETWORKS
-    config: dict[str, Any]  # that class's keyword arguments
-    task: str  # one of TASKS_WITH_WEIGHTS
-    scale: int = 1
-    variant: str = ""  # the task's standard network; else one lower-case word: "photo", "fast"
-    data: list[str] = field(default_factory=list)  # training sources with their licences, one line each
-    recipe: dict[str, Any] = field(default_factory=dict)  # steps, batch, patch, learning rate, seed, …
-    measured: dict[str, float] = field(default_factory=dict)  # {"cbsd68 sigma 25 PSNR": 31.02, …}, in dB
-    licence: str = "Apache-2.0"
-    created: str = ""  # ISO date
-    format: int = FORMAT
-
-    @property
-    def name(self) -> str:
-        """What these weights are called in an index: "denoise", "denoise-photo", "upscale-x2", "upscale-x4-fast"."""
-        return "-".join(filter(None, [self.task, f"x{self.scale}" if self.scale > 1 else "", self.variant]))
-
-    def metadata(self) -> dict[str, str]:
-        """Text as it is, everything else as JSON, under keys that begin with "deconvdemo."."""
-        values = {f"deconvdemo.{part.name}": getattr(self, part.name) for part in fields(self)}
-        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], file: str) -> Header:
-        """Raises CheckpointError, naming `file`, if the header is absent, of another format or malformed."""
-        if "deconvdemo.format" not in metadata:
-            raise CheckpointError(
-                f"{file} has no deconvdemo header, so it does not say which network it is for: "
-                "use weights that `deconvdemo train` wrote"
-            )
-        if metadata["deconvdemo.format"] != str(FORMAT):
-            raise CheckpointError(
-                f"{file} is in checkpoint format {metadata['deconvdemo.format'][:20]}, "
-                f"but this deconvdemo reads format {FORMAT}: update deconvdemo"
-            )
-        values: dict[str, Any] = {}
-        for part in fields(cls):
-            text = metadata.get(f"deconvdemo.{part.name}", _ADDED_LATER.get(part.name))
-            if text is None:
-                raise CheckpointError(f"{file} has a header without {part.name!r}: write it again")
-            values[part.name] = _parsed(text, str(part.type), part.name, file)
-        if values["task"] not in TASKS_WITH_WEIGHTS or values["scale"] < 1:
-            raise CheckpointError(
-                f"{file} says it is for task {values['task'][:40]!r} at scale {values['scale']}, "
-                f"but the tasks with weights are {', '.join(TASKS_WITH_WEIGHTS)}, at a scale of 1 or more"
-            )
-        return cls(**values)
-
-
-_KINDS = {"int": int, "dict": dict, "list": list}
-
-
-def _parsed(text: str, kind: str, name: str, file: str) -> Any:
-    """A header value of the annotated kind ("str", "int", "dict[…]", "list[…]") from its metadata text."""
-    if kind == "str":
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    expected = _KINDS[kind.split("[")[0]]
-    if not isinstance(value, expected) or isinstance(value, bool):
-        raise CheckpointError(f"{file} has a header whose {name!r} is {text[:40]!r}, not a JSON {kind}")
-    if (
-        isinstance(value, dict)
-        and kind == "dict[str, float]"
-        and not all(isinstance(number, int | float) for number in value.values())
-    ):
-        raise CheckpointError(f"{file} has a header whose {name!r} holds something that is not a number")
-    return value
+MOST_PARAMETERS = 64_000_000  # twice DRUNet's: 256 MB in fp32
+LARGEST_STRIDE, LARGEST_RADIUS = 64, 1024  # pixels: more would make every tile the whole photo
+# how many channels beside the image a task shows its network
+_SIDE_CHANNELS = {"denoise": {1}, "inpaint": {1}, "upscale": {0}, "upscale photo": {0, 1}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +66,8 @@ def save_checkpoint(
     """
     path = Path(path)
     stored = as_stored(tensors, dtype)
-    _check(header, stored, str(path))
+    _require_fit(header, stored, str(path))
+    _require_finite(stored, str(path))
     data = _canonical(safetensors.torch.save(stored, header.metadata()))
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
@@ -176,20 +96,19 @@ def load_checkpoint(
     default its path. Raises CheckpointError, a sentence that names the file, for anything wrong with it.
     """
     # a path in the Hub's cache tells a person nothing
-    file, data = source if source and "://" in source else str(path), _read(Path(path))
-    for magic, explanation in _NOT_WEIGHTS:
-        # a safetensors file begins with the length of its JSON, whose lowest byte may look like a pickle's first
-        if data.startswith(magic) and data[8:9] != b"{":
-            raise CheckpointError(f"{file} {explanation}")
+    file, data = source if source and "://" in source else str(path), read_weights(Path(path))
+    require_no_pickle(data, file)
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
         raise CheckpointError(f"{file} has sha256 {found[:12]}…, but {says} says {sha256[:12]}…: fetch it again")
-    header = Header.from_metadata(_metadata(data, file), file)
+    metadata, layouts = contents(data, file)
+    header = Header.from_metadata(metadata, file)
+    _require_fit(header, layouts, file)  # before there are tensors
     try:
         tensors = safetensors.torch.load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{file} is damaged ({error}): fetch it again") from None
-    _check(header, tensors, file)
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{file} is damaged ({clipped(str(error))}): fetch it again") from None
+    _require_finite(tensors, file)
     return Checkpoint(header, tensors, found, source or file)
 
 
@@ -211,39 +130,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise CheckpointError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist: check the path of the weights") from None
-    except IsADirectoryError:
-        raise CheckpointError(f"{path} is a folder, but one weights file was expected") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror or error})") from None
-    if not data:
-        raise CheckpointError(f"{path} is empty (0 bytes): fetch it again")
-    return data
-
-
-def _metadata(data: bytes, file: str) -> dict[str, str]:
-    """The metadata of a safetensors file: 8 bytes of length, that much JSON, then the tensors' bytes."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or data[8:9] != b"{":
-        raise CheckpointError(f"{file} is not a safetensors file: use weights that `deconvdemo train` wrote")
-    try:
-        entries = json.loads(data[8 : 8 + length]) if 8 + length <= len(data) else None
-        whole = entries and 8 + length + max(
-            (entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"), default=0
-        )
-        metadata = dict(entries.get("__metadata__") or {}) if entries else {}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        raise CheckpointError(f"{file} has a damaged safetensors header: fetch it again") from None
-    if whole is None or len(data) < whole:
-        expected = f" of {whole}" if whole else ""
-        raise CheckpointError(f"{file} is truncated ({len(data)}{expected} bytes): fetch it again")
-    return metadata
-
-
 def _canonical(data: bytes) -> bytes:
     """The same file with its metadata sorted: safetensors writes it in an order that changes by the run."""
     length = int.from_bytes(data[:8], "little")
@@ -254,48 +140,77 @@ def _canonical(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
-def _check(header: Header, tensors: Mapping[str, torch.Tensor], file: str) -> None:
-    """Raises CheckpointError unless the header gives a name, and the tensors are its network's and all finite."""
+def _require_fit(header: Header, tensors: Mapping[str, Layout | torch.Tensor], file: str) -> None:
+    """Raises CheckpointError unless the header gives a name, and the tensors are of its network's names and shapes."""
     if header.variant == "standard" or not re.fullmatch(r"[a-z]{0,20}", header.variant):
         raise CheckpointError(
-            f"{file} says its variant is {header.variant[:40]!r}, but a variant is one lower-case word such as "
+            f"{file} says its variant is {clipped(header.variant, 40)!r}, but a variant is one lower-case word such as "
             "'photo', and the standard network's is empty"
         )
     with torch.device("meta"):  # shapes without memory: a header cannot make us allocate what the file does not hold
-        expected = {name: tuple(tensor.shape) for name, tensor in _built(header, file).state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for what, names in (("lacks", expected.keys() - found), ("has the unknown", found.keys() - expected)):
+        network = _built(header, file)
+    _require_usable(header, network, file)
+    expected = network.state_dict()
+    for what, names in (("lacks", expected.keys() - tensors.keys()), ("has the unknown", tensors.keys() - expected)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise CheckpointError(
-                f"{file} {what} tensor {min(names)}{more}, so it does not fit its header's "
-                f"{header.network} {header.config}"
+                f"{file} {what} tensor {min(names)}{more}, so it does not fit its header's {header.asks_for}"
             )
-    for name, shape in expected.items():
-        if found[name] != shape:
+    for name, tensor in expected.items():
+        if tuple(tensors[name].shape) != tuple(tensor.shape):
             raise CheckpointError(
-                f"{file} has {name} of shape {found[name]}, "
-                f"but its header's {header.network} {header.config} has it of shape {shape}"
+                f"{file} has {name} of shape {tuple(tensors[name].shape)}, "
+                f"but its header's {header.asks_for} has it of shape {tuple(tensor.shape)}"
             )
-        if not torch.isfinite(tensors[name]).all():
+        if _is_real(tensors[name]) != tensor.is_floating_point():
+            raise CheckpointError(f"{file} has {name} of another kind of numbers than its network's: write it again")
+
+
+def _is_real(tensor: Layout | torch.Tensor) -> bool:
+    return tensor.is_floating_point() if isinstance(tensor, torch.Tensor) else tensor.is_floating_point
+
+
+def _require_usable(header: Header, network: Any, file: str) -> None:
+    """Raises CheckpointError for a network that is too large for anybody, or not for the header's task."""
+    parameters = sum(tensor.numel() for tensor in network.state_dict().values())
+    if parameters > MOST_PARAMETERS or network.stride > LARGEST_STRIDE or network.radius > LARGEST_RADIUS:
+        raise CheckpointError(
+            f"{file} asks for {header.asks_for}, which has {parameters:,} parameters, a stride of {network.stride} and "
+            f"a radius of {network.radius} pixels, but at most {MOST_PARAMETERS:,}, {LARGEST_STRIDE} and "
+            f"{LARGEST_RADIUS} are served"
+        )
+    side = _SIDE_CHANNELS.get(f"{header.task} {header.variant}", _SIDE_CHANNELS[header.task])
+    if network.scale != header.scale or network.image_channels != 3 or network.side_channels not in side:
+        raise CheckpointError(
+            f"{file} is for {header.name}, but its {header.asks_for} has scale {network.scale}, "
+            f"{network.image_channels} image and {network.side_channels} side channels: write it again"
+        )
+
+
+def _require_finite(tensors: Mapping[str, torch.Tensor], file: str) -> None:
+    for name, tensor in sorted(tensors.items()):
+        if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{file} holds NaN or infinite numbers in {name}: its training went wrong")
 
 
 def _built(header: Header, file: str) -> torch.nn.Module:
     """The header's network with its initial weights."""
     from deconvdemo.networks import NETWORKS
+    from deconvdemo.networks.arguments import require_arguments
 
     if header.network not in NETWORKS:
         raise CheckpointError(
-            f"{file} is for the network {header.network[:60]!r}, "
+            f"{file} is for the network {clipped(header.network, 60)!r}, "
             f"but this deconvdemo has {', '.join(NETWORKS)}: update deconvdemo, or use other weights"
         )
     # JSON has lists where Python wrote tuples
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in header.config.items()}
     try:
+        require_arguments(NETWORKS[header.network], config)
         return NETWORKS[header.network](**config)
     # a constructor may fail in any of these ways on numbers that are not its own
-    except (TypeError, ValueError, RuntimeError, IndexError, ArithmeticError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
         raise CheckpointError(
-            f"{file} asks for {header.network} {header.config}, which cannot be built ({error})"
+            f"{file} asks for {header.asks_for}, which cannot be built ({clipped(str(error), 200)})"
         ) from None

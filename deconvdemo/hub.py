@@ -9,16 +9,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
+from deconvdemo.bounded import in_bytes
 from deconvdemo.errors import CheckpointError, ControlError
+from deconvdemo.weights_file import LARGEST_FILE
 
 HEAD_TIMEOUT = 10  # seconds to wait for the Hub to say what a revision holds
+PATIENCE = 600.0  # seconds for one file: the largest comes in that time at half a megabyte a second
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_REF = re.compile(rf"(?:hf://)?(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^/@\s]+))?(?:/(?P<file>[^@\s]+))?")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_REF = re.compile(rf"(?:hf://)?(?P<repo>{NAME}/{NAME})(?:@(?P<revision>[^/@\s]+))?(?:/(?P<file>[^@\s]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -59,27 +64,38 @@ class Fetched:
     why_cached: str = ""  # why the Hub was not asked, where it should have been: "Hub unreachable: …"
 
 
-def fetch(ref: HubRef, sha256: str = "") -> Fetched:
+def fetch(ref: HubRef, sha256: str = "", most: int = LARGEST_FILE, seconds: float = PATIENCE) -> Fetched:
     """`ref.file` of the repository: from the cache if its commit is known and there, else from the Hub.
 
-    A file whose content is not what the Hub says it is (or not `sha256`, where the Hub's word is unknown) is
-    dropped and fetched once more. Raises CheckpointError: the file is not there, not allowed, unreachable and
-    not cached, or damaged twice.
+    It has at most `most` bytes, and comes within that many seconds. A file whose content is not what the Hub says it
+    is (or not `sha256`, where the Hub's word is unknown) is dropped and fetched once more. Raises CheckpointError: the
+    file is not there, not allowed, unreachable and not cached, too large or slow, or damaged twice.
     """
-    path, why_cached = _download(ref)
+    path, why_cached = _download(ref, most, seconds)
     # the cache lays files out as …/snapshots/<commit>/<file>
     ref = replace(ref, revision=path.parents[len(PurePosixPath(ref.file).parts) - 1].name)
     if _damage(path, sha256):
         _drop(path)
-        path, why_cached = _download(ref)
+        path, why_cached = _download(ref, most, seconds)
         if damage := _damage(path, sha256):
             _drop(path)
             raise CheckpointError(f"{ref} {damage}, also when fetched again: it is not used")
     return Fetched(path, ref, why_cached)
 
 
-def _download(ref: HubRef) -> tuple[Path, str]:
+def _download(ref: HubRef, most: int, seconds: float) -> tuple[Path, str]:
     """The file's path in the cache, and why it is an old copy if the Hub could not be asked."""
+    path, why_cached = _found(ref, most, seconds)
+    if (size := path.stat().st_size) > most:  # another program may have fetched it
+        raise _too_large(ref, size, most)
+    return path, why_cached
+
+
+def _too_large(ref: HubRef, size: int, most: int) -> CheckpointError:
+    return CheckpointError(f"{ref} has {in_bytes(size)}, but at most {in_bytes(most)} are fetched: it is not used")
+
+
+def _found(ref: HubRef, most: int, seconds: float) -> tuple[Path, str]:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError, RevisionNotFoundError
 
@@ -89,8 +105,13 @@ def _download(ref: HubRef) -> tuple[Path, str]:
     try:
         # one look first, without retries: hf_hub_download alone keeps on trying an unreachable Hub for 23 s,
         # and when it serves an old copy instead it does not say so
-        get_hf_file_metadata(hf_hub_url(ref.repo, ref.file, revision=revision), timeout=HEAD_TIMEOUT)
-        return Path(hf_hub_download(ref.repo, ref.file, revision=revision, etag_timeout=HEAD_TIMEOUT)), ""
+        there = get_hf_file_metadata(hf_hub_url(ref.repo, ref.file, revision=revision), timeout=HEAD_TIMEOUT)
+        if (there.size or 0) > most:
+            raise _too_large(ref, there.size or 0, most)
+        bounded = _bounded_bar(most, seconds)
+        return Path(
+            hf_hub_download(ref.repo, ref.file, revision=revision, etag_timeout=HEAD_TIMEOUT, tqdm_class=bounded)
+        ), ""
     except RevisionNotFoundError:
         raise CheckpointError(f"{ref} does not exist: {ref.repo} has no revision {revision!r}") from None
     except EntryNotFoundError as error:
@@ -102,6 +123,30 @@ def _download(ref: HubRef) -> tuple[Path, str]:
     if cached := _cached(ref):
         return cached, reason
     raise CheckpointError(f"{ref} cannot be fetched ({reason})")
+
+
+class _TooSlowError(OSError):
+    """A transfer that takes longer, or brings more, than was said: the rest of it is not waited for."""
+
+
+def _bounded_bar(most: int, seconds: float) -> Any:
+    """The client's progress bar: it is told of each piece that comes, and may end the transfer."""
+    from huggingface_hub.utils import tqdm
+
+    end = time.monotonic() + seconds
+
+    class Bounded(tqdm):
+        taken = 0.0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.taken += n or 0
+            if self.taken > most:
+                raise _TooSlowError(f"it sends more than the {in_bytes(most)} that are fetched")
+            if time.monotonic() > end:
+                raise _TooSlowError(f"it has sent {in_bytes(int(self.taken))} in {seconds:.0f} s: that is too slow")
+            return super().update(n)
+
+    return Bounded
 
 
 def _cached(ref: HubRef) -> Path | None:
@@ -125,6 +170,8 @@ def _reason(error: Exception, ref: HubRef) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
         return f"the Hub's cache on this disk cannot be written: {error.strerror}"
     text = str(error).strip().splitlines()
+    if isinstance(error, _TooSlowError):
+        return f"the Hub was asked, but {text[0]}"
     return f"Hub unreachable: {text[0][:120] if text else type(error).__name__}"
 
 

@@ -9,6 +9,7 @@ Killed at any moment, the index names a file that is there: the one before, or t
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deconvdemo.bounded import clipped, parsed_json, read_file
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint, write_atomically
 from deconvdemo.errors import CheckpointError
+from deconvdemo.weights_file import read_weights
 from deconvdemo.weights_index import INDEX, SHADOW, Entry, read_index, shadows, write_index
 
 HISTORY = "history.json"
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
+LARGEST_HISTORY = 20_000_000  # bytes: a line names every flag that was learned from
+MOST_LINES = 5_000
 
 
 def promote(file: Path, folder: Path, facts: Mapping[str, Any]) -> Checkpoint:
@@ -66,7 +71,10 @@ def _placed(file: Path, candidate: Checkpoint, folder: Path) -> Entry:
     """The candidate's file beside those that serve."""
     place = folder / f"{candidate.name}-{candidate.sha256[:12]}.safetensors"
     if not (place.exists() and load_checkpoint(place).sha256 == candidate.sha256):
-        write_atomically(place, file.read_bytes())
+        data = read_weights(file)
+        if hashlib.sha256(data).hexdigest() != candidate.sha256:
+            raise CheckpointError(f"{file} changed while it was read: nothing serves anew, so give the command again")
+        write_atomically(place, data)
     return Entry(place.name, candidate.sha256)
 
 
@@ -97,25 +105,51 @@ def history(folder: Path) -> list[dict[str, Any]]:
 def read_history(path: Path, label: str = "") -> list[dict[str, Any]]:
     """The lines of a history.json. Raises CheckpointError, naming `label` or the path, for anything else."""
     try:
-        lines = json.loads(path.read_text(encoding="utf-8"))
-        if not (isinstance(lines, list) and all(isinstance(line, dict) for line in lines)):
-            raise ValueError("a list of lines was expected")
+        lines = parsed_json(read_file(path, LARGEST_HISTORY), most_values=1_000_000)
+        if not isinstance(lines, list) or len(lines) > MOST_LINES:
+            raise ValueError(f"a list of at most {MOST_LINES:,} lines was expected")
+        for line in lines:
+            _require_line(line)
         return lines
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{label or path} is not a history of weights ({error}): restore it, or remove it"
+            f"{label or path} is not a history of weights ({clipped(str(error))}): restore it, or remove it"
         ) from None
+
+
+def _require_line(line: Any) -> None:
+    """ValueError for what is no line of a history: somebody else may have written it."""
+    if not isinstance(line, dict):
+        raise ValueError("a list of lines was expected")
+    if not all(isinstance(line.get(word), str) and len(line[word]) <= 200 for word in ("what", "name", "sha256")):
+        raise ValueError("a line does not say what became of which weights")
+    if not isinstance(line.get("when", ""), str) or not isinstance(line.get("file", ""), str):
+        raise ValueError("a line has a date or a file that is none")
+    before, learned = line.get("before"), line.get("learned")
+    try:
+        if before is not None:
+            Entry(**before)
+    except TypeError:
+        raise ValueError("a line does not say what served before") from None
+    if not isinstance(learned or [], list) or not all(isinstance(flag_id, str) for flag_id in learned or ()):
+        raise ValueError("a line does not say which flags were learned from")
 
 
 def learned_from(lines: Sequence[Mapping[str, Any]], sha256: str) -> set[str] | None:
     """The flags that weights learned from, also those that the weights they were made from had learned from, by the
     lines of a history; None where it does not say."""
-    for place, line in enumerate(lines):
-        if line["sha256"] == sha256 and line["what"] == PROMOTED:
-            parent = (line.get("before") or {}).get("sha256", "")
-            earlier = learned_from(lines[:place], parent) if line.get("flags") else None
-            return set(line.get("learned") or ()) | (earlier or set())
-    return None
+    found: set[str] | None = None
+    end = len(lines)
+    while sha256:
+        places = (
+            place for place in range(end) if lines[place]["sha256"] == sha256 and lines[place]["what"] == PROMOTED
+        )
+        end = next(places, -1)
+        if end < 0:
+            break
+        found = (found or set()) | set(lines[end].get("learned") or ())
+        sha256 = (lines[end].get("before") or {}).get("sha256", "") if lines[end].get("flags") else ""
+    return found
 
 
 def versions(lines: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:

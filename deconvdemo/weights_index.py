@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
 from deconvdemo.checkpoints import load_checkpoint, write_atomically
-from deconvdemo.errors import CheckpointError, DeconvdemoError
-from deconvdemo.hub import HubRef
+from deconvdemo.errors import CheckpointError
+from deconvdemo.hub import NAME
 
 INDEX = "index.json"
 SHADOW = "shadow.json"  # candidates that stand in duels and serve nobody; as an index
 INDEX_VERSION = 1
+LARGEST_INDEX = 200_000  # bytes
+MOST_ENTRIES = 64  # a task has a handful of variants and scales
 
 
 def bundled_folder() -> Path:
@@ -33,30 +36,46 @@ class Entry:
     repo: str = ""
     revision: str = ""
 
+    def __post_init__(self):
+        """ValueError for what is no line of an index: somebody else may have written it."""
+        parts = {"file": self.file, "sha256": self.sha256, "repo": self.repo, "revision": self.revision}
+        for name, text in parts.items():
+            if not isinstance(text, str) or not re.fullmatch(_PARTS[name], text, re.ASCII):
+                raise ValueError(f"{clipped(text, 40)!r} is no {name}")
+
+
+# a file beside the index, never a path out of its folder; a repository and a branch, tag or commit, as git has them
+_PARTS = {
+    "file": r"[A-Za-z0-9_][\w.-]{0,150}\.safetensors",
+    "sha256": r"[0-9a-f]{64}",
+    "repo": rf"(?:{NAME}/{NAME})?",
+    "revision": r"(?:[A-Za-z0-9_][\w./-]{0,150})?",
+}
+
 
 def read_index(path: Path, label: str = "") -> dict[str, Entry]:
     """name → Entry. Raises CheckpointError, naming `label` or the path, for anything malformed."""
     label = label or str(path)
+    why = ""
     try:
-        index = json.loads(path.read_bytes())
+        index = parsed_json(read_file(path, LARGEST_INDEX))
         version, weights = index["version"], index["weights"]
+        if len(weights) > MOST_ENTRIES:
+            raise BoundsError(f"names more than {MOST_ENTRIES} weights")
         entries = {name: Entry(**entry) for name, entry in weights.items()}
-        good = all(
-            isinstance(entry.file, str)
-            and re.fullmatch(r"[\w.-]+\.safetensors", entry.file)  # beside the index, never a path out of its folder
-            and re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
-            and (not entry.repo or HubRef.parse(entry.repo))
-            for entry in entries.values()
-        )
+        good = all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name) for name in entries)
     except OSError as error:
         raise CheckpointError(f"{label} cannot be read ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, DeconvdemoError):
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f" (it {error})" if isinstance(error, BoundsError) else ""
         good, version, entries = False, None, {}
     if good and version != INDEX_VERSION:
-        raise CheckpointError(f"{label} is version {version}, but this deconvdemo reads {INDEX_VERSION}: update it")
+        raise CheckpointError(
+            f"{label} is version {clipped(version, 20)}, but this deconvdemo reads {INDEX_VERSION}: update it"
+        )
     if not good:
         raise CheckpointError(
-            f"{label} is not an index of weights: it should look like "
+            f"{label} is not an index of weights{why}: it should look like "
             '{"version": 1, "weights": {"denoise": {"file": "denoise.safetensors", "sha256": "…"}}}'
         )
     return entries

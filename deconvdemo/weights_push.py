@@ -27,8 +27,9 @@ from deconvdemo.model_card import MARK, model_card
 from deconvdemo.model_metadata import Shown
 from deconvdemo.model_pictures import caption, picture
 from deconvdemo.promotion import HISTORY, history, read_history
-from deconvdemo.weights import Folder
+from deconvdemo.weights_file import read_weights
 from deconvdemo.weights_index import INDEX, SHADOW, Entry, index_text, read_index, shadows
+from deconvdemo.weights_sources import Folder
 
 CARD = "README.md"
 NAMED = 3  # names in a commit's message; the rest is counted
@@ -158,7 +159,7 @@ class Release:
         return "; ".join(said) + more if said else "The card and the history anew"
 
     def _weights(self, entry: Entry) -> bytes:
-        data = (self.folder / entry.file).read_bytes()
+        data = read_weights(self.folder / entry.file)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise CheckpointError(f"{self.folder / entry.file} changed while it was read: push again")
         return data

@@ -28,8 +28,9 @@ from deconvdemo.feedback.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replay
 from deconvdemo.metrics import psnr, psnr_inside
 from deconvdemo.promotion import history, learned_from, promote, rollback
 from deconvdemo.ui.replaying import Past, Replayer, figures
-from deconvdemo.weights import Found, Nothing, Weights
+from deconvdemo.weights import Weights
 from deconvdemo.weights_index import Entry, add_to_index, write_index
+from deconvdemo.weights_sources import Found, Nothing
 
 NAME = "denoise-fast"
 FAST = {"variant": "fast", "sigma": 25.0}

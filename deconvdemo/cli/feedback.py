@@ -159,6 +159,8 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
     print(f"{report.added} imported{known}{revision}")
     for sentence in report.refused:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
+    if report.unnamed:
+        print(f"deconvdemo: left out: {report.unnamed:,} more", file=sys.stderr)
     return 1 if report.refused else 0
 
 

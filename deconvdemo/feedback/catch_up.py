@@ -11,18 +11,20 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from deconvdemo.errors import FeedbackError
+from deconvdemo.errors import DatasetError, FeedbackError
 from deconvdemo.feedback.blobs import blob_name
 from deconvdemo.feedback.database import erasures, shards
 from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase_event
 from deconvdemo.feedback.kinds import KINDS, Kind
+from deconvdemo.feedback.parquet import LIMITS
 from deconvdemo.feedback.records import Event
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.shards import COMMITTED, GONE, READING
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.hub_repo import RepoFile
+from deconvdemo.parquet_rows import Damage, ParquetRows
 
 TOMBSTONES = "erasures"  # folder of the dataset: one small file an erased event, with nothing but its kind and id
 HEAD = "head"  # the word for the newest commit of which the store has everything
@@ -80,25 +82,33 @@ class CatchUp:
             erase_event(self.store, kind, event_id, "dataset", published=head)
 
     def _read(self, path: str, file: RepoFile, head: str) -> int:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-
         kind = kind_of_path(path)
         assert kind is not None
         if file.bytes > LARGEST:
             raise _NotOursError(f"{path} in the dataset has {file.bytes / 1e6:.0f} MB: it is not read")
         data = self.hub.read(path, file.sha256, head)
+        # in this process: who may write to this program's own dataset is no stranger; the rows are bounded all the same
         try:
-            parquet = ParquetFile(BytesIO(data))
-            if kind.id_column not in parquet.schema_arrow.names:
-                raise _NotOursError(f"{path} in the dataset has no column {kind.id_column}: it is not read")
-            number = self._begin(kind, path, file, parquet.metadata.num_rows, head)
-            taken = 0
-            for group in range(parquet.num_row_groups):
-                rows = parquet.read_row_group(group).to_pylist()
+            parquet = ParquetRows(BytesIO(data), f"{path} in the dataset")
+        except DatasetError as error:
+            raise _NotOursError(str(error)) from error
+        if kind.id_column not in parquet.columns:
+            raise _NotOursError(f"{path} in the dataset has no column {kind.id_column}: it is not read")
+        number = self._begin(kind, path, file, parquet.metadata.num_rows, head)
+        taken = 0
+        rows: list[dict[str, Any]] = []
+        size = 0
+        for row in parquet.rows():
+            if isinstance(row, Damage):
+                self._refuse(f"{path} {row.where}", f"{row.where} of {path} in the dataset cannot be read ({row.why})")
+                continue
+            rows.append(row)
+            images = (row[role].get("bytes") for role in kind.roles if isinstance(row.get(role), dict))
+            size += sum(len(data) for data in images if isinstance(data, bytes))
+            if len(rows) == LIMITS.rows_a_group or size > LIMITS.bytes_a_group:
                 taken += self._store(kind, path, rows, number)
-        except ArrowException as error:
-            raise _NotOursError(f"{path} in the dataset cannot be read as parquet ({error})") from error
+                rows, size = [], 0
+        taken += self._store(kind, path, rows, number) if rows else 0
         with refusals("the shards' state cannot be written"), self.store.writing() as connection:
             connection.execute(update(shards).where(shards.c.shard == number).values(state=COMMITTED))
         return taken
@@ -122,7 +132,7 @@ class CatchUp:
             return connection.execute(insert(shards).values(values).returning(shards.c.shard)).scalar_one()
 
     def _store(self, kind: Kind, path: str, rows: list[dict[str, Any]], number: int) -> int:
-        """One row group in one transaction."""
+        """Some rows in one transaction."""
         events = list(self._events(kind, path, rows))
         images = {blob_name(data): data for event in events for data in event.images.values()}
         taken = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.errors import ControlError
+from deconvdemo.errors import ControlError, DatasetError
 from deconvdemo.feedback.records import IMAGES
 
 ROLES = tuple(role for role in IMAGES if role != "region")  # that a column may be named for
@@ -25,7 +25,7 @@ class Table:
 
     name: str
     images: tuple[str, ...]
-    rows: Iterator[Row]
+    rows: Iterator[Row | DatasetError]  # in place of a row that is not read, why
 
 
 # what a column is by a word of its name, where no other word says otherwise

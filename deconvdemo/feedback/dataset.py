@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from deconvdemo.bounded import clipped, parsed_json
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
 from deconvdemo.feedback.kinds import KINDS, Kind
 from deconvdemo.feedback.opinions import CHOICES, DECISIONS
-from deconvdemo.feedback.records import REASONS, SCHEMA_VERSION, Event, as_json
+from deconvdemo.feedback.records import REASONS, SCHEMA_VERSION, Event, as_json, clean_text
 
 if TYPE_CHECKING:
     from datasets import Features
+
+LONGEST_FIELD = 1_000  # characters of a name, an id, a version
 
 _COMMON = {
     "app_version": "the version of deconvdemo",
@@ -107,13 +110,29 @@ def event_of(kind: Kind, row: Mapping[str, Any]) -> Event:
         for role in fields.keys() & kind.roles:
             fields[role] = fields[role]["bytes"]
         for name in fields.keys() & kind.record.JSON:
-            fields[name] = json.loads(fields[name])
+            fields[name] = parsed_json(fields[name])
         if "reasons" in fields:
             fields["reasons"] = tuple(fields["reasons"])
-        kind.record(**fields)
+        _require_types(kind, fields, version)
+        # its images without EXIF and such, its comment without control characters, as those of a new one
+        checked = kind.record(**fields)
+        fields = {name: getattr(checked, name) for name in fields}
         return kind.stored(**fields, schema_version=version)  # type: ignore[call-arg]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FeedbackError(f"it does not have a {kind.record.WORD}'s fields ({error})") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise FeedbackError(f"it does not have a {kind.record.WORD}'s fields ({clipped(str(error))})") from error
+
+
+def _require_types(kind: Kind, fields: Mapping[str, Any], version: Any) -> None:
+    """ValueError for a field of another type than the dataset's: some of them are stored as they are."""
+    special = {"created_at": datetime, "reasons": tuple, "consent": bool, **dict.fromkeys(kind.roles, bytes)}
+    special |= dict.fromkeys(kind.record.JSON, dict)
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 < version < 1 << 31:
+        raise ValueError(f"schema_version is {clipped(version, 40)}")
+    for name, value in fields.items():
+        if not isinstance(value, special.get(name, str)):
+            raise ValueError(f"{name} is {clipped(value, 40)}")
+        if isinstance(value, str) and name != "comment" and (value != clean_text(value) or len(value) > LONGEST_FIELD):
+            raise ValueError(f"{name} is {clipped(value, 40)}")
 
 
 def kind_of_path(path: str) -> Kind | None:

@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.errors import FeedbackError
+from deconvdemo.bounded import BoundsError, parsed_json, read_file
+from deconvdemo.errors import DatasetError
 from deconvdemo.feedback.columns import Row, Table, with_part
 from deconvdemo.image_datasets import SUFFIXES
+from deconvdemo.inside import file_inside
 from deconvdemo.photo_reading import kind_of
 
+LARGEST_FILE, LARGEST_CELL, MOST_COLUMNS = 100_000_000, 10_000_000, 500  # bytes, characters
 _RISKY = "=+-@\t\r\n"  # Gradio writes ' before a cell that begins so
 
 
-def read_log(folder: Path, refused: list[str]) -> Iterator[Table]:
-    """Each CSV file there; a row that is not whole is named in `refused`.
+def read_log(folder: Path, refuse: Callable[[str], None]) -> Iterator[Table]:
+    """Each CSV file there; a row that is not whole is named to `refuse`, and so is a file that is none.
 
     An image is found by the end of its path, so the folder may have been moved since. Nothing outside it is read.
     """
-    csv.field_size_limit(10_000_000)
+    csv.field_size_limit(LARGEST_CELL)
     for file in sorted(folder.glob("*.csv"), key=lambda file: (len(file.name), file.name)):
-        header, lines = _lines(file, refused)
+        try:
+            header, lines = _lines(folder, file, refuse)
+        except (OSError, csv.Error, BoundsError, DatasetError) as error:
+            refuse(f"{file} cannot be read as CSV ({error})")
+            continue
         columns = [_Column(folder, name, [line[place] for line in lines]) for place, name in enumerate(header)]
         images = tuple(with_part(column.name, part) for column in columns for part in column.parts)
         yield Table(str(file), images, _rows(columns, len(lines)))
 
 
-def _lines(file: Path, refused: list[str]) -> tuple[list[str], list[list[str]]]:
-    lines = []
+def _lines(folder: Path, file: Path, refuse: Callable[[str], None]) -> tuple[list[str], list[list[str]]]:
+    lines: list[list[str]] = []
+    data = read_file(file_inside(folder, file.name), LARGEST_FILE)
+    rows = csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace").replace("\0", ""), newline=""))
+    header = [_bare(cell) for cell in next(rows, [])]
+    if len(header) > MOST_COLUMNS:
+        raise BoundsError(f"has {len(header):,} columns, but at most {MOST_COLUMNS} are read")
+    header = _different(header)
     try:
-        with file.open(newline="", encoding="utf-8-sig", errors="replace") as opened:
-            rows = csv.reader(line.replace("\0", "") for line in opened)
-            header = _different([_bare(cell) for cell in next(rows, [])])
-            for cells in rows:
-                if not cells:
-                    continue
-                if len(cells) == len(header):
-                    lines.append(cells)
-                else:  # two processes wrote at once, or the file's columns changed
-                    refused.append(
-                        f"line {rows.line_num} of {file} has {len(cells)} cells, but the columns are {len(header)}"
-                    )
-    except (OSError, csv.Error) as error:
-        raise FeedbackError(f"{file} cannot be read as CSV ({error})") from error
+        for cells in rows:
+            if not cells:
+                continue
+            if len(cells) == len(header):
+                lines.append(cells)
+            else:  # two processes wrote at once, or the file's columns changed
+                refuse(f"line {rows.line_num} of {file} has {len(cells)} cells, but the columns are {len(header)}")
+    except csv.Error as error:
+        refuse(f"{file} cannot be read from line {rows.line_num} on ({error})")
     return header, lines
 
 
@@ -98,7 +106,7 @@ def _names(lists: list[list]) -> dict[str | int, str]:
 
 def _read(cell: str) -> Any:
     try:
-        return json.loads(cell) if cell[:1] in ("{", "[") else cell
+        return parsed_json(cell) if cell[:1] in ("{", "[") else cell
     except ValueError:
         return cell
 
@@ -109,17 +117,21 @@ def _paths(value: Any) -> Iterator[tuple[str | int, Any]]:
         yield from enumerate(map(_path, value), 1)
     elif isinstance(value, Mapping) and ("background" in value or "composite" in value):
         yield "background", _path(value.get("background"))
-        for number, layer in enumerate(value.get("layers") or [], 1):
+        for number, layer in enumerate(_listed(value.get("layers")), 1):
             yield f"layer {number}", _path(layer)
         yield "composite", _path(value.get("composite"))
     elif isinstance(value, Mapping) and "annotations" in value:
         yield "image", _path(value.get("image"))
-        for number, note in enumerate(value["annotations"] or [], 1):
+        for number, note in enumerate(_listed(value["annotations"]), 1):
             yield f"annotation {number}", _path(note)
     elif isinstance(value, Mapping) and isinstance(value.get("files"), list):
         yield from enumerate(map(_path, value["files"]), 1)
     else:
         yield "", _path(value)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _path(value: Any) -> Any:

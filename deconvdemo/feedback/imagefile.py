@@ -14,9 +14,20 @@ if TYPE_CHECKING:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
-# EXIF and XMP hold places, names and serial numbers; PNG's text chunks are where other programs put the same
-PRIVATE_CHUNKS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"EXIF", b"XMP "}
+# what makes the picture and its colours. EXIF, XMP and texts hold places, names and serial numbers, and any program may
+# put the same into chunks of its own: thumbnails, edits, other frames
+PICTURE_CHUNKS = {
+    "png": {
+        b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"bKGD", b"sBIT", b"pHYs",
+        b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI",
+    },
+    "webp": {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP"},
+}  # fmt: skip
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # the bits in VP8X that announce those chunks
+
+
+# what Pillow raises on files that it cannot decode; its error for bombs is none of these
+UNREADABLE = (OSError, SyntaxError, ValueError, ArithmeticError, LookupError, MemoryError, struct.error, FeedbackError)
 
 
 def image_extension(data: bytes) -> str:
@@ -33,12 +44,16 @@ def rgb_pixels(data: bytes) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    with Image.open(BytesIO(data)) as opened:
-        return np.asarray(opened.convert("RGB"))
+    try:
+        with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as opened:
+            return np.asarray(opened.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise FeedbackError(f"cannot be decoded ({error})") from error
 
 
 def stored_image(data: bytes) -> bytes:
-    """The same image file without EXIF, XMP and text; the compressed pixels are not touched.
+    """The same image file with its picture alone: no EXIF, XMP or text, no chunk of another kind, nothing behind its
+    end; the compressed pixels are not touched.
 
     Raises FeedbackError, as the end of a sentence that begins with the image's role, for a file that is not a
     whole PNG or WebP.
@@ -48,11 +63,16 @@ def stored_image(data: bytes) -> bytes:
         chunks = list(_png_chunks(data) if extension == "png" else _webp_chunks(data))
     except struct.error:
         raise FeedbackError("ends in its middle: send the whole file") from None
-    _require_readable(data)
-    if not PRIVATE_CHUNKS & {name for name, _ in chunks}:
-        return data
-    kept = [chunk for name, chunk in chunks if name not in PRIVATE_CHUNKS]
-    return PNG + b"".join(kept) if extension == "png" else _webp(kept)
+    if any(name in (b"ANMF", b"ANIM") for name, _ in chunks):
+        raise FeedbackError("is animated: send one picture")
+    kept, seen = [], set[bytes]()
+    for name, chunk in chunks:
+        if name in PICTURE_CHUNKS[extension] and (name not in seen or name == b"IDAT"):
+            kept.append(chunk)
+            seen.add(name)
+    stored = PNG + b"".join(kept) if extension == "png" else _webp(kept)
+    _require_readable(stored)
+    return stored
 
 
 def _require_readable(data: bytes) -> None:
@@ -61,7 +81,7 @@ def _require_readable(data: bytes) -> None:
     try:
         with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as image:
             image.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise FeedbackError(f"cannot be read as an image ({error})") from error
 
 

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
-from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError
-from deconvdemo.feedback.catch_up import TOMBSTONES
+from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
+from deconvdemo.errors import ControlError, DatasetError, DeconvdemoError, FeedbackError
 from deconvdemo.feedback.columns import Row, Table, roles_of
 from deconvdemo.feedback.copied import note_copy
 from deconvdemo.feedback.database import flags
-from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
-from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.gradio_log import read_log
-from deconvdemo.feedback.kinds import Kind, kind_of
-from deconvdemo.feedback.records import REASONS, Event, Flag, as_json, clean_text
+from deconvdemo.feedback.kinds import kind_of
+from deconvdemo.feedback.own_dataset import own_dataset, own_events
+from deconvdemo.feedback.records import MAX_COMMENT, MAX_IMAGE_BYTES, REASONS, Event, Flag, as_json, clean_text
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.hub_repo import BRANCH
 from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
 
 MAX_PIXELS = 100_000_000
+MOST_NAMED, LONGEST_REFUSAL = 1_000, 500  # sentences, and their characters
 COMMENT_COLUMNS = ("comment", "comments", "feedback", "notes")
 
 
@@ -50,22 +47,20 @@ class Plan:
 
 @dataclass
 class ImportReport:
-    """What became of the rows; `refused` has a sentence for each that could not be taken."""
+    """What became of the rows; `refused` has a sentence for each that could not be taken, or for the first of many."""
 
     added: int = 0
     known: int = 0  # here already, or erased since
     refused: list[str] = field(default_factory=list)
+    unnamed: int = 0  # that were refused, too
     revision: str = ""  # of a dataset of ours on the Hub: hf://datasets/owner/name@commit
     roles: list[str] = field(default_factory=list)  # which columns of another program's were taken for what
 
-
-@dataclass(frozen=True)
-class _Own:
-    """A dataset of ours: its files, and from the Hub the commit that they are of, and what was erased from it since."""
-
-    files: Iterator[tuple[Kind, str, bytes]]
-    revision: str = ""
-    erased: frozenset[str] = frozenset()
+    def refuse(self, why: object) -> None:
+        if len(self.refused) < MOST_NAMED:
+            self.refused.append(clipped(" ".join(str(why).split()), LONGEST_REFUSAL))
+        else:
+            self.unnamed += 1
 
 
 def import_feedback(store: FeedbackStore, place: str, plan: Plan) -> ImportReport:
@@ -76,8 +71,8 @@ def import_feedback(store: FeedbackStore, place: str, plan: Plan) -> ImportRepor
     erased from the dataset since, goes. Raises ControlError for a place where nothing of that kind is, or rows of
     people who did not consent.
     """
-    report, own = ImportReport(), _own(place)
-    events = _own_events(own.files, report) if own else _events(place, plan, report)
+    report, own = ImportReport(), own_dataset(place)
+    events = own_events(own.files, report.refuse) if own else _events(place, plan, report)
     gone = own.erased if own else frozenset()
     if gone:
         erase(store, _imported(store) & gone, "dataset")
@@ -91,7 +86,7 @@ def import_feedback(store: FeedbackStore, place: str, plan: Plan) -> ImportRepor
                 store.add(event)
                 report.added += 1
         except FeedbackError as error:
-            report.refused.append(f"{where}: {error}")
+            report.refuse(f"{where}: {error}")
         held |= {event_id} - gone
     if own and own.revision:
         report.revision = own.revision
@@ -117,13 +112,21 @@ def _events(place: str, plan: Plan, report: ImportReport) -> Iterator[tuple[str,
         )
     number = 0
     for table, roles in _with_roles(tables, plan, report):
-        for values, images in table.rows:
+        for row in table.rows:
             number += 1
             where = f"row {number} of {place}"
+            if isinstance(row, DatasetError):
+                report.refuse(row)
+                continue
+            values, images = row
             try:
-                yield where, _flag(values, {role: images.get(column) for role, column in roles.items()}, plan, place)
+                flag = _flag(values, {role: images.get(column) for role, column in roles.items()}, plan, place)
             except DeconvdemoError as error:
-                report.refused.append(f"{where}: {error}")
+                report.refuse(f"{where}: {error}")
+            except Exception as error:  # noqa: BLE001 - one row of many, which somebody else wrote
+                report.refuse(f"{where}: it cannot be read ({type(error).__name__}: {error})")
+            else:
+                yield where, flag
 
 
 def _with_roles(tables: Iterable[Table], plan: Plan, report: ImportReport) -> list[tuple[Table, dict[str, str]]]:
@@ -143,72 +146,31 @@ def _with_roles(tables: Iterable[Table], plan: Plan, report: ImportReport) -> li
         report.roles.append(f"{table.name}: {told}" + (f"; not taken: {unused}" if unused else ""))
     if unclear and not clear:
         raise unclear[0]
-    report.refused += map(str, unclear)
+    for each in unclear:
+        report.refuse(each)
     return clear
 
 
 def _tables(place: str, report: ImportReport) -> Iterator[Table]:
     folder = Path(place)
     if place.startswith("hf://"):
-        return _of_dataset(place, HubDataset.parse(place).rows())
+        return _of_dataset(place, HubDataset.parse(place).rows(), report)
     if folder.is_dir() and list(folder.glob("*.csv")):
-        return read_log(folder, report.refused)
+        return read_log(folder, report.refuse)
     if dataset := LocalDataset.at(place):
-        return _of_dataset(place, dataset.rows())
+        return _of_dataset(place, dataset.rows(), report)
     raise ControlError(
         f"there is nothing to import at {place}: give a folder with Gradio's dataset1.csv, a dataset of parquet "
         "files, hf://datasets/owner/name[@revision][:split], or an export of this program"
     )
 
 
-def _of_dataset(place: str, rows: Iterator[Row]) -> Iterator[Table]:
-    first = next(rows, None)
-    if first:
-        yield Table(place, tuple(first[1]), chain([first], rows))
-
-
-def _own(place: str) -> _Own | None:
-    """A dataset of ours, in a folder or on the Hub; None if it is none. On the Hub, one commit from first to last."""
-    if not place.startswith("hf://"):
-        folder = Path(place)
-        there = folder.glob("data/*/**/*.parquet")
-        files = _of_kinds({str(file.relative_to(folder)): file.read_bytes for file in there})
-        return _Own(files) if files else None
-    named = HubDataset.parse(place)
-    hub = DatasetHub(named.repo)
-    commit = hub.commit_of(named.revision or BRANCH)
-    files = _of_kinds(
-        {path: partial(hub.read, path, file.sha256, commit) for path, file in hub.files("data", commit).items()}
-    )
-    if files is None:
-        return None
-    tombstones = {**hub.files(TOMBSTONES, commit), **hub.files(TOMBSTONES)}
-    erased = frozenset(Path(path).stem for path in tombstones)
-    return _Own(files, f"hf://datasets/{hub.repo}@{commit}", erased)
-
-
-def _of_kinds(files: Mapping[str, Callable[[], bytes]]) -> Iterator[tuple[Kind, str, bytes]] | None:
-    kinds = {path: kind for path in in_order(files) if (kind := kind_of_path(path))}
-    if not kinds or len(kinds) < len([path for path in files if path.endswith(".parquet")]):
-        return None
-    return ((kind, path, files[path]()) for path, kind in kinds.items())
-
-
-def _own_events(files: Iterator[tuple[Kind, str, bytes]], report: ImportReport) -> Iterator[tuple[str, Event]]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    for kind, path, content in files:
-        try:
-            for rows in ParquetFile(BytesIO(content)).iter_batches(batch_size=16):
-                for row in rows.to_pylist():
-                    where = f"{row.get(kind.id_column)} of {path}"
-                    try:
-                        yield where, event_of(kind, row)
-                    except FeedbackError as error:
-                        report.refused.append(f"{where}: {error}")
-        except ArrowException as error:
-            report.refused.append(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})")
+def _of_dataset(place: str, rows: Iterator[Row | DatasetError], report: ImportReport) -> Iterator[Table]:
+    for first in rows:
+        if not isinstance(first, DatasetError):
+            yield Table(place, tuple(first[1]), chain([first], rows))
+            return
+        report.refuse(first)
 
 
 def _flag(values: Mapping[str, Any], images: Mapping[str, Path | bytes | None], plan: Plan, place: str) -> Flag:
@@ -241,9 +203,10 @@ def _file(role: str, source: Path | bytes) -> bytes:
     """The image as the store takes it; one of another format keeps its pixels."""
     if isinstance(source, Path):
         try:
-            data = source.read_bytes()
-        except OSError as error:
-            raise FeedbackError(f"the {role} image {source} cannot be read ({error.strerror})") from error
+            data = read_file(source, MAX_IMAGE_BYTES)
+        except (OSError, BoundsError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise FeedbackError(f"the {role} image {source} cannot be read ({why})") from error
     else:
         data = source
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -264,14 +227,14 @@ def _moment(text: Any) -> datetime:
     """When it was flagged; Gradio writes no time zone, so it is taken as UTC."""
     try:
         moment = text if isinstance(text, datetime) else datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return datetime.now(UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        return clean_text(str(value))
+        return parsed_json(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return clean_text(clipped(value, MAX_COMMENT))

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import func, or_, select
 
+from deconvdemo.bounded import clipped
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.blobs import DamagedBlobError
 from deconvdemo.feedback.catch_up import HEAD
 from deconvdemo.feedback.copied import copy_of
 from deconvdemo.feedback.database import flags, shards, verdicts
-from deconvdemo.feedback.imagefile import rgb_pixels
+from deconvdemo.feedback.imagefile import UNREADABLE, rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.opinions import StoredVerdict
 from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET, Pair, StoredFlag
@@ -79,7 +80,10 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
         except DamagedBlobError as error:
             skipped.append(str(error))
             continue
-        made = _pair(flag, given, clean, task, scale)
+        try:
+            made: Pair | str = _pair(flag, given, clean, task, scale)
+        except UNREADABLE as error:
+            made = f"its images cannot be decoded ({clipped(str(error))})"
         if isinstance(made, str):
             skipped.append(f"flag {flag_id}: {made}")
             continue
@@ -129,9 +133,9 @@ def _standing(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
 
 def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, task: str, scale: int) -> Pair | str:
     """The flag's pair, or why there is none."""
-    asked = int(flag.controls.get("scale") or 1) if task == "upscale" else 1
-    if asked != scale:
-        return f"it is of ×{asked}, not ×{scale}"
+    asked = str(flag.controls.get("scale") or 1) if task == "upscale" else "1"
+    if asked != str(scale):
+        return f"it is of ×{clipped(asked, 20)}, not ×{scale}"
     observed = rgb_pixels(flag.observed)
     target = rgb_pixels(clean) if clean else None
     size = (observed.shape[0] * scale, observed.shape[1] * scale)
@@ -150,7 +154,7 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, tas
         if not mask.any() or mask.all():
             return "its mask leaves nothing to learn from"
     told = flag.controls.get("sigma")
-    sigma = float(told) if isinstance(told, int | float) else None
+    sigma = float(told) if isinstance(told, int | float) and 0 <= told <= 255 else None
     if target is not None:
         return Pair(flag.flag_id, TARGET, observed, target, mask, region, sigma)
     kind = {"upscale": SELF, "inpaint": HOLES, "denoise": NOISY}.get(task)

@@ -2,7 +2,8 @@
 
 Each is an `nn.Module` built from plain numbers (a checkpoint's header holds them) that pads, crops and adds its own
 shortcut inside `forward`, takes (N, C, H, W) in [0, 1] of any size, and says of itself: `scale`, `stride` (alignment of
-tiles) and `radius` (how far it sees), both in input pixels, `image_channels` and `side_channels`.
+tiles) and `radius` (how far it sees), both in input pixels, `image_channels` and `side_channels`. Its class names in
+`ARGUMENTS` the numbers it is built from, with their bounds: others write headers, too.
 """
 
 from __future__ import annotations

@@ -8,10 +8,13 @@ learns what bicubic upscaling misses. What else was tried is in docs/networks.md
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from deconvdemo.bicubic import resize
+from deconvdemo.networks.arguments import Argument, Whole
 from deconvdemo.networks.layers import deconvolution
 
 SLOPE = 0.1  # of the leaky rectifiers
@@ -25,6 +28,12 @@ class DeconvSR(nn.Module):
     one that the network was not made for is passed over.
     """
 
+    ARGUMENTS: ClassVar[dict[str, Argument]] = {
+        "scale": Whole(1, 8),
+        "channels": Whole(1, 1024),
+        "depth": Whole(0, 128),
+        "side_channels": Whole(0, 4),
+    }
     stride = 1  # tiles may start anywhere on the small image
     image_channels = 3
     side_channels: int

@@ -7,9 +7,12 @@ sigma). Nothing is normalised or pooled over space, so a tile with enough surrou
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.networks.arguments import Argument, Whole, Wholes
 from deconvdemo.networks.layers import Halving, ResidualBlock, deconvolution, pad_to_multiple
 
 
@@ -21,6 +24,12 @@ class DeconvUNet(nn.Module):
     the way up (one number: of all levels).
     """
 
+    ARGUMENTS: ClassVar[dict[str, Argument]] = {
+        "image_channels": Whole(1, 4),
+        "side_channels": Whole(0, 4),
+        "widths": Wholes(1, 1024, most=7),
+        "blocks": Wholes(0, 32, most=7, or_one=True),
+    }
     scale = 1
     outer_layers = ("head", "tail")  # those that meet the image
 

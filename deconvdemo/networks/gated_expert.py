@@ -8,12 +8,14 @@ that is all of one kind costs one network and the gate, not two.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deconvdemo.networks.arguments import Argument, Inner, Kind
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.layers import Halving, pad_to_multiple
@@ -92,9 +94,20 @@ class GatedExpert(nn.Module):
     trained any more, and the gate by itself, before the expert.
     """
 
+    ARGUMENTS: ClassVar[dict[str, Argument]] = {
+        "network": Kind(KINDS),
+        "base": Inner("network", KINDS),
+        "expert": Inner("network", KINDS),
+    }
+
     def __init__(self, network: str, base: dict, expert: dict):
         super().__init__()
         self.base, self.expert = (KINDS[network](**numbers) for numbers in (base, expert))
+        told = [(one.scale, one.image_channels, one.side_channels) for one in (self.base, self.expert)]
+        if told[0] != told[1]:
+            raise ValueError(
+                f"its base has scale, image and side channels {told[0]}, and its expert {told[1]}: they are to be alike"
+            )
         self.base.requires_grad_(False)
         self.scale = self.base.scale
         self.image_channels, self.side_channels = self.base.image_channels, self.base.side_channels

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Resampling
 
-from deconvdemo.errors import PhotoError, TrainingError
+from deconvdemo.errors import DatasetError, PhotoError, TrainingError
 from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.photo import Photo
 from deconvdemo.training.sources import SUFFIXES, Folder, Pack, Source
@@ -134,8 +134,10 @@ def _decode(images: Source, factor: float, pixels_file: Path, index_file: Path, 
                 images.images(), desc=f"decoding images{'' if factor == 1 else f' at {factor:g}'}", unit="image"
             ):
                 try:
+                    if isinstance(file, DatasetError):
+                        raise file
                     photo = Photo.open(file)
-                except PhotoError as error:
+                except (PhotoError, DatasetError) as error:
                     say(f"skipped: {error}" if isinstance(file, Path) else f"skipped {name}: {error}")
                     skipped.append(name)
                     continue

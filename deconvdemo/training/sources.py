@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from deconvdemo.errors import TrainingError
+from deconvdemo.bounded import clipped, parsed_json
+from deconvdemo.errors import DatasetError, TrainingError
 from deconvdemo.image_datasets import SUFFIXES, listing
 
 PACKED, PACK_VERSION = "deconvdemo.corpus", 1  # what tells packed crops from other safetensors files: JSON
@@ -30,8 +31,8 @@ class Source(Protocol):
     def data(self) -> list[str]:
         """What the images are and their licences, as far as the source itself says."""
 
-    def images(self) -> Iterator[tuple[str, Path | bytes]]:
-        """(name, file or its content) of each."""
+    def images(self) -> Iterator[tuple[str, Path | bytes | DatasetError]]:
+        """(name, file or its content) of each; in place of one that is not read, why."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Folder:
     def data(self) -> list[str]:
         return []
 
-    def images(self) -> Iterator[tuple[str, Path | bytes]]:
+    def images(self) -> Iterator[tuple[str, Path | bytes | DatasetError]]:
         return ((str(file), file) for file in self._files())
 
     def _files(self) -> list[Path]:
@@ -83,21 +84,35 @@ class Pack:
     def data(self) -> list[str]:
         return self._facts()["data"]
 
-    def images(self) -> Iterator[tuple[str, Path | bytes]]:
-        with safe_open(self.path, framework="numpy") as opened:
-            content, ends = opened.get_tensor("crops"), opened.get_tensor("ends").tolist()
+    def images(self) -> Iterator[tuple[str, Path | bytes | DatasetError]]:
+        try:
+            with safe_open(self.path, framework="numpy") as opened:
+                content, ends = opened.get_tensor("crops"), opened.get_tensor("ends").tolist()
+            whole = content.ndim == 1 and content.dtype == np.uint8 and ends[0] >= 0 and ends[-1] <= len(content)
+            if not (whole and all(isinstance(end, int) for end in ends) and ends == sorted(ends)):
+                raise ValueError("its crops do not lie one after another")
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise TrainingError(f"{self.path} is damaged ({error}): copy it again") from error
         for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
             yield f"{self.path} crop {number}", content[start:end].tobytes()
 
     def _facts(self) -> dict[str, Any]:
         try:
+            if not self.path.is_file():
+                raise OSError("it is no file")
             with safe_open(self.path, framework="numpy") as opened:
                 metadata = opened.metadata() or {}
         except (OSError, SafetensorError) as error:
             raise TrainingError(f"{self.path} cannot be read as a packed corpus ({error}): copy it again") from error
         if PACKED not in metadata:
             raise TrainingError(f"{self.path} holds no packed corpus: make one with `deconvdemo corpus pack`")
-        facts = json.loads(metadata[PACKED])
-        if facts["version"] != PACK_VERSION:
-            raise TrainingError(f"{self.path} is packed for another deconvdemo (version {facts['version']}): update")
+        try:
+            facts = parsed_json(metadata[PACKED])
+            version, data = facts["version"], facts["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{self.path} is damaged ({error}): copy it again") from error
+        if version != PACK_VERSION:
+            raise TrainingError(f"{self.path} is packed for another deconvdemo (version {clipped(version)}): update")
+        if not isinstance(data, list) or not all(isinstance(line, str) for line in data):
+            raise TrainingError(f"{self.path} does not say what its images are: pack them again")
         return facts

@@ -218,6 +218,7 @@ def _serving(restorer: Restorer, publisher: Publisher | NoPublisher) -> str:
         weights = [f"weights for {', '.join(names)}: {status}" for status, names in served.items()]
     except DeconvdemoError as error:
         weights = [str(error)]
+    weights += restorer.weights.look.words()
     try:
         weights += publisher.words()
     except DeconvdemoError as error:

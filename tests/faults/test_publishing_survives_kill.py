@@ -9,11 +9,11 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from feedback_flags import flag_of
+from published import rows_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hub"))
 
@@ -123,7 +123,7 @@ def crash_and_look(tmp_path: Path, seed: int) -> None:
         published.start()
         published.join(120)
         assert published.exitcode == 0, f"seed {seed}: the last publication failed"
-        rows = {kind: rows_of(hub, kind) for kind in ("flags", "verdicts", "votes")}
+        rows = {kind: rows_of(hub, REPO, kind) for kind in ("flags", "verdicts", "votes")}
 
     names = {"flags": "flag_id", "verdicts": "verdict_id", "votes": "vote_id"}
     found = Counter(row[names[kind]] for kind, those in rows.items() for row in those)
@@ -158,12 +158,3 @@ def publish_the_rest(folder: Path, url: str) -> None:
     for _ in range(5):
         publisher.publish()
     assert publisher.status()["waiting"] == 0
-
-
-def rows_of(hub: HubEmu, kind: str) -> list[dict]:
-    from pyarrow.parquet import read_table
-
-    _, commit = hub.store.resolve("datasets", REPO, "main")
-    files = [entry for path, entry in sorted(commit["tree"].items()) if path.startswith(f"data/{kind}/")]
-    data = [(hub.store.root / "lfs" / entry["lfs"]["oid"]).read_bytes() for entry in files]
-    return [row for one in data for row in read_table(BytesIO(one)).to_pylist()]

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from unittest import mock
 
 from deconvdemo.cli import main
+from deconvdemo.hub import HubRef, fetch
 from deconvdemo.hub_repo import HubRepo
 from deconvdemo.weights import Weights
 
@@ -141,3 +143,32 @@ def command_beside(other: dict[str, bytes], *words: str) -> Done:
 def candidates(spec: str) -> dict[str, str]:
     """name → sha256 of what stands in duels beside the weights of a repository."""
     return {found.name: found.load().sha256 for found in Weights("/nowhere", spec).candidates()}
+
+
+def fetched(spec: str, most: int, seconds: float) -> str:
+    """A file, with these bounds."""
+    return str(fetch(HubRef.parse(spec), most=most, seconds=seconds).path)
+
+
+def fetched_lie(spec: str, most: int) -> str:
+    """The same of a Hub that does not say how large the file is."""
+    from huggingface_hub import get_hf_file_metadata
+
+    def untold(*given: Any, **options: Any) -> Any:
+        return replace(get_hf_file_metadata(*given, **options), size=None)
+
+    with mock.patch("huggingface_hub.get_hf_file_metadata", untold):
+        return fetched(spec, most, 60.0)
+
+
+_watching: dict[str, tuple[Weights, list[str]]] = {}
+
+
+def looks(bundled: str, repo: str, count: int) -> tuple[dict[str, Any], list[str]]:
+    """What one more look at the repository, by the same demo, came to, and the denoisers that it has taken."""
+    weights, ready = _watching.setdefault(repo, (Weights(bundled, repo=repo), []))
+    for _ in range(count):
+        thread = weights.fetch_in_background(lambda found: ready.append(found["denoise"].sha256))
+        assert thread is not None
+        thread.join(60)
+    return weights.look.facts(), ready

@@ -280,3 +280,38 @@ def test_a_promoted_commit_serves_without_a_restart(client, hub, repo, published
     hub.publish(repo, {**files, "index.json": hub.index_of(files)})
     assert seen == [sha256_of(made["first"])]
     assert client(hub_client.watched, repo, 2) == [sha256_of(made["first"]), sha256_of(made["second"])]
+
+
+# ---- bounded
+
+
+def test_a_file_that_is_too_large_is_not_fetched(client, hub, repo, published):
+    hub.publish(repo, {"index.json": b" " * 300_000})
+    hub.log.clear()
+    assert "index.json has 0.3 MB, but at most 0.2 MB are fetched" in refusal(client, hub_client.chosen, f"hf://{repo}")
+    assert not [request for request in hub.requests() if request.startswith("GET ")]
+
+
+def test_a_file_that_is_too_slow_or_more_than_it_said_is_given_up(client, repo, published):
+    spec = f"hf://{repo}/denoise.safetensors"
+    assert "in 0 s: that is too slow" in refusal(client, hub_client.fetched, spec, 10**9, 0.0)
+    assert "it sends more than the 100 bytes" in refusal(client, hub_client.fetched_lie, spec, 100)
+
+
+def test_bad_commits_are_told_and_a_good_one_after_them_is_taken(client, hub, repo, made, bundled):
+    good = {"denoise.safetensors": made["first"]}
+    index = hub.index_of(good)
+    bad = [b"[" * 100_000, b"{}", index.replace(b'"repo": ""', b'"repo": {"a": 1}'), b" " * 300_000]
+    hub.publish(repo, {**good, "index.json": bad[0]})
+    told, ready = client(hub_client.looks, bundled, repo, 1)
+    assert told["repository"]["failing"]
+    assert "index.json is not an index of weights" in told["repository"]["failure"]
+    for one in bad[1:]:
+        hub.publish(repo, {**good, "index.json": one})
+        told, ready = client(hub_client.looks, bundled, repo, 1)
+        assert told["repository"]["failing"]
+        assert ready == []
+    hub.publish(repo, {**good, "index.json": index})
+    told, ready = client(hub_client.looks, bundled, repo, 1)
+    assert not told["repository"]["failing"]
+    assert ready == [sha256_of(made["first"])]

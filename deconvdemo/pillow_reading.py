@@ -20,7 +20,7 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
     """The fields of a `Photo` from a Pillow image: its first frame, turned upright."""
     form = {None: "PNG", "MPO": "JPEG"}.get(image.format, image.format)
     notes = [] if notes is None else notes
-    if getattr(image, "is_animated", False) and form in ("GIF", "WEBP", "PNG", "AVIF"):
+    if form in ("GIF", "WEBP", "PNG", "AVIF") and getattr(image, "is_animated", False):
         notes.append(f"animated {form}: only its first frame is used")
     image.load()
     block, xmp = image.info.get("exif"), None

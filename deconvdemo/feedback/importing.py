@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from deconvdemo.apart import STRANGERS
 from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError
 from deconvdemo.feedback.catch_up import TOMBSTONES
 from deconvdemo.feedback.columns import Row, Table, roles_of
@@ -31,7 +32,6 @@ from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.hub_repo import BRANCH
 from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.lossless import lossless
-from deconvdemo.photo import Photo
 
 MAX_PIXELS = 100_000_000
 COMMENT_COLUMNS = ("comment", "comments", "feedback", "notes")
@@ -248,7 +248,7 @@ def _file(role: str, source: Path | bytes) -> bytes:
         data = source
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
-    return lossless(Photo.open(data, MAX_PIXELS))
+    return lossless(STRANGERS.open(data, MAX_PIXELS))
 
 
 def _reasons(flag: Any, plan: Plan) -> tuple[list[str], tuple[str, ...]]:

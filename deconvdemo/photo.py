@@ -102,12 +102,12 @@ class Photo:
             decoded.refuse_if_too_large("the photo", photo.width, photo.height, max_pixels)
         elif isinstance(source, Image.Image):
             decoded.refuse_if_too_large("the photo", *source.size, max_pixels)
-            photo = cls(**photo_reading.read_pillow(source, "the photo"))
+            photo = cls(**_own(photo_reading.read_pillow(source, "the photo")))
         elif isinstance(source, bytes | bytearray | memoryview):
-            photo = cls(**photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels))
+            photo = cls(**_own(photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels)))
         elif isinstance(source, str | os.PathLike):
             with photo_reading.opened(source) as (stream, name):
-                photo = cls(**photo_reading.read_file(stream, name, max_pixels))
+                photo = cls(**_own(photo_reading.read_file(stream, name, max_pixels)))
         else:
             raise PhotoError(
                 f"a photo is given as {type(source).__name__}: give a path, bytes, an array or a Pillow image"
@@ -279,3 +279,9 @@ def _fields_of_array(array: np.ndarray) -> dict:
     if samples.shape[2] in (1, 3):
         return {"pixels": samples}
     return {"pixels": samples[..., :-1], "alpha": samples[..., -1]}
+
+
+def _own(fields: dict) -> dict:
+    """With pixels that can be written to."""
+    pixels = fields["pixels"]
+    return fields if pixels.flags.writeable else {**fields, "pixels": pixels.copy()}

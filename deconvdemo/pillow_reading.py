@@ -35,7 +35,7 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
 def samples_of(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> tuple[np.ndarray, bytes | None]:
     """(H, W) or (H, W, 1…4) samples of a loaded image of any mode, and the ICC profile that fits them."""
     image, icc = _plain_mode(image, icc, name, notes)
-    samples = np.array(image)
+    samples = np.asarray(image)  # read-only, over Pillow's bytes: who keeps it in this process copies it
     if samples.dtype.kind in "ui" and samples.dtype != np.uint8:
         samples = decoded.as_uint16(samples, name)
     return samples, icc

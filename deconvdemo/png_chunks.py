@@ -21,6 +21,7 @@ LARGEST_PROFILE = 16_000_000  # also what a JPEG holds
 _LARGEST_PACKET = 16_000_000  # of EXIF or XMP inside a text chunk
 _MOST_CHUNKS = 300_000  # in one file: those of 100 MB are rarely smaller than 8 KB
 _MOST_PACKETS = 20  # texts that are looked into for EXIF or XMP
+_MOST_TEXTS = 1000  # that are carried along
 
 Chunk = tuple[bytes, bytes]  # type, data
 
@@ -83,7 +84,7 @@ def take_apart(data: bytes) -> Png:
         elif kind in _TEXT:
             packets += _may_be_metadata(content)
             if packets > _MOST_PACKETS or not _is_metadata(png, kind, content):
-                fits = len(content) <= room
+                fits = len(content) <= room and len(texts) < _MOST_TEXTS
                 room -= len(content) if fits else 0
                 left_out += 0 if fits else len(content)
                 texts += [(kind, content)] if fits else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import math
 import os
 import select
@@ -60,7 +61,9 @@ def _answered(asked: dict[str, Any], file: int, answer_file: int) -> dict[str, A
             importlib.import_module(module)
     _limit(asked["memory"], asked["seconds"])
     try:
-        with open(file, "rb", closefd=False) as stream:
+        raw = io.FileIO(file, "rb", closefd=False)
+        raw.name = asked["name"]  # libraries take the number that it would have for a name
+        with io.BufferedReader(raw) as stream:
             stream.seek(0)
             fields = photo_reading.read_file(stream, asked["name"], asked["max_pixels"])
         answer, parts = packed(fields)

@@ -23,6 +23,14 @@ from deconvdemo.errors import PhotoError, PhotoMemoryError
 
 # what Python, its libraries and nothing else need; no variable that may hold a secret
 _KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
+_ALWAYS = {
+    "OMP_NUM_THREADS": "1",  # threads reserve memory of their own, which counts
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    # glibc would give a small photo's memory back to the system after each one, and fetch it for the next
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
 _TO_START = 60.0  # seconds: a cold disk
 _LOOK_EVERY = 0.25  # seconds, at the memory of a child that cannot limit it itself
 _MOST_KEPT = 256_000_000  # bytes that a child may hold while it waits for the next photo
@@ -175,8 +183,7 @@ def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     # the package is found as it is here, whatever the folder
     places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    # threads reserve memory of their own, which counts
-    return {**kept, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    return {**kept, **_ALWAYS, "PYTHONPATH": places}
 
 
 @contextlib.contextmanager

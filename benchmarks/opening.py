@@ -1,6 +1,6 @@
 """How long photos take to open in a process apart, beside the same in this process: medians, in one run.
 
-    python benchmarks/opening.py [--repeat N]
+python benchmarks/opening.py [--repeat N]
 """
 
 from __future__ import annotations

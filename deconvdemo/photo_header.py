@@ -19,6 +19,7 @@ BYTES_A_PIXEL = 12  # that a photo of the most pixels may have: three floats
 LARGEST_RUNS = 4_000_000  # pixels, and bytes, of a BMP of run lengths, which is decoded run by run
 MOST_SCANS = 100  # of a JPEG; ours and cameras' have about ten
 _MOST_WEBP_CHUNKS = 1000
+_MOST_PIECES, _LEAST_PIECE = 20_000, 64  # of a GIF, and bytes of each one beyond these: most have 255
 _LARGEST_BLOCK = 64  # pixels a side, of HEVC and AV1, in which sizes are coded
 
 
@@ -51,8 +52,8 @@ def checked(stream: BinaryIO, name: str, form: str, max_pixels: int | None) -> F
         facts = _READERS[form](stream)
     except (struct.error, ValueError, IndexError, KeyError, OverflowError, OSError):
         return None
-    seen = (max(1, side - facts.padding) for side in (facts.width, facts.height))
-    decoded.refuse_if_too_large(name, *seen, max_pixels)
+    width, height = (max(1, side - facts.padding) for side in (facts.width, facts.height))
+    decoded.refuse_if_too_large(name, width, height, max_pixels)
     most = None if max_pixels is None else BYTES_A_PIXEL * max_pixels
     if most is not None and facts.bytes > most:
         raise PhotoError(
@@ -87,6 +88,35 @@ def refuse_costly_scans(stream: BinaryIO, name: str) -> None:
             f"{name} is a JPEG of more than {MOST_SCANS} scans, but a photo has about ten: "
             "save it again as a usual JPEG"
         )
+
+
+def refuse_costly_blocks(data: bytes, name: str) -> None:
+    """PhotoError for a GIF in so many pieces that finding its first pictures takes long."""
+    at, pictures, pieces = 13 + _colours(data[10:11]), 0, 0
+    while at < len(data) and pictures < 2:
+        kind = data[at]
+        at += 1
+        if kind == ord(","):
+            pictures, at = pictures + 1, at + 10 + _colours(data[at + 8 : at + 9])
+        elif kind == ord("!"):
+            at += 1
+        elif kind == ord(";"):
+            return
+        else:
+            pieces += 1
+            continue  # decoders look for the next one
+        while at < len(data) and data[at]:
+            at, pieces = at + 1 + data[at], pieces + 1
+            if pieces > _MOST_PIECES + at // _LEAST_PIECE:
+                break
+        at += 1
+        if pieces > _MOST_PIECES + at // _LEAST_PIECE:
+            raise PhotoError(f"{name} is a GIF in more than {pieces} tiny pieces: save it again, or as PNG")
+
+
+def _colours(packed: bytes) -> int:
+    """Bytes of the table of colours that a GIF's flags announce."""
+    return 3 << (packed[0] & 7) + 1 if packed and packed[0] & 0x80 else 0
 
 
 def _jpeg(stream: BinaryIO) -> Facts:

@@ -147,6 +147,9 @@ def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | No
         known["colour"] = ((b"cICP", boxes.cicp),) if boxes.cicp else ()
     if form == "BMP":
         photo_header.refuse_costly_runs(stream, name)
+    if form == "GIF":
+        stream.seek(0)
+        photo_header.refuse_costly_blocks(stream.read(), name)
     stream.seek(0)
     image = _opened(stream, name, form)
     decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
@@ -238,7 +241,8 @@ def _damage_explained(name: str, kind: str) -> Iterator[None]:
                 f"{name} needs more memory than a photo of its size should, or than there is: "
                 "resize it, or export it as a usual JPEG or PNG"
             ) from error
-        if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(str(error).lower()):
+        says_unsupported = not isinstance(error, TypeError) and _UNSUPPORTED.search(str(error).lower())
+        if isinstance(error, NotImplementedError) or says_unsupported:
             reason = str(error).splitlines()[0][:100] if str(error) else "its decoder lacks it"
             raise PhotoError(
                 f"{name} is a {kind or 'picture'} of a kind that is not supported ({reason}): "

@@ -20,7 +20,7 @@ LARGEST_TEXT = 16_000_000  # bytes that are carried along, as they are in the fi
 LARGEST_PROFILE = 16_000_000  # also what a JPEG holds
 _LARGEST_PACKET = 16_000_000  # of EXIF or XMP inside a text chunk
 _MOST_CHUNKS = 300_000  # in one file: those of 100 MB are rarely smaller than 8 KB
-_MOST_PACKETS = 20  # texts that are looked into for EXIF or XMP
+_MOST_PACKETS = 8  # texts that are looked into for EXIF or XMP
 _MOST_TEXTS = 1000  # that are carried along
 
 Chunk = tuple[bytes, bytes]  # type, data

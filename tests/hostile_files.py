@@ -97,7 +97,7 @@ def deflated_tiff() -> bytes:
 
 
 def lzma_tiff() -> bytes:
-    return tiff_of(8, 8, compression=34925, data=lzma.compress(bytes(64 * MEGABYTE), preset=0) * 60)
+    return tiff_of(8, 8, compression=34925, data=lzma.compress(bytes(8 * MEGABYTE), preset=0) * 500)
 
 
 def packed_tiff() -> bytes:
@@ -112,7 +112,7 @@ def inflating_texts() -> bytes:
     text = b"\nexif\n 9\n" + bytes(15_000_000)
     one = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(15_000_000)))
-    return png(8, 8, 8, 2, zlib.compress(bytes(8 * 25)), one * 1000 + profile * 1000)
+    return png(8, 8, 8, 2, zlib.compress(bytes(8 * 25)), one * 300 + profile * 300)
 
 
 def many_chunks() -> bytes:

@@ -42,7 +42,7 @@ def packed(fields: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[int, Any]
     for name in ("pixels", "alpha"):
         if (array := fields.get(name)) is not None:
             array = np.ascontiguousarray(array)
-            answer[name] = [array.dtype.name, list(array.shape), place(memoryview(array).cast("B"), array.nbytes)]
+            answer[name] = [array.dtype.name, list(array.shape), place(array.data.cast("B"), array.nbytes)]
     for name in ("icc", "exif"):
         if (data := fields.get(name)) is not None:
             answer[name] = place(data, len(data))

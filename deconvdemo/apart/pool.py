@@ -8,12 +8,12 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -33,7 +33,7 @@ _CAN_SEND_FILES = hasattr(socket, "send_fds") and bool(sys.executable)
 _MEMORY, _MEMORY_A_CORE = 192_000_000, 16_000_000
 _COPIES, _LEAST_BYTES = 4, 4  # of the decoded samples, at most at one moment; Pillow has 4 bytes a pixel of colour
 _COPIES_OF_FILE = 3
-_SECONDS, _SECONDS_A_MB, _SECONDS_A_MB_OF_FILE = 1.0, 0.05, 0.02
+_SECONDS, _SECONDS_A_MB, _SECONDS_A_MB_OF_FILE = 1.0, 0.05, 0.01
 _UNKNOWN = Facts(4000, 4000)  # for a header that does not tell
 
 
@@ -65,11 +65,12 @@ class Pool:
 
     def __init__(self, limits: Limits):
         self.limits = limits
-        self._forget()
+        self._changed = threading.Condition()
+        self._idle: list[Child] = []
+        self._held: list[int] = []  # bytes, of each file that is being read
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
-            here = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: (pool := here()) and pool._forget())
+            os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
 
     def open(self, source: Source, max_pixels: int | None = None) -> Photo:
         """As `Photo.open`; a path or a file's bytes are decoded in another process."""
@@ -100,11 +101,6 @@ class Pool:
             idle, self._idle = self._idle, []
         for child in idle:
             child.kill()
-
-    def _forget(self) -> None:
-        self._changed = threading.Condition()
-        self._idle: list[Child] = []
-        self._held: list[int] = []  # bytes, of each file that is being read
 
     def _start(self, count: int) -> None:
         from deconvdemo.apart.process import Child
@@ -171,6 +167,12 @@ class Pool:
         return not self._held or sum(self._held) + memory <= limits.together
 
 
+def _forget(reference: weakref.ref[Pool]) -> None:
+    """In a process that was forked: the children belong to the other one."""
+    if pool := reference():
+        pool._changed, pool._idle, pool._held = threading.Condition(), [], []
+
+
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
     """A file that can be handed on, and its name."""
@@ -178,11 +180,14 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
         with photo_reading.opened(source) as (file, name):
             yield file, name
         return
-    in_memory = hasattr(os, "memfd_create")
-    with open(os.memfd_create("photo"), "w+b") if in_memory else tempfile.TemporaryFile() as copy:
-        copy.write(source)  # type: ignore[arg-type]
-        copy.flush()
-        yield copy, "the photo"  # type: ignore[misc]
+    from deconvdemo.apart.process import block_of_memory
+
+    with block_of_memory() as block:
+        left = memoryview(source)  # type: ignore[arg-type]
+        while left:
+            left = left[os.write(block, left) :]
+        with open(block, "rb", closefd=False) as file:
+            yield file, "the photo"
 
 
 STRANGERS = Pool(

@@ -63,7 +63,7 @@ class Child:
             with theirs:
                 self.process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "deconvdemo.apart.child"],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env=_environment(),
@@ -99,8 +99,8 @@ class Child:
         self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance
     ) -> dict[str, Any]:
         """The fields of a photo from an open file. PhotoError, or GoneError where the file has no part in it."""
-        with _block() as block:
-            asked = {"name": name, "form": form, "max_pixels": max_pixels}
+        with block_of_memory() as block:
+            asked: dict[str, Any] = {"name": name, "form": form, "max_pixels": max_pixels}
             asked |= {"memory": allowed.memory, "seconds": allowed.seconds}
             try:
                 return self._asked(asked, file, block, allowed)
@@ -119,14 +119,16 @@ class Child:
             raise GoneError from error
         try:
             answer = self._answer(allowed)
-            if error := answer.get("error"):
-                raise PhotoError(str(error)[:1000])
+            if sentence := answer.get("error"):
+                raise PhotoError(str(sentence)[:1000])
             if answer.get("failed") == "memory":
                 raise _too_much_memory(name)
             return unpacked(answer, _contents(block, answer["size"]))
         except TimeoutError as error:
             self.kill()
             raise _too_long(name) from error
+        except ConnectionResetError as error:
+            raise GoneError from error  # it had not read the question
         except EOFError as error:
             raise self._died(name) from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
@@ -187,8 +189,8 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _block() -> Iterator[int]:
-    """A file in memory (on the disk, where a system has none) for the child to answer in."""
+def block_of_memory() -> Iterator[int]:
+    """An open file in memory, or on the disk where a system has none: to hand on, or to get an answer in."""
     if _HAS_MEMFD:
         block = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:

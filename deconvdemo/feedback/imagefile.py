@@ -16,6 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 # EXIF and XMP hold places, names and serial numbers; PNG's text chunks are where other programs put the same
 PRIVATE_CHUNKS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"EXIF", b"XMP "}
+_MOST_PIXELS = 100_000_000  # the decoder of WebP makes room for all of them when a file is opened
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # the bits in VP8X that announce those chunks
 
 
@@ -58,9 +59,15 @@ def stored_image(data: bytes) -> bytes:
 def _require_readable(data: bytes) -> None:
     from PIL import Image
 
+    from deconvdemo import photo_header
+    from deconvdemo.errors import PhotoError
+
     try:
+        photo_header.checked(BytesIO(data), "it", "PNG" if data.startswith(PNG) else "WEBP", _MOST_PIXELS)
         with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as image:
             image.verify()
+    except PhotoError as error:
+        raise FeedbackError(f"is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FeedbackError(f"cannot be read as an image ({error})") from error
 

@@ -204,8 +204,11 @@ def _own_events(files: Iterator[tuple[Kind, str, bytes]], report: ImportReport) 
                 for row in rows.to_pylist():
                     where = f"{row.get(kind.id_column)} of {path}"
                     try:
-                        yield where, event_of(kind, row)
-                    except FeedbackError as error:
+                        event = event_of(kind, row)
+                        for image in event.images.values():  # whoever reads it later does so without a guard
+                            STRANGERS.open(image, MAX_PIXELS)
+                        yield where, event
+                    except DeconvdemoError as error:
                         report.refused.append(f"{where}: {error}")
         except ArrowException as error:
             report.refused.append(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})")
@@ -246,9 +249,8 @@ def _file(role: str, source: Path | bytes) -> bytes:
             raise FeedbackError(f"the {role} image {source} cannot be read ({error.strerror})") from error
     else:
         data = source
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return data
-    return lossless(STRANGERS.open(data, MAX_PIXELS))
+    photo = STRANGERS.open(data, MAX_PIXELS)
+    return data if photo.format == "PNG" else lossless(photo)
 
 
 def _reasons(flag: Any, plan: Plan) -> tuple[list[str], tuple[str, ...]]:

@@ -191,7 +191,7 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
 
 
 STRANGERS = Pool(
-    Limits(places=3, memory=1_350_000_000, together=1_800_000_000, small=450_000_000, seconds=9.0, patience=30.0)
+    Limits(places=3, memory=1_350_000_000, together=1_900_000_000, small=500_000_000, seconds=9.0, patience=30.0)
 )
 OWN_FILES = Pool(
     Limits(

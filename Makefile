@@ -7,7 +7,7 @@ WORKERS ?= 3
 PY := $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c $(CONSTRAINTS)
 
-.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench loop clean
+.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench hostile loop clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -23,7 +23,8 @@ help:
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
-	@echo "make bench            measure how fast flags are acknowledged, published and found"
+	@echo "make bench            measure how fast flags are acknowledged, published and found, and photos opened"
+	@echo "make hostile          open mutated pictures for an hour (ARGS='--count N', '--minutes M'): each a photo or a sentence"
 	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
 	@echo "make clean            remove what make made"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python, in an environment of its own"
@@ -119,6 +120,10 @@ bench: $(VENV)/.development
 	$(PY) benchmarks/flags.py $(ARGS)
 	$(PY) benchmarks/publish.py
 	$(PY) benchmarks/review.py
+	-$(PY) benchmarks/opening.py
+
+hostile: $(VENV)/.development
+	$(PY) benchmarks/hostile.py $(ARGS)
 
 # flags of a planted weakness, review, fine-tuning, the gate and promotion, in a folder of their own: minutes on 2 cores
 loop: $(VENV)/.development

@@ -48,7 +48,10 @@ def upright(
     """(H, W) or (H, W, 1…4) samples as stored, and what came with them → the fields of an upright photo.
 
     The EXIF block's word on orientation goes before XMP's, and a format's own word on resolution before EXIF's.
+    ValueError for no samples.
     """
+    if not samples.size:
+        raise ValueError("a picture without pixels")
     orientation = exif.orientation_in_xmp(xmp)
     if block is not None:
         try:

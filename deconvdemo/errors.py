@@ -9,6 +9,10 @@ class PhotoError(DeconvdemoError):
     """A file that cannot be opened as a photo, or a photo and mask that do not belong together."""
 
 
+class PhotoMemoryError(PhotoError):
+    """A file that needs more memory than there is, or than a photo of its size should."""
+
+
 class ControlError(DeconvdemoError):
     """A slider's, option's or argument's value that its task does not take."""
 

@@ -10,7 +10,8 @@ from typing import BinaryIO
 _HEVC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AV1 = {b"avif", b"avis"}
 _GENERIC = {b"mif1", b"mif2", b"mif3", b"msf1"}
-_LARGEST_META = 16_000_000
+_LARGEST_META = 4_000_000  # of a photo of thousands of tiles some 100 KB
+_MOST_BOXES = 10_000  # in one; and properties of one picture
 # H.273: what may pass for sRGB; unspecified among them
 _USUAL_PRIMARIES, _USUAL_TRANSFERS = {0, 1, 2, 5, 6, 7}, {0, 1, 2, 6, 13, 14, 15}
 
@@ -22,6 +23,7 @@ class Boxes:
     depth: int = 8
     cicp: bytes | None = None  # as PNG's cICP has it, where it is not about sRGB
     notes: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None  # width and height
 
 
 def form(head: bytes) -> str | None:
@@ -48,7 +50,10 @@ def read(stream: BinaryIO) -> Boxes:
 
 def _meta(stream: BinaryIO) -> bytes | None:
     stream.seek(0)
-    while len(start := stream.read(8)) == 8:
+    for _ in range(_MOST_BOXES):
+        start = stream.read(8)
+        if len(start) < 8:
+            return None
         length, kind = struct.unpack(">I4s", start)
         begun = 8
         if length == 1:
@@ -63,7 +68,9 @@ def _meta(stream: BinaryIO) -> bytes | None:
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
-    while at + 8 <= len(data):
+    for _ in range(_MOST_BOXES):
+        if at + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, at)
         if length < 8:
             return
@@ -88,7 +95,8 @@ def _of_meta(meta: bytes) -> Boxes:
         notes.append("its HDR gain map is left out: the result has the standard range of brightness")
     if any(urn in meta for urn in (b"hevc:2015:auxid:2", b"auxiliary:depth")):
         notes.append("its depth map is left out")
-    return Boxes(_depth(own), _cicp(own.get(b"colrnclx")), tuple(notes))
+    size = struct.unpack_from(">II", own[b"ispe"], 4) if b"ispe" in own else None
+    return Boxes(_depth(own), _cicp(own.get(b"colrnclx")), tuple(notes), size)
 
 
 def _depth(own: dict[bytes, bytes]) -> int:
@@ -113,7 +121,7 @@ def _associated(content: bytes, item: int) -> list[int]:
     version, wide = content[0], content[3] & 1
     (count,) = struct.unpack_from(">I", content, 4)
     at, id_bytes, each = 8, 4 if version else 2, 2 if wide else 1
-    for _ in range(min(count, len(content))):
+    for _ in range(min(count, _MOST_BOXES)):
         found, number = _number(content[at:], id_bytes), content[at + id_bytes]
         at += id_bytes + 1
         if found == item:

@@ -6,6 +6,8 @@ import io
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -24,6 +26,64 @@ _CONTINUATIONS = (
     b"\xaa\x5a" * 1000,
     b"".join(b"\x6b\xc3\x95" * 33 + b"\xff" + bytes([0xD0 + i % 8]) for i in range(20)),
 )
+
+
+_MOST_STEPS = 50_000  # bytes of marks, and of fill between them, before the first scan; cameras write some dozens
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before the first scan. `sequence`: that scan is not the only one."""
+
+    width: int
+    height: int
+    samples: int
+    sequence: bool
+
+
+def head(stream: BinaryIO) -> Head | None:
+    """Of an open file; None where there is no picture.
+
+    Raises ValueError where more stands before it than any camera writes, and struct.error where the file ends.
+    """
+    stream.seek(2)
+    found: tuple[int, int, int, bool] | None = None
+    for mark in _marks(stream):
+        if 0xD0 <= mark <= 0xD8 or mark == 0x01:
+            continue
+        (length,) = struct.unpack(">H", stream.read(2))
+        if mark in _FRAMES:
+            height, width, samples = struct.unpack(">xHHB", stream.read(6))
+            found, length = (width, height, samples, mark in _PROGRESSIVE), length - 6
+        elif mark == 0xDA:
+            (in_scan,) = struct.unpack("B", stream.read(1))
+            return None if found is None else Head(*found[:3], found[3] or in_scan < found[2])
+        stream.seek(max(0, length - 2), io.SEEK_CUR)
+    return None
+
+
+def _marks(stream: BinaryIO) -> Iterator[int]:
+    """Each mark from here on, with the stream behind it; who asks for the next one has passed over the segment."""
+    before = b""
+    for _ in range(_MOST_STEPS):
+        byte = stream.read(1)
+        if not byte:
+            return
+        if before == b"\xff" and byte not in (b"\x00", b"\xff"):
+            yield byte[0]
+            byte = b""
+        before = byte
+    raise ValueError("too much before the picture")
+
+
+def scans(data: bytes, most: int) -> int:
+    """How many scans a file has; no further than `most` is counted."""
+    count = 0
+    for mark, _ in _segments(data):
+        count += mark == 0xDA
+        if count >= most:
+            break
+    return count
 
 
 def unusual(data: bytes) -> str | None:

@@ -102,19 +102,24 @@ class Photo:
             decoded.refuse_if_too_large("the photo", photo.width, photo.height, max_pixels)
         elif isinstance(source, Image.Image):
             decoded.refuse_if_too_large("the photo", *source.size, max_pixels)
-            photo = cls(**photo_reading.read_pillow(source, "the photo"))
+            photo = cls(**_own(photo_reading.read_pillow(source, "the photo")))
         elif isinstance(source, bytes | bytearray | memoryview):
-            photo = cls(**photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels))
+            photo = cls(**_own(photo_reading.read_file(io.BytesIO(source), "the photo", max_pixels)))
         elif isinstance(source, str | os.PathLike):
-            photo = cls(**_fields_of_path(Path(source), max_pixels))
+            with photo_reading.opened(source) as (stream, name):
+                photo = cls(**_own(photo_reading.read_file(stream, name, max_pixels)))
         else:
             raise PhotoError(
                 f"a photo is given as {type(source).__name__}: give a path, bytes, an array or a Pillow image"
             )
-        if photo.pixels.dtype == np.float32 and np.abs(photo.pixels).max() > _LARGEST_FLOAT:
-            largest = np.abs(photo.pixels).max()
+        return photo.in_range()
+
+    def in_range(self) -> Photo:
+        """Itself. Raises PhotoError for floats on another scale than [0, 1]."""
+        if self.pixels.dtype == np.float32 and np.abs(self.pixels).max() > _LARGEST_FLOAT:
+            largest = np.abs(self.pixels).max()
             raise PhotoError(f"float pixels reach {largest:g}, but they are in [0, 1] here: rescale them")
-        return photo
+        return self
 
     def with_pixels(self, pixels: np.ndarray, wrap: bool = False) -> Photo:
         """The same photo with other pixels; alpha follows their depth, and their size if a whole multiple.
@@ -276,16 +281,7 @@ def _fields_of_array(array: np.ndarray) -> dict:
     return {"pixels": samples[..., :-1], "alpha": samples[..., -1]}
 
 
-def _fields_of_path(path: Path, max_pixels: int | None) -> dict:
-    try:
-        if path.is_dir():
-            raise PhotoError(f"{path} is a folder, but a photo is one file: name a file in it")
-        if path.exists() and not path.is_file():
-            raise PhotoError(f"{path} is not a regular file: name a photo's file")
-        with path.open("rb") as stream:
-            return photo_reading.read_file(stream, path.name, max_pixels)
-    except FileNotFoundError as error:
-        raise PhotoError(f"there is no file {path}: check its name") from error
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        reason = getattr(error, "strerror", None) or error
-        raise PhotoError(f"{path} cannot be read ({reason}): check its name and permissions") from error
+def _own(fields: dict) -> dict:
+    """With pixels that can be written to."""
+    pixels = fields["pixels"]
+    return fields if pixels.flags.writeable else {**fields, "pixels": pixels.copy()}

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from deconvdemo import decoded, deep_files, isobmff, jpeg_marks, pillow_reading, png_chunks, tiff_reading
-from deconvdemo.errors import PhotoError
+from deconvdemo import decoded, deep_files, isobmff, jpeg_marks, photo_header, pillow_reading, png_chunks, tiff_reading
+from deconvdemo.errors import PhotoError, PhotoMemoryError
 
 TAKEN = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF"
 _SIGNATURES = (  # format, offset, bytes
@@ -61,6 +63,7 @@ _DECODERS = {  # format: module, class
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
 }
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG's types of colour that have transparent levels
+_NO_MEMORY = re.compile(r"insufficient memory|alloc|out ?of ?memory")
 # how decoders say that they lack something, rather than that the file does
 _UNSUPPORTED = re.compile(r"unsupported|not supported|not available|cannot handle|requires the '|unknown (pixel )?mode")
 
@@ -71,23 +74,51 @@ def kind_of(head: bytes) -> str | None:
     return isobmff.form(head) or next(matches, None)
 
 
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
+    """A photo's file, open, and its name. Raises PhotoError for a path that leads to no file that can be read."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise PhotoError(f"{path} is a folder, but a photo is one file: name a file in it")
+        if path.exists() and not path.is_file():
+            raise PhotoError(f"{path} is not a regular file: name a photo's file")
+        with path.open("rb") as stream:
+            yield stream, path.name
+    except FileNotFoundError as error:
+        raise PhotoError(f"there is no file {path}: check its name") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{path} cannot be read ({reason}): check its name and permissions") from error
+
+
+def looked_at(stream: BinaryIO, name: str, max_pixels: int | None) -> tuple[str, photo_header.Facts | None]:
+    """An open file's format, and what its header says of the picture; None if that is odd. Nothing is decoded.
+
+    Raises PhotoError, calling the file `name`, for a file that is empty, too large or not a photo.
+    """
+    stream.seek(0)
+    head = stream.read(512)
+    if not head:
+        raise PhotoError(f"{name} is empty (0 bytes): upload or copy it again")
+    form = kind_of(head)
+    if not form:
+        kinds = (kind for kind, at, signature in _NOT_TAKEN if head[at : at + len(signature)] == signature)
+        kind = next((f" ({kind})" for kind in kinds), "")
+        raise PhotoError(f"{name} is not a photo of a known kind{kind}: export it as one of {TAKEN}")
+    return form, photo_header.checked(stream, name, form, max_pixels)
+
+
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """The fields of a `Photo` from an open file; its size is checked in its header, before decoding.
 
     Raises PhotoError, calling the file `name`, for a file that is empty, damaged, too large or not a photo.
     """
-    head = stream.read(512)
-    if not head:
-        raise PhotoError(f"{name} is empty (0 bytes): upload or copy it again")
-    form = kind_of(head)
-    if form is None:
-        kinds = (kind for kind, at, signature in _NOT_TAKEN if head[at : at + len(signature)] == signature)
-        kind = next((f" ({kind})" for kind in kinds), "")
-        raise PhotoError(f"{name} is not a photo of a known kind{kind}: export it as one of {TAKEN}")
+    form, _ = looked_at(stream, name, max_pixels)
     stream.seek(0)
     with _damage_explained(name, f"{form} file"):
         if form == "PNG":
-            return _read_png(stream, name, head, max_pixels)
+            return _read_png(stream, name, max_pixels)
         if form == "TIFF":
             return tiff_reading.read(stream, name, max_pixels)
         if form == "JPEG":
@@ -106,7 +137,7 @@ def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | No
     known: dict[str, Any] = {"format": form}
     notes: list[str] = []
     if form == "WEBP":  # whose canvas Pillow would allocate at opening
-        width, height, known["lossless"] = _webp_header(stream)
+        width, height, known["lossless"] = photo_header.webp_header(stream)
         decoded.refuse_if_too_large(name, width, height, max_pixels)
     if form in ("HEIF", "AVIF"):
         boxes = isobmff.read(stream)
@@ -114,6 +145,11 @@ def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | No
         if boxes.depth > 8:
             notes.append(f"{boxes.depth}-bit {form} was read as 8-bit")
         known["colour"] = ((b"cICP", boxes.cicp),) if boxes.cicp else ()
+    if form == "BMP":
+        photo_header.refuse_costly_runs(stream, name)
+    if form == "GIF":
+        stream.seek(0)
+        photo_header.refuse_costly_blocks(stream.read(), name)
     stream.seek(0)
     image = _opened(stream, name, form)
     decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
@@ -135,6 +171,8 @@ def _opened(stream: BinaryIO, name: str, form: str) -> Image.Image:
 
 def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     notes: list[str] = []
+    photo_header.refuse_costly_scans(stream, name)
+    stream.seek(0)
     try:
         image = _opened(stream, name, "JPEG")
         decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
@@ -154,11 +192,10 @@ def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str,
     return pillow_reading.read(image, name, notes + jpeg_marks.left_out(image))
 
 
-def _read_png(stream: BinaryIO, name: str, head: bytes, max_pixels: int | None) -> dict[str, Any]:
+def _read_png(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """8 bits by Pillow, 16 by OpenCV; all that is not pixels by `png_chunks`."""
-    width, height, *_ = png_chunks.header(head)
-    decoded.refuse_if_too_large(name, width, height, max_pixels)
     png = png_chunks.take_apart(stream.read())
+    decoded.refuse_if_too_large(name, png.width, png.height, max_pixels)
     notes = png.notes
     if png.animated:
         notes.append("animated PNG: only its first frame is used")
@@ -198,10 +235,14 @@ def _damage_explained(name: str, kind: str) -> Iterator[None]:
         yield
     except PhotoError:
         raise
-    except MemoryError as error:
-        raise PhotoError("the photo takes more memory than there is: resize it first") from error
     except Exception as error:
-        if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(str(error).lower()):
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error).lower()):
+            raise PhotoMemoryError(
+                f"{name} needs more memory than a photo of its size should, or than there is: "
+                "resize it, or export it as a usual JPEG or PNG"
+            ) from error
+        says_unsupported = not isinstance(error, TypeError) and _UNSUPPORTED.search(str(error).lower())
+        if isinstance(error, NotImplementedError) or says_unsupported:
             reason = str(error).splitlines()[0][:100] if str(error) else "its decoder lacks it"
             raise PhotoError(
                 f"{name} is a {kind or 'picture'} of a kind that is not supported ({reason}): "
@@ -210,27 +251,3 @@ def _damage_explained(name: str, kind: str) -> Iterator[None]:
         if not kind:
             raise PhotoError(f"{name} is damaged or cut off: open it from its file again") from error
         raise PhotoError(f"{name} is a damaged or cut-off {kind}: download or export it again") from error
-
-
-def _webp_header(stream: BinaryIO) -> tuple[int, int, bool]:
-    """Width, height and whether the first picture of a WebP file is lossless, from its chunks' headers."""
-    stream.seek(12)
-    canvas = None
-    while len(chunk := stream.read(8)) == 8:
-        kind, length = chunk[:4], int.from_bytes(chunk[4:], "little")
-        data = stream.read(min(length, 40))
-        if kind == b"VP8X":
-            canvas = (1 + int.from_bytes(data[4:7], "little"), 1 + int.from_bytes(data[7:10], "little"))
-        elif kind == b"VP8 ":
-            own = (
-                int.from_bytes(data[6:8], "little") & 0x3FFF,
-                int.from_bytes(data[8:10], "little") & 0x3FFF,
-            )
-            return *(canvas or own), False
-        elif kind == b"VP8L":
-            bits = int.from_bytes(data[1:5], "little")
-            return *(canvas or (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))), True
-        elif kind == b"ANMF" and canvas:
-            return *canvas, data[16:20] == b"VP8L"
-        stream.seek(length - len(data) + length % 2, io.SEEK_CUR)
-    raise ValueError("a WebP file without a picture")

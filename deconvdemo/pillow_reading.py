@@ -20,7 +20,7 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
     """The fields of a `Photo` from a Pillow image: its first frame, turned upright."""
     form = {None: "PNG", "MPO": "JPEG"}.get(image.format, image.format)
     notes = [] if notes is None else notes
-    if getattr(image, "is_animated", False) and form in ("GIF", "WEBP", "PNG", "AVIF"):
+    if form in ("GIF", "WEBP", "PNG", "AVIF") and getattr(image, "is_animated", False):
         notes.append(f"animated {form}: only its first frame is used")
     image.load()
     block, xmp = image.info.get("exif"), None
@@ -35,7 +35,7 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
 def samples_of(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> tuple[np.ndarray, bytes | None]:
     """(H, W) or (H, W, 1…4) samples of a loaded image of any mode, and the ICC profile that fits them."""
     image, icc = _plain_mode(image, icc, name, notes)
-    samples = np.array(image)
+    samples = np.asarray(image)  # read-only, over Pillow's bytes: who keeps it in this process copies it
     if samples.dtype.kind in "ui" and samples.dtype != np.uint8:
         samples = decoded.as_uint16(samples, name)
     return samples, icc

@@ -19,6 +19,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_TEXT = 16_000_000  # bytes that are carried along, as they are in the file
 LARGEST_PROFILE = 16_000_000  # also what a JPEG holds
 _LARGEST_PACKET = 16_000_000  # of EXIF or XMP inside a text chunk
+_MOST_CHUNKS = 300_000  # in one file: those of 100 MB are rarely smaller than 8 KB
+_MOST_PACKETS = 8  # texts that are looked into for EXIF or XMP
+_MOST_TEXTS = 1000  # that are carried along
 
 Chunk = tuple[bytes, bytes]  # type, data
 
@@ -65,7 +68,7 @@ def take_apart(data: bytes) -> Png:
     damaged: list[str] = []
     colour: dict[bytes, bytes] = {}
     texts: list[Chunk] = []
-    room, left_out = LARGEST_TEXT, 0
+    room, left_out, packets, profiled = LARGEST_TEXT, 0, 0, False
     for kind, start, end in _chunks(data):
         if kind in _PIXELS:
             # of a cut-off chunk, what is there: how much of the picture that is, the decoder finds out
@@ -79,15 +82,18 @@ def take_apart(data: bytes) -> Png:
         elif kind in _COLOUR:
             colour.setdefault(kind, content)
         elif kind in _TEXT:
-            if not _is_metadata(png, kind, content):
-                fits = len(content) <= room
+            packets += _may_be_metadata(content)
+            if packets > _MOST_PACKETS or not _is_metadata(png, kind, content):
+                fits = len(content) <= room and len(texts) < _MOST_TEXTS
                 room -= len(content) if fits else 0
                 left_out += 0 if fits else len(content)
                 texts += [(kind, content)] if fits else []
         elif kind == b"tRNS":
             png.transparent = content
         elif kind == b"iCCP":
-            _read_profile(png, content)
+            if not profiled:
+                _read_profile(png, content)
+            profiled = True
         elif kind == b"eXIf":
             png.exif = exif_block.PREFIX + content.removeprefix(exif_block.PREFIX)
         elif kind == b"pHYs":
@@ -146,13 +152,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """(type, start, end of its data) up to IEND, to the end of the data, or to what is no chunk."""
     at = len(SIGNATURE)
-    while at + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"IEND" or not kind.isalpha():
             return
         start = at + 8
         yield kind, start, min(start + length, len(data))
         at = start + length + 4
+    raise ValueError("more chunks than any picture has")
 
 
 def _inflated(data: bytes, most: int) -> bytes | None:
@@ -172,12 +181,17 @@ def _read_profile(png: Png, content: bytes) -> None:
         png.notes.append("its colour profile is damaged or too large and was left out: colours may differ")
 
 
+def _may_be_metadata(content: bytes) -> bool:
+    keyword = content[:80].split(b"\0", 1)[0]
+    return keyword == _XMP or _RAW_PROFILE.fullmatch(keyword) is not None
+
+
 def _is_metadata(png: Png, kind: bytes, content: bytes) -> bool:
     """Whether a text chunk is XMP or another program's raw profile: EXIF in it is taken, the rest not carried."""
+    if not _may_be_metadata(content):
+        return False
     keyword = content.split(b"\0", 1)[0]
     raw = _RAW_PROFILE.fullmatch(keyword)
-    if keyword != _XMP and not raw:
-        return False
     text = _text(kind, content) or b""
     if raw and raw[1].lower() in (b"exif", b"app1"):
         packet = _unhexed(text)

@@ -1,19 +1,27 @@
 """TIFF's directories (TIFF 6.0, TIFF/EP, DNG): which of a file's pictures is the photo.
 
 The first one may be a thumbnail, and the photo further down the chain or in a sub-directory. Only a bounded
-number of directories is read, each once, so a chain that leads back to itself ends.
+number of directories and tags is read, each once, so a chain that leads back to itself ends; and none whose values
+claim to be longer than the file.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 _MOST_IN_CHAIN, _MOST_INSIDE, _MOST_TAGS, _MOST_VALUES = 100, 20, 4096, 64
+_MOST_TAGS_IN_ALL = 20_000
+_MAY_BE_CUT_OFF = 1_000_000  # bytes of values behind the end of a file whose picture may be whole all the same
 _SIZES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # BYTE, SHORT, LONG, IFD, LONG8, IFD8
 _BYTES = {kind: struct.calcsize(code) for kind, code in _SIZES.items()}
+_OTHER_BYTES = {2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}  # of the types without whole numbers
 _NEW_SUBFILE, _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
+_BITS, _STRIPS, _SAMPLES, _ROWS_PER_STRIP, _PLANES, _TILE_WIDTH, _TILE_LENGTH, _TILES = (
+    258, 273, 277, 278, 284, 322, 323, 324
+)  # fmt: skip
 _SUB_DIRECTORIES, _CFA_PATTERN, DNG_VERSION = 330, 33422, 50706
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _TRANSPARENCY_MASK, _CFA, _LINEAR_RAW = 4, 32803, 34892  # photometrics
@@ -25,6 +33,8 @@ class Directory:
     offset: int
     values: dict[int, tuple[int, ...]]  # of tags that hold whole numbers, the first ones of each
     tags: frozenset[int]
+    counts: dict[int, int] = field(default_factory=dict)  # of all values of these tags
+    last: int = 0  # where the offset of the next directory stands
     inside: list[Directory] = field(default_factory=list)
 
     def first(self, tag: int, default: int = 0) -> int:
@@ -33,6 +43,30 @@ class Directory:
     @property
     def size(self) -> tuple[int, int]:
         return self.first(_WIDTH), self.first(_HEIGHT)
+
+    @property
+    def samples(self) -> int:
+        """A pixel's."""
+        return self.first(_SAMPLES, 1)
+
+    @property
+    def depth(self) -> int:
+        """Bits of the deepest sample."""
+        return max(self.values.get(_BITS) or (1,))
+
+    @property
+    def pieces(self) -> int:
+        """Strips or tiles: as many as it lists."""
+        return max(self.counts.get(_STRIPS, 0), self.counts.get(_TILES, 0))
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of the decoded samples of all strips or tiles, which may reach beyond the picture."""
+        width, height = self.size
+        tile_width, tile_length = self.first(_TILE_WIDTH), self.first(_TILE_LENGTH)
+        if tile_width and tile_length:
+            width, height = -(-width // tile_width) * tile_width, -(-height // tile_length) * tile_length
+        return width * height * max(1, self.samples) * self.depth // 8
 
     @property
     def reduced(self) -> bool:
@@ -59,16 +93,20 @@ def read(stream: BinaryIO) -> list[Directory]:
     header = stream.read(16)
     order, big = layout(header)
     (offset,) = struct.unpack_from(order + "Q", header, 8) if big else struct.unpack_from(order + "I", header, 4)
+    size = stream.seek(0, io.SEEK_END)
     chain: list[Directory] = []
     seen: set[int] = set()
+    room = _MOST_TAGS_IN_ALL
     while offset and offset not in seen and len(chain) < _MOST_IN_CHAIN:
         seen.add(offset)
         try:
-            directory, offset = _directory(stream, offset, order, big)
+            directory, offset = _directory(stream, offset, order, big, size, room)
+            room -= len(directory.tags)
             for inner in directory.values.get(_SUB_DIRECTORIES, ())[:_MOST_INSIDE]:
                 if inner and inner not in seen:
                     seen.add(inner)
-                    directory.inside.append(_directory(stream, inner, order, big)[0])
+                    directory.inside.append(_directory(stream, inner, order, big, size, room)[0])
+                    room -= len(directory.inside[-1].tags)
         except (struct.error, ValueError, OverflowError, OSError):
             break  # what came before may be the photo
         chain.append(directory)
@@ -109,12 +147,16 @@ def further_pictures(chain: list[Directory], photo: Directory) -> int:
     return sum(1 for _ in others)
 
 
-def with_first(data: bytes, offset: int) -> bytes:
-    """The same file with the directory at `offset` as its first, for readers that know no other."""
-    changed = bytearray(data)
-    order, big = layout(data)
-    struct.pack_into(order + ("Q" if big else "I"), changed, 8 if big else 4, offset)
-    return bytes(changed)
+def alone(stream: BinaryIO, photo: Directory) -> io.BytesIO:
+    """The same file with this directory as its first and last, for readers that would follow all of them."""
+    stream.seek(0)
+    changed = io.BytesIO(stream.read())
+    order, big = layout(changed.read(16))
+    for place, offset in ((8 if big else 4, photo.offset), (photo.last, 0)):
+        changed.seek(place)
+        changed.write(struct.pack(order + ("Q" if big else "I"), offset))
+    changed.seek(0)
+    return changed
 
 
 def _area(directory: Directory) -> int:
@@ -130,11 +172,11 @@ def _is_smaller_copy(small: Directory, large: Directory) -> bool:
     return abs(width * full_height - height * full_width) <= max(full_width, full_height)
 
 
-def _directory(stream: BinaryIO, offset: int, order: str, big: bool) -> tuple[Directory, int]:
+def _directory(stream: BinaryIO, offset: int, order: str, big: bool, size: int, room: int) -> tuple[Directory, int]:
     """A directory and the offset of the next in its chain. Raises struct.error where the file ends."""
     stream.seek(offset)
     (count,) = struct.unpack(order + ("Q" if big else "H"), stream.read(8 if big else 2))
-    if count > _MOST_TAGS:
+    if count > min(_MOST_TAGS, room):
         raise ValueError("more tags than any picture has")
     entry_bytes, room = (20, 8) if big else (12, 4)
     entries = stream.read(count * entry_bytes)
@@ -142,10 +184,15 @@ def _directory(stream: BinaryIO, offset: int, order: str, big: bool) -> tuple[Di
     if len(entries) < count * entry_bytes:
         raise ValueError("the directory is cut off")
     (next_offset,) = struct.unpack(order + ("Q" if big else "I"), following) if len(following) == room else (0,)
-    values, tags = {}, set()
+    values, tags, counts, claimed = {}, set(), {}, 0
     for at in range(0, len(entries), entry_bytes):
         tag, kind, number = struct.unpack_from(order + ("HHQ" if big else "HHI"), entries, at)
         tags.add(tag)
+        claimed += number * (_BYTES.get(kind) or _OTHER_BYTES.get(kind, 0))
+        if claimed > size + _MAY_BE_CUT_OFF:
+            raise ValueError("tags that claim to be longer than the file")
+        if tag in (_STRIPS, _TILES):
+            counts[tag] = number
         if kind not in _SIZES:
             continue
         place = entries[at + entry_bytes - room : at + entry_bytes]
@@ -154,4 +201,5 @@ def _directory(stream: BinaryIO, offset: int, order: str, big: bool) -> tuple[Di
             place = stream.read(min(number, _MOST_VALUES) * _BYTES[kind])
         known = min(number, _MOST_VALUES, len(place) // _BYTES[kind])
         values[tag] = struct.unpack_from(f"{order}{known}{_SIZES[kind]}", place)
-    return Directory(offset, values, frozenset(tags)), next_offset
+    last = offset + (8 if big else 2) + len(entries)
+    return Directory(offset, values, frozenset(tags), counts, last), next_offset

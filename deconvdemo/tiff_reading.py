@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,6 +16,8 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION, _XMP, _ICC = 282, 
 _BITS, _SAMPLE_FORMAT = 258, 339
 _BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _USUAL_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946}  # which Pillow always reads
+_MOST_PIECES = 65_536  # strips or tiles: each costs some work, however small it is
+_LARGEST_PADDING = 1 << 26  # bytes of tiles that reach beyond the picture
 _LAYERS = 37724
 _LAYER_KEYS = (b"Layr", b"ryaL", b"Lr16", b"61rL", b"Lr32", b"23rL")
 _GEOGRAPHIC = {33550, 33922, 34264, 34735}
@@ -34,9 +35,9 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
         raise PhotoError(f"{name} is a camera's raw file{kind}: develop it first and export it as TIFF or JPEG")
     photo = tiff_directories.photo_of(chain)
     decoded.refuse_if_too_large(name, *photo.size, max_pixels)
-    if photo is not chain[0]:
-        stream.seek(0)
-        stream = io.BytesIO(tiff_directories.with_first(stream.read(), photo.offset))
+    _refuse_costly_pieces(photo, name)
+    if len(chain) > 1 or photo is not chain[0]:
+        stream = tiff_directories.alone(stream, photo)
     stream.seek(0)
     with tifffile.TiffFile(stream) as file:
         page: Any = file.pages.first
@@ -71,6 +72,19 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     xmp = packet if isinstance(packet, bytes | str) else None
     fields = decoded.upright(samples, block, notes, xmp, _resolution(tags))
     return {**fields, "icc": icc, "format": "TIFF"}
+
+
+def _refuse_costly_pieces(photo: Directory, name: str) -> None:
+    if photo.pieces > _MOST_PIECES:
+        raise PhotoError(
+            f"{name} is a TIFF of {photo.pieces} strips or tiles, but at most {_MOST_PIECES} are taken: "
+            "export it with larger ones"
+        )
+    width, height = photo.size
+    if photo.stored_bytes > 4 * width * height * max(1, photo.samples) * photo.depth // 8 + _LARGEST_PADDING:
+        raise PhotoError(
+            f"{name} is a TIFF whose tiles are far larger than its {width}×{height} pixels: export it with smaller ones"
+        )
 
 
 def _is_for_pillow(page: Any, stream: BinaryIO, name: str, photo: Directory) -> bool:

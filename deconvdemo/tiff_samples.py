@@ -1,12 +1,14 @@
 """The samples of TIFF pages that Pillow cannot read: deep, packed and floating-point ones, with their alpha.
 
-Reading is tifffile's; odd bit depths and the floating-point predictor, which it leaves to a package that we do
-without, are done here, and other compressions by OpenCV.
+Reading is tifffile's where nothing is compressed. What it would inflate without a bound is inflated here, strip by
+strip to what the header promises, and odd bit depths and predictors are undone; other compressions are OpenCV's.
 """
 
 from __future__ import annotations
 
+import lzma
 import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +17,7 @@ from deconvdemo.decoded import as_uint16
 from deconvdemo.errors import PhotoError
 
 # TIFF's codes
-_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE = 1, 8, 32946
+_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA, _PIXTIFF = 1, 8, 32946, 32773, 34925, 50013
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4  # sample formats
 _HORIZONTAL, _FLOATING_POINT = 2, 3  # predictors
 _PREMULTIPLIED, _STRAIGHT_ALPHA, _CORELS_ALPHA = 1, 2, 999
@@ -42,7 +44,7 @@ def read(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
         raise ValueError("fewer samples than colours")
     inverted = called(page.photometric) == "MINISWHITE"
     if samples.dtype.kind == "f":
-        samples = samples.astype(np.float32)
+        samples = samples.astype(np.float32, copy=False)
         samples[..., :colours] = 1 - samples[..., :colours] if inverted else samples[..., :colours]
     else:
         samples = samples if samples.dtype == np.uint8 else as_uint16(samples, name)
@@ -96,8 +98,10 @@ def _stored(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
         raise PhotoError(f"{name} has {depth}-bit floats, which are not supported: export it as 32-bit float")
     packed = not of_floats and depth not in (8, 16, 32, 64)
     try:
-        if packed or page.predictor == _FLOATING_POINT:
+        if packed or page.predictor == _FLOATING_POINT or page.compression in _INFLATE:
             return _by_segments(page, packed)
+        if page.compression != _UNCOMPRESSED:
+            raise NotImplementedError("compression")
         samples = page.asarray()
         samples = np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples
     except (ValueError, KeyError, NotImplementedError) as error:
@@ -119,7 +123,7 @@ def _by_opencv(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
     stream.seek(0)
     samples = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != page.dtype or samples.size != page.size:
-        known = {_UNCOMPRESSED, 5, _DEFLATE, _OLD_DEFLATE, 32773}
+        known = {_UNCOMPRESSED, 5, _DEFLATE, _OLD_DEFLATE, _PACKBITS}
         if page.compression in known and page.dtype in (np.uint16, np.float32):
             raise ValueError("OpenCV does not read this TIFF either")
         raise PhotoError(
@@ -130,14 +134,16 @@ def _by_opencv(page: Any, stream: BinaryIO, name: str) -> np.ndarray:
 
 
 def _by_segments(page: Any, packed: bool) -> np.ndarray:
-    """Strip by strip, or tile by tile. NotImplementedError for compressions other than deflate."""
+    """Strip by strip, or tile by tile. NotImplementedError for compressions that are not inflated here."""
     height, width = page.imagelength, page.imagewidth
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
     channels = page.samplesperpixel // planes
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
     across, down = -(-width // columns), -(-height // rows)
-    if page.fillorder != 1 or (packed and page.predictor != 1):
+    if (packed and page.fillorder != 1) or (packed and page.predictor != 1):
         raise NotImplementedError("samples in an unusual order")
+    if not packed and page.predictor not in (1, _HORIZONTAL, _FLOATING_POINT):
+        raise NotImplementedError("an unusual predictor")
     if min(rows, columns) < 1 or len(page.dataoffsets) < across * down * planes:
         raise ValueError("strips are missing")
     dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
@@ -148,6 +154,10 @@ def _by_segments(page: Any, packed: bool) -> np.ndarray:
         top, left = rows * (place // across), columns * (place % across)
         present = rows if page.is_tiled else min(rows, height - top)
         row_bytes = -(-columns * channels * depth // 8)
+        area = samples[top : top + rows, left : left + columns, plane]
+        if not page.databytecounts[index] and not packed:
+            area[...] = page.nodata  # a sparse file
+            continue
         data = _inflated(page, index, present * row_bytes)
         lines = np.frombuffer(data, np.uint8, present * row_bytes).reshape(present, row_bytes)
         block = (
@@ -155,17 +165,18 @@ def _by_segments(page: Any, packed: bool) -> np.ndarray:
             if packed
             else _unpredicted(lines, dtype, channels, page.predictor)
         )
-        area = samples[top : top + rows, left : left + columns, plane]
         area[...] = block.reshape(present, columns, channels)[: area.shape[0], : area.shape[1]]
     return samples.reshape(height, width, planes * channels)
 
 
-def _inflated(page: Any, index: int, expected: int) -> bytes:
+def _inflated(page: Any, index: int, expected: int) -> bytes | bytearray:
     file = page.parent.filehandle
     file.seek(page.dataoffsets[index])
     data = file.read(page.databytecounts[index])
-    if page.compression in (_DEFLATE, _OLD_DEFLATE):
-        data = zlib.decompressobj().decompress(data, expected)
+    if page.fillorder == 2:
+        data = data.translate(_REVERSED)
+    if page.compression in _INFLATE:
+        data = _INFLATE[page.compression](data, expected)
     elif page.compression != _UNCOMPRESSED:
         raise NotImplementedError("compression")
     elif len(data) > expected + expected // 8:  # such as 12 bits stored in 16
@@ -173,6 +184,31 @@ def _inflated(page: Any, index: int, expected: int) -> bytes:
     if len(data) < expected:
         raise ValueError("a strip is cut off")
     return data
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _runs(data: bytes, expected: int) -> bytearray:
+    """PackBits: a count and as many bytes, or a count and a byte to repeat."""
+    found, at = bytearray(), 0
+    while at + 1 < len(data) and len(found) < expected:
+        count = data[at]
+        if count < 128:
+            found += data[at + 1 : at + 2 + count]
+            at += 2 + count
+        else:
+            found += data[at + 1 : at + 2] * (257 - count) if count > 128 else b""
+            at += 2 if count > 128 else 1
+    return found
+
+
+# no more than what is expected, whatever the data would become
+_INFLATE: dict[int, Callable[[bytes, int], bytes | bytearray]] = {
+    **dict.fromkeys((_DEFLATE, _OLD_DEFLATE, _PIXTIFF), lambda data, most: zlib.decompressobj().decompress(data, most)),
+    _LZMA: lambda data, most: lzma.LZMADecompressor().decompress(data, most),
+    _PACKBITS: _runs,
+}
 
 
 def _unpacked(lines: np.ndarray, depth: int, count: int) -> np.ndarray:
@@ -190,9 +226,15 @@ def _unpacked(lines: np.ndarray, depth: int, count: int) -> np.ndarray:
 
 
 def _unpredicted(lines: np.ndarray, dtype: np.dtype, channels: int, predictor: int) -> np.ndarray:
-    """Undoes the floating-point predictor (Adobe's TIFF technical note 3): byte planes of differences."""
-    assert predictor == _FLOATING_POINT
+    """Undoes a predictor (TIFF 6.0, section 14; Adobe's technical note 3 for floats): (rows, columns × channels)."""
     rows, row_bytes = lines.shape
+    if predictor == _HORIZONTAL:
+        whole = lines.view(np.dtype(f"u{dtype.itemsize}").newbyteorder(dtype.byteorder))
+        native = whole.astype(whole.dtype.newbyteorder("=")).reshape(rows, -1, channels)
+        added = np.cumsum(native, axis=1, dtype=native.dtype)
+        return added.reshape(rows, -1).view(dtype.newbyteorder("="))
+    if predictor != _FLOATING_POINT:
+        return lines.view(dtype)
     differences = lines.reshape(rows, row_bytes // channels, channels)
     added = np.cumsum(differences, axis=1, dtype=np.uint8)
     planes = added.reshape(rows, dtype.itemsize, row_bytes // dtype.itemsize)  # the highest byte first

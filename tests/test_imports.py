@@ -17,7 +17,7 @@ LAYERS = [
         "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
         "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
         "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
-        "photo_reading", "photo_writing", "photo", "lossless", "networks", "bounded", "inside",
+        "photo_header", "photo_reading", "photo_writing", "photo", "apart", "lossless", "networks", "bounded", "inside",
         "rows_apart", "parquet_rows", "dataset_reading", "image_datasets",
         "feedback.records", "feedback.imagefile",
     ],

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deconvdemo.settings import Settings
+
+if TYPE_CHECKING:
+    from deconvdemo.apart import Pool
 
 
 def add_engine_options(verb: argparse.ArgumentParser) -> None:
@@ -35,16 +39,25 @@ def compute_on(options: argparse.Namespace, settings: Settings):
     return choose(options.device, options.precision, kept_in(settings))
 
 
-def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str = "", folder: Path | None = None):
+def restorer(
+    options: argparse.Namespace,
+    settings: Settings,
+    weights_repo: str = "",
+    folder: Path | None = None,
+    opener: Pool | None = None,
+):
     """The Restorer that these options and settings describe; `weights_repo` is fetched only when it is told to.
 
-    `folder` is where to keep what was measured of this machine, if `kept_in` shall not tell.
+    `folder` is where to keep what was measured of this machine, if `kept_in` shall not tell; `opener` reads the photos.
     """
+    from deconvdemo.apart import OWN_FILES
     from deconvdemo.engine.processor import use_allotted_cores
     from deconvdemo.engine.restorer import Restorer
     from deconvdemo.weights import Weights
 
     use_allotted_cores()
+    opener = opener or OWN_FILES
+    opener.warm()  # while the weights are loaded
     return Restorer.load(
         Weights(spec=options.weights, repo=weights_repo),
         device=options.device or settings.device,
@@ -52,4 +65,5 @@ def restorer(options: argparse.Namespace, settings: Settings, weights_repo: str 
         tile=options.tile,
         max_pixels=settings.max_pixels,
         folder=folder or kept_in(settings),
+        opener=opener,
     )

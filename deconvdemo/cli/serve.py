@@ -19,6 +19,7 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.apart import STRANGERS
     from deconvdemo.ui.starting import no_proxy, ready
 
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
@@ -27,5 +28,6 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     with no_proxy():
         from deconvdemo.ui.demo import launch
 
-    launch(settings, restorer(options, settings, settings.weights_repo, settings.data_dir), share=options.share)
+    engine = restorer(options, settings, settings.weights_repo, settings.data_dir, STRANGERS)
+    launch(settings, engine, share=options.share)
     return 0

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from deconvdemo.alpha import visible
+from deconvdemo.apart import OWN_FILES, Pool
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
@@ -26,7 +27,7 @@ from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import compute
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.mask_reading import coverage
-from deconvdemo.photo import Photo, read_mask
+from deconvdemo.photo import Photo
 from deconvdemo.tasks import TASKS, Task, in_words
 from deconvdemo.weights import OneNetwork, Weights
 
@@ -105,11 +106,13 @@ class Restorer:
         compute_on: devices.Compute,
         tile: str | int = "auto",
         max_pixels: int | None = None,
+        opener: Pool = OWN_FILES,
     ):
         self.weights = weights
         self.compute_on = compute_on
         self.tile = _checked_tile(tile)
         self.max_pixels = max_pixels
+        self.opener = opener
         self._serving: dict[str, tuple[Checkpoint, nn.Module]] = {}
         self._loading = threading.Lock()
 
@@ -122,16 +125,18 @@ class Restorer:
         tile: str | int = "auto",
         max_pixels: int | None = None,
         folder: Path | None = None,
+        opener: Pool = OWN_FILES,
     ) -> Restorer:
         """Bundled weights, or those of a file, a folder or `hf://owner/repo[@revision][/file]`.
 
         `tile` is a side in pixels of the observed photo, or "auto"; photos and results of more than `max_pixels` are
         refused. In `folder`, or the user's cache, it is kept what was measured to be fastest on this machine.
+        `opener` reads files, in a process apart: `apart.STRANGERS` for a server's visitors.
         Raises CheckpointError, DeviceError, ControlError.
         """
         if not isinstance(weights, Weights):
             weights = Weights(spec=None if weights is None else str(weights))
-        return cls(weights, devices.choose(device, precision, folder), tile, max_pixels)
+        return cls(weights, devices.choose(device, precision, folder), tile, max_pixels, opener)
 
     @classmethod
     def of(
@@ -140,9 +145,10 @@ class Restorer:
         compute_on: devices.Compute,
         tile: str | int = "auto",
         max_pixels: int | None = None,
+        opener: Pool = OWN_FILES,
     ) -> Restorer:
         """One that has this checkpoint alone, whatever serves elsewhere."""
-        return cls(OneNetwork(checkpoint), compute_on, tile, max_pixels)  # type: ignore[arg-type]
+        return cls(OneNetwork(checkpoint), compute_on, tile, max_pixels, opener)  # type: ignore[arg-type]
 
     def swap(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Serves these from the next restoration on; those under way end with the weights they began with."""
@@ -234,7 +240,7 @@ class Restorer:
         """Everything that can be refused is refused here, before work starts."""
         task = self.task(name)
         controls = task.checked(given)
-        photo = Photo.open(source, self.max_pixels)
+        photo = self.opener.open(source, self.max_pixels)
         scale = task.scale(controls)
         result_pixels = photo.height * photo.width * scale**2
         if self.max_pixels and result_pixels > self.max_pixels:
@@ -245,7 +251,7 @@ class Restorer:
         mask: np.ndarray | None = None
         notes: tuple[str, ...] = ()
         if mask_source is not None:
-            mask, notes = read_mask(mask_source, photo.height, photo.width, self.max_pixels, photo)
+            mask, notes = self.opener.read_mask(mask_source, photo.height, photo.width, self.max_pixels, photo)
             notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
         seen = visible(photo.alpha)

@@ -23,6 +23,7 @@ PICTURE_CHUNKS = {
     },
     "webp": {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP"},
 }  # fmt: skip
+_MOST_PIXELS = 100_000_000  # the decoder of WebP makes room for all of them when a file is opened
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # the bits in VP8X that announce those chunks
 
 
@@ -78,9 +79,15 @@ def stored_image(data: bytes) -> bytes:
 def _require_readable(data: bytes) -> None:
     from PIL import Image
 
+    from deconvdemo import photo_header
+    from deconvdemo.errors import PhotoError
+
     try:
+        photo_header.checked(BytesIO(data), "it", "PNG" if data.startswith(PNG) else "WEBP", _MOST_PIXELS)
         with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as image:
             image.verify()
+    except PhotoError as error:
+        raise FeedbackError(f"is too large: {error}") from error
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise FeedbackError(f"cannot be read as an image ({error})") from error
 

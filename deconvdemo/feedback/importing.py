@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from deconvdemo.apart import STRANGERS
 from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
 from deconvdemo.errors import ControlError, DatasetError, DeconvdemoError, FeedbackError
 from deconvdemo.feedback.columns import Row, Table, roles_of
@@ -21,15 +22,13 @@ from deconvdemo.feedback.database import flags
 from deconvdemo.feedback.erase import erase
 from deconvdemo.feedback.gradio_log import read_log
 from deconvdemo.feedback.kinds import kind_of
-from deconvdemo.feedback.own_dataset import own_dataset, own_events
+from deconvdemo.feedback.own_dataset import MAX_PIXELS, own_dataset, own_events
 from deconvdemo.feedback.records import MAX_COMMENT, MAX_IMAGE_BYTES, REASONS, Event, Flag, as_json, clean_text
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.image_datasets import HubDataset, LocalDataset
 from deconvdemo.lossless import lossless
-from deconvdemo.photo import Photo
 
-MAX_PIXELS = 100_000_000
 MOST_NAMED, LONGEST_REFUSAL = 1_000, 500  # sentences, and their characters
 COMMENT_COLUMNS = ("comment", "comments", "feedback", "notes")
 
@@ -209,9 +208,8 @@ def _file(role: str, source: Path | bytes) -> bytes:
             raise FeedbackError(f"the {role} image {source} cannot be read ({why})") from error
     else:
         data = source
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return data
-    return lossless(Photo.open(data, MAX_PIXELS))
+    photo = STRANGERS.open(data, MAX_PIXELS)
+    return data if photo.format == "PNG" else lossless(photo)
 
 
 def _reasons(flag: Any, plan: Plan) -> tuple[list[str], tuple[str, ...]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deconvdemo import dataset_reading
+from deconvdemo.apart import STRANGERS
 from deconvdemo.bounded import clipped, in_bytes
-from deconvdemo.errors import DatasetError, FeedbackError
+from deconvdemo.errors import DatasetError, DeconvdemoError
 from deconvdemo.feedback.catch_up import TOMBSTONES
 from deconvdemo.feedback.dataset import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset_hub import DatasetHub
@@ -22,6 +23,7 @@ from deconvdemo.image_datasets import HubDataset
 from deconvdemo.inside import file_inside
 from deconvdemo.rows_apart import rows_apart
 
+MAX_PIXELS = 100_000_000  # of an image
 LARGEST_FILE = 600_000_000  # bytes of a file of a dataset of ours; the program writes some 500 MB
 
 _Content = Callable[[], AbstractContextManager[Path]]  # a file of the dataset, as long as it is read
@@ -94,7 +96,9 @@ def own_events(
                     where = f"{clipped(row.get(kind.id_column))} of {path}"
                     try:
                         event = event_of(kind, row)
-                    except FeedbackError as error:
+                        for image in event.images.values():  # whoever reads it later does so without a guard
+                            STRANGERS.open(image, MAX_PIXELS)
+                    except DeconvdemoError as error:
                         refuse(f"{where}: {error}")
                     else:
                         yield where, event

@@ -10,9 +10,10 @@ from typing import Any
 import PIL.Image
 
 from deconvdemo.alpha import visible
+from deconvdemo.apart import STRANGERS
 from deconvdemo.engine.restorer import Progress, Restoration, Restorer
 from deconvdemo.errors import PhotoError
-from deconvdemo.photo import Photo, open_mask
+from deconvdemo.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.painter import mask_from_painter, painting
@@ -29,7 +30,7 @@ class Desk:
 
     def open(self, path: str | None) -> Photo:
         """Raises PhotoError, in one sentence, for what is no photo."""
-        return Photo.open(_present(path), self.restorer.max_pixels)
+        return STRANGERS.open(_present(path), self.restorer.max_pixels)
 
     def estimates(self, photo: Photo) -> dict[str, Any]:
         """The automatic controls, estimated from this photo for the networks that do not judge them by themselves."""
@@ -45,7 +46,8 @@ class Desk:
         """The painter's value: the photo, and on it the holes of a mask file."""
         holes = None
         if mask is not None:
-            holes = PIL.Image.fromarray(open_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo))
+            painted, _ = STRANGERS.read_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo)
+            holes = PIL.Image.fromarray(painted)
         return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
 
     def steps(

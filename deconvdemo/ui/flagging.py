@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deconvdemo.apart import STRANGERS
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.lossless import lossless
-from deconvdemo.photo import Photo, open_mask
+from deconvdemo.photo import Photo
 from deconvdemo.ui.results import Kept, Results
 
 
@@ -72,7 +73,7 @@ class Flagging:
     def _clean(self, kept: Kept, clean: Any) -> bytes | None:
         if clean is None:
             return None
-        photo = Photo.open(clean, self.max_pixels)
+        photo = STRANGERS.open(clean, self.max_pixels)
         if (photo.width, photo.height) != (kept.width, kept.height):
             raise FeedbackError(
                 f"the clean version is {photo.width}×{photo.height} but the result is {kept.width}×{kept.height}: "
@@ -83,7 +84,7 @@ class Flagging:
     def _region(self, kept: Kept, region: Any) -> bytes | None:
         if region is None:
             return None
-        painted = open_mask(region, kept.height, kept.width, self.max_pixels)
+        painted, _ = STRANGERS.read_mask(region, kept.height, kept.width, self.max_pixels)
         return Photo.open(painted.astype("uint8") * 255).encode("PNG") if painted.any() else None
 
 

@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+from deconvdemo.apart import STRANGERS
 from deconvdemo.engine.restorer import Restoration, Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.catches import Catches
@@ -26,7 +27,6 @@ from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.take_away import FORMATS
 from deconvdemo.lossless import lossless
 from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
-from deconvdemo.photo import Photo
 from deconvdemo.ui.painter import mask_from_painter
 from deconvdemo.ui.replaying import run_again
 
@@ -270,7 +270,7 @@ def _size(data: bytes) -> dict[str, int]:
 def _clean(data: bytes | None, size: dict[str, int], max_pixels: int) -> bytes | None:
     if data is None:
         return None
-    photo = Photo.open(data, max_pixels)
+    photo = STRANGERS.open(data, max_pixels)
     if (photo.width, photo.height) != (size["width"], size["height"]):
         raise FeedbackError(
             f"the target is {photo.width}×{photo.height} but the result is {size['width']}×{size['height']}: "

@@ -17,8 +17,8 @@ LAYERS = [
         "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
         "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
         "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
-        "photo_reading", "photo_writing", "photo", "lossless", "networks", "image_datasets", "feedback.records",
-        "feedback.imagefile",
+        "photo_reading", "photo_writing", "photo", "photo_header", "lossless", "networks", "image_datasets",
+        "feedback.records", "feedback.imagefile",
     ],
     [
         "checkpoints", "hub", "hub_repo", "weights_index", "weights", "promotion", "model_metadata", "model_card",

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +29,7 @@ from deconvdemo.lossless import lossless
 from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
 from deconvdemo.photo import Photo
 from deconvdemo.ui.painter import mask_from_painter
-from deconvdemo.ui.replaying import run_again
+from deconvdemo.ui.replaying import run_again, scale_of
 
 MOST_AT_ONCE = 100  # flags in one bulk verdict
 THUMBNAIL = 320  # pixels, the longer side
@@ -102,7 +103,7 @@ class ReviewDesk:
         if not small:
             return self.store.image(flag_id, role)
         self.queue.require(flag_id)  # a small picture may be kept of a flag that is erased by now
-        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role))
+        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role), self.restorer.place)
 
     def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
         """An image of a verdict, for its author and for those who have judged the flag themselves."""
@@ -114,7 +115,8 @@ class ReviewDesk:
     def metrics(self, flag_id: str) -> dict[str, Any]:
         """PSNR in dB and SSIM of what went in and what came out, where the visitor gave a clean version."""
         flag = self.store.get(flag_id)
-        return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
+        with self.restorer.place(flag.observed, flag.restored, flag.clean):
+            return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
 
     def rerun(self, flag_id: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The flag's photo restored by the weights that serve now, as a lossless file, and the report.
@@ -124,9 +126,10 @@ class ReviewDesk:
         flag = self.store.get(flag_id)
         controls = {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
         mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
-        restoration = run_again(self.restorer, flag, controls, mask)
-        result = lossless(restoration.photo)
-        return result, {**_report(restoration), "metrics": self._measured(flag, result)}
+        with self.restorer.place(flag.observed, flag.clean, scale=scale_of(flag)):
+            restoration = run_again(self.restorer, flag, controls, mask)
+            result = lossless(restoration.photo)
+            return result, {**_report(restoration), "metrics": self._measured(flag, result)}
 
     def give(self, reviewer: str, said: Mapping[str, Any], clean: bytes | None) -> tuple[Acknowledgement, Verdict]:
         """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size."""
@@ -140,11 +143,12 @@ class ReviewDesk:
         if clean is not None or said.get("mask") or said.get("region"):
             self.queue.require(flag_id)
             flag = self.store.get(flag_id)
-            images = {
-                "clean": _clean(clean, _size(flag.restored), self.max_pixels),
-                "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
-                "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
-            }
+            with self.restorer.place(flag.restored, clean):
+                images = {
+                    "clean": _clean(clean, _size(flag.restored), self.max_pixels),
+                    "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
+                    "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
+                }
         verdict = Verdict(
             flag_id=flag_id,
             reviewer=reviewer,
@@ -208,15 +212,21 @@ class Thumbnails:
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, key: tuple[str, str], read: Callable[[], bytes]) -> bytes:
-        """The small picture of a key; `read` gives the large one, if the small one is not kept."""
+    def of(
+        self,
+        key: tuple[str, str],
+        read: Callable[[], bytes],
+        place: Callable[[bytes], AbstractContextManager[Any]] = nullcontext,
+    ) -> bytes:
+        """The small picture of a key; `read` gives the large one, if the small one is not kept, `place` where to."""
         from PIL import Image
 
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with Image.open(BytesIO(read())) as opened:
+        large = read()
+        with place(large), Image.open(BytesIO(large)) as opened:
             small = opened.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL))
         file = BytesIO()

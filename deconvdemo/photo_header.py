@@ -30,19 +30,24 @@ class Stated(NamedTuple):
         return self.width * self.height
 
 
+NO_PHOTO = Stated(0, 0, 0)
+
+
 def stated(source: str | os.PathLike | bytes) -> Stated | None:
-    """Of a path or a file's bytes."""
+    """Of a path or a file's bytes; NO_PHOTO for a file that is not of a photo's kind."""
     try:
         with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
             found = _stated(stream)
     except (OSError, ValueError, struct.error, IndexError):
         return None
-    return found if found and found.width > 0 and found.height > 0 else None
+    return found if found == NO_PHOTO or (found and found.width > 0 and found.height > 0) else None
 
 
 def _stated(stream: BinaryIO) -> Stated | None:
     head = stream.read(512)
     form = photo_reading.kind_of(head)
+    if form is None:
+        return NO_PHOTO
     if form == "PNG":
         width, height, bits, colour = png_chunks.header(head)
         return Stated(width, height, _PNG_CHANNELS.get(colour, 4) * max(1, bits // 8))

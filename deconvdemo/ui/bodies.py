@@ -42,7 +42,7 @@ class Limits:
     by_path: list[tuple[re.Pattern[str], Limit]]
     other: Limit = field(default_factory=lambda: Limit(SMALL_BYTES, "a request to this page"))
     together: int = TOGETHER
-    patience: float = PATIENCE
+    patience: float = 20.0
 
     @classmethod
     def of_demo(cls, max_upload_mb: int) -> Limits:
@@ -56,7 +56,7 @@ class Limits:
             r"/review/verdicts": Limit(file + JSON_BYTES, "a verdict", together=False),
             r"/review/.*": Limit(JSON_BYTES, "what the review page sends"),
         }
-        return cls([(re.compile(rf"{path}/?"), limit) for path, limit in found.items()])
+        return cls([(re.compile(rf"{path}/?"), limit) for path, limit in found.items()], patience=PATIENCE)
 
     def on(self, path: str) -> Limit:
         return next((limit for pattern, limit in self.by_path if pattern.fullmatch(path)), self.other)

@@ -15,9 +15,7 @@ DESCRIPTORS = 8192  # what the process is allowed to open, where the machine let
 SPARE = 256  # of those for files, databases and the Hub
 
 
-def patient(
-    protocol: type[Any], seconds: float = HEAD_SECONDS, most_waiting: int = WAITING, most: int = 0
-) -> type[Any]:
+def patient(protocol: type[Any], seconds: float, most_waiting: int, most: int) -> type[Any]:
     """uvicorn's `protocol` with that patience. `most` connections are taken at once, those that are served included."""
     waiting: dict[Any, None] = {}  # in the order in which they began to wait
     connected: set[Any] = set()
@@ -76,7 +74,7 @@ def patient(
 
 def be_patient(config: Any) -> None:
     """Of a running server's `config`: connections made from now on. There are no websockets here, so none are taken."""
-    config.http_protocol_class = patient(config.http_protocol_class, most=_allowed() - SPARE)
+    config.http_protocol_class = patient(config.http_protocol_class, HEAD_SECONDS, WAITING, _allowed() - SPARE)
     config.ws_protocol_class = None
 
 

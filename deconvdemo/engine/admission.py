@@ -47,7 +47,7 @@ def expected_bytes(files: Iterable[Any], scale: int = 1, max_pixels: int | None 
 
 def _give_memory_back() -> None:
     """Of what a large photo took the allocator keeps some, which the next one may not find: to the system with it."""
-    if hasattr(_C, "malloc_trim"):  # glibc's alone
+    if _C is not None and hasattr(_C, "malloc_trim"):  # glibc's alone
         _C.malloc_trim(0)
 
 

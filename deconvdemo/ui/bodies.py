@@ -10,7 +10,7 @@ import json
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,13 +40,14 @@ class Limits:
     """By path, the first that fits: a pattern, and its limit. `together` in bytes, `patience` in seconds."""
 
     by_path: list[tuple[re.Pattern[str], Limit]]
-    other: Limit = field(default_factory=lambda: Limit(SMALL_BYTES, "a request to this page"))
-    together: int = TOGETHER
-    patience: float = 20.0
+    other: Limit
+    together: int
+    patience: float
 
     @classmethod
     def of_demo(cls, max_upload_mb: int) -> Limits:
         file = max_upload_mb * 1_048_576 + BESIDE_FILE  # Gradio's MB
+        small = Limit(SMALL_BYTES, "a request to this page")
         job = Limit(JSON_BYTES, "what is asked of the demo")
         found = {
             r"/gradio_api/upload": Limit(file, "an upload", together=False),
@@ -56,7 +57,7 @@ class Limits:
             r"/review/verdicts": Limit(file + JSON_BYTES, "a verdict", together=False),
             r"/review/.*": Limit(JSON_BYTES, "what the review page sends"),
         }
-        return cls([(re.compile(rf"{path}/?"), limit) for path, limit in found.items()], patience=PATIENCE)
+        return cls([(re.compile(rf"{path}/?"), limit) for path, limit in found.items()], small, TOGETHER, PATIENCE)
 
     def on(self, path: str) -> Limit:
         return next((limit for pattern, limit in self.by_path if pattern.fullmatch(path)), self.other)

@@ -73,7 +73,9 @@ class Listening:
 def asker(behind_proxy: bool) -> Asker:
     """Who asked for the event of Gradio's that this thread works on, for a function that Gradio has called."""
     request, blocks, event_id = (
-        held.get(None) for held in (LocalContext.request, LocalContext.blocks, LocalContext.event_id)
+        LocalContext.request.get(None),
+        LocalContext.blocks.get(None),
+        LocalContext.event_id.get(None),
     )
     event = blocks._queue.event_ids_to_events.get(event_id) if blocks is not None and event_id else None
     # jobs of one request each are one visitor's, as far as can be told: their session is their own id

@@ -6,6 +6,7 @@ Gradio keeps uploads, and copies of what it hands out, in one folder, and forget
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import threading
@@ -131,7 +132,8 @@ class FilesAlone(route_utils.GradioMultiPartParser):
     """
 
     def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **{**options, "max_files": 10})
+        # how large it may be, `bodies.py` has said in words before
+        super().__init__(*args, **{**options, "max_files": 10, "max_file_size": math.inf})
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()

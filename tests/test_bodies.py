@@ -200,6 +200,14 @@ def disk(app: App) -> int:
     return sum(file.stat().st_size for file in (app.data_dir / "uploads").rglob("*") if file.is_file())
 
 
+@pytest.mark.parametrize("door", ["queue/join", "call/denoise"])
+def test_sessions_have_short_names(app, door):
+    body = {"data": [None] * 7, "fn_index": 0, "session_hash": "x" * 1000}
+    reply = httpx.post(f"{app.url}gradio_api/{door}", json=body)
+    assert reply.status_code == 400
+    assert "a session is" in reply.json()["detail"]
+
+
 def test_upload_ids_are_short_and_forgotten(app, monkeypatch):
     from gradio.routes import file_upload_statuses
 

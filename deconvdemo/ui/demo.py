@@ -128,7 +128,8 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         blocks.load(_head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)
         Insight(replays, restorer, publisher, reviewers).page(blocks)
     blocks.queue(max_size=64, api_open=False)  # /run would pass by the queue: it is for events that never wait alone
-    desk = ReviewDesk(ReviewQueue(store, settings.verdicts_needed), restorer, settings.max_pixels)
+    queue = ReviewQueue(store, settings.verdicts_needed)
+    desk = ReviewDesk(queue, restorer, settings.max_pixels, admission=restorer.admission)
     releases = ReleaseDesk(replays, past)
     routes = [
         results.route(),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio import route_utils
@@ -19,6 +21,8 @@ from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.results import Results
 from deconvdemo.ui.starting import UPLOADS
 from deconvdemo.ui.uploads import FilesAlone, UploadDoor, Uploads
+
+_SESSION = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Doors:
         # another folder may be other programs', too: there, what this demo has put into it is all that is ours
         ours = folder == (Path.cwd() / settings.data_dir / UPLOADS).absolute()
         uploads = Uploads(folder, ages, settings.uploads_mb, None if ours else lambda: _known(blocks))
+        blocks._queue.push = _bounded(blocks._queue.push)  # type: ignore[method-assign]
         for block in blocks.blocks.values():
             if isinstance(block, PhotoInput):
                 block.over = uploads.over
@@ -54,6 +59,20 @@ class Doors:
     def over(self, path: Path) -> bool:
         """Whether a file that Gradio would serve is one of ours whose time is over."""
         return self.uploads.over(path) or self.results.file_over(path)
+
+
+def _bounded(push: Any) -> Any:
+    """Gradio's queue keeps what it is sent for as long as a job waits, and a session's name, of any length, beyond."""
+
+    async def bounded(body: Any, request: Any, username: str | None) -> Any:
+        if body.session_hash is not None and not _SESSION.fullmatch(body.session_hash):
+            return False, "a session is a word of 64 letters and digits at most", "error"
+        result = await push(body=body, request=request, username=username)
+        request._body = b""  # what it says is in `body`
+        vars(request).pop("_json", None)
+        return result
+
+    return bounded
 
 
 def _known(blocks: gr.Blocks) -> Iterable[Path]:

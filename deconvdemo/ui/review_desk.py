@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import threading
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+from deconvdemo.engine.admission import Admission, expected_bytes
 from deconvdemo.engine.restorer import Restoration, Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.catches import Catches
@@ -26,8 +26,8 @@ from deconvdemo.feedback.records import Acknowledgement, StoredFlag
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.take_away import FORMATS
 from deconvdemo.lossless import lossless
-from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
 from deconvdemo.photo import Photo
+from deconvdemo.ui.measured import measured
 from deconvdemo.ui.painter import mask_from_painter
 from deconvdemo.ui.replaying import run_again, scale_of
 
@@ -44,6 +44,7 @@ class ReviewDesk:
     restorer: Restorer
     max_pixels: int
     thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails())
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def store(self):
@@ -103,7 +104,7 @@ class ReviewDesk:
         if not small:
             return self.store.image(flag_id, role)
         self.queue.require(flag_id)  # a small picture may be kept of a flag that is erased by now
-        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role), self.restorer.place)
+        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role), self._place)
 
     def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
         """An image of a verdict, for its author and for those who have judged the flag themselves."""
@@ -115,7 +116,7 @@ class ReviewDesk:
     def metrics(self, flag_id: str) -> dict[str, Any]:
         """PSNR in dB and SSIM of what went in and what came out, where the visitor gave a clean version."""
         flag = self.store.get(flag_id)
-        with self.restorer.place(flag.observed, flag.restored, flag.clean):
+        with self._place(flag.observed, flag.restored, flag.clean):
             return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
 
     def rerun(self, flag_id: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
@@ -126,7 +127,7 @@ class ReviewDesk:
         flag = self.store.get(flag_id)
         controls = {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
         mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
-        with self.restorer.place(flag.observed, flag.clean, scale=scale_of(flag)):
+        with self._place(flag.observed, flag.clean, scale=scale_of(flag)):
             restoration = run_again(self.restorer, flag, controls, mask)
             result = lossless(restoration.photo)
             return result, {**_report(restoration), "metrics": self._measured(flag, result)}
@@ -143,7 +144,7 @@ class ReviewDesk:
         if clean is not None or said.get("mask") or said.get("region"):
             self.queue.require(flag_id)
             flag = self.store.get(flag_id)
-            with self.restorer.place(flag.restored, clean):
+            with self._place(flag.restored, clean):
                 images = {
                     "clean": _clean(clean, _size(flag.restored), self.max_pixels),
                     "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
@@ -194,15 +195,16 @@ class ReviewDesk:
             raise
         return file
 
+    def _place(self, *files: bytes | None, scale: int = 1) -> AbstractContextManager[None]:
+        """To work on these images in."""
+        return self.admission.place(expected_bytes(files, scale, self.max_pixels))
+
     def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
         """None where there is no clean image of this size."""
         if flag.clean is None or _size(flag.clean) != _size(data):
             return None
         clean, other = (rgb_pixels(image) for image in (flag.clean, data))
-        found = {"psnr": round(psnr(other, clean), 2)}
-        if min(clean.shape[:2]) >= SSIM_WINDOW:
-            found["ssim"] = round(ssim(other, clean), 4)
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        return measured(other, clean)
 
 
 class Thumbnails:

@@ -104,7 +104,8 @@ class UploadDoor:
         upload_id = ""
         try:
             upload_id = _upload_id(scope)
-            if (file := _FILE.fullmatch(path)) and await run_in_threadpool(self.over, Path(file["path"])):
+            served = _FILE.fullmatch(path)
+            if served is not None and await run_in_threadpool(self.over, Path(served["path"])):
                 raise Refused(404, GONE)
             if path.rstrip("/") != "/gradio_api/upload" or scope["method"] != "POST":
                 await self.app(scope, receive, send)

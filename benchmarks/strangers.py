@@ -32,6 +32,8 @@ MOST_MB, MOST_SECONDS = 4000, 10.0
 LARGE = 7000  # pixels a side: 49 MP
 THREADS = 8
 
+Photo = dict[str, Any]  # one that was uploaded, as Gradio's endpoints take it
+
 
 class Demo:
     """A demo in a process of its own, and what is asked of it."""
@@ -55,6 +57,8 @@ class Demo:
         while time.monotonic() < until and self.process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}healthz", timeout=5).is_success:
+                    info = httpx.get(f"{self.url}gradio_api/info", timeout=30).json()["named_endpoints"]["/denoise"]
+                    self.defaults = [one.get("parameter_default") for one in info["parameters"]][1:]
                     return
             time.sleep(0.3)
         raise SystemExit(f"the demo did not start: {self.log.read_text()[-2000:]}")
@@ -73,15 +77,14 @@ class Demo:
                 total += next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
         return total / 1e3
 
-    def uploaded(self, photo: bytes) -> dict[str, Any]:
+    def uploaded(self, photo: bytes) -> Photo:
         reply = httpx.post(f"{self.url}gradio_api/upload", files={"files": ("photo.png", photo)}, timeout=60)
         reply.raise_for_status()
         return {"path": reply.json()[0], "meta": {"_type": "gradio.FileData"}}
 
-    def called(self, photo: dict[str, Any]) -> str:
+    def called(self, photo: Photo) -> str:
         """Where the answer of a job that denoises `photo` is fetched."""
-        info = httpx.get(f"{self.url}gradio_api/info", timeout=30).json()["named_endpoints"]["/denoise"]["parameters"]
-        data = [{"photo": photo}.get(one["parameter_name"], one.get("parameter_default")) for one in info]
+        data = [photo, *self.defaults]
         reply = httpx.post(f"{self.url}gradio_api/call/denoise", json={"data": data}, timeout=30)
         reply.raise_for_status()
         return f"{self.url}gradio_api/call/denoise/{reply.json()['event_id']}"
@@ -100,7 +103,7 @@ def endless() -> Iterator[bytes]:
         yield b" " * 65536
 
 
-def bodies(demo: Demo, large: bytes) -> None:
+def bodies(demo: Demo, large: Photo) -> None:
     """Bodies without a length, files where none are taken, and whole ones that are too large."""
     kind = {"Content-Type": "application/json", "x-deconvdemo": "1"}
     for path in ("duel/new", "gradio_api/queue/join", "gradio_api/run/denoise", "gradio_api/call/denoise", "login"):
@@ -108,23 +111,21 @@ def bodies(demo: Demo, large: bytes) -> None:
     httpx.post(f"{demo.url}erase/{'0' * 32}", files={"a": b"x" * 50_000_000}, timeout=20)
 
 
-def pictures(demo: Demo, large: bytes) -> None:
+def pictures(demo: Demo, large: Photo) -> None:
     """The largest pictures that are taken, on every way in."""
-    photo = demo.uploaded(large)
-    data = {"data": [photo, None, 1.0, "standard", False]}
+    data = {"data": [large, None, 1.0, "standard", False]}
     httpx.post(f"{demo.url}gradio_api/run/denoise", json=data, timeout=60)
-    httpx.get(demo.called(photo), timeout=60)
+    httpx.get(demo.called(large), timeout=60)
 
 
-def left(demo: Demo, large: bytes) -> None:
+def left(demo: Demo, large: Photo) -> None:
     """Jobs that nobody fetches, or whose clients leave."""
-    photo = demo.uploaded(large)
-    demo.called(photo)
-    with httpx.stream("GET", demo.called(photo), timeout=20) as reply:
+    demo.called(large)
+    with httpx.stream("GET", demo.called(large), timeout=20) as reply:
         next(reply.iter_raw(), None)
 
 
-def half(demo: Demo, large: bytes) -> None:
+def half(demo: Demo, large: Photo) -> None:
     """Requests that do not end."""
     connections = []
     for i in range(60):
@@ -137,7 +138,7 @@ def half(demo: Demo, large: bytes) -> None:
         connection.close()
 
 
-def tickets(demo: Demo, large: bytes) -> None:
+def tickets(demo: Demo, large: Photo) -> None:
     """Stop tickets of a megabyte, and uploads without end."""
     config = httpx.get(f"{demo.url}config", timeout=30).json()
     stop = next(one for one in config["dependencies"] if one["api_name"] == "stopped")
@@ -147,13 +148,13 @@ def tickets(demo: Demo, large: bytes) -> None:
     httpx.post(f"{demo.url}gradio_api/upload", files={"files": os.urandom(50_000_000)}, timeout=60)
 
 
-KINDS: dict[str, Callable[[Demo, bytes], None]] = {
+KINDS: dict[str, Callable[[Demo, Photo], None]] = {
     "bodies": bodies, "pictures": pictures, "left": left, "half": half, "tickets": tickets,
 }  # fmt: skip
 
 
 @contextmanager
-def thrown(kind: Callable[[Demo, bytes], None], demo: Demo, large: bytes, seconds: float) -> Iterator[float]:
+def thrown(kind: Callable[[Demo, Photo], None], demo: Demo, large: Photo, seconds: float) -> Iterator[float]:
     """Throws one kind from many threads; gives when it is over."""
     until = time.monotonic() + seconds
 
@@ -175,12 +176,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     kinds = options.kinds.split(",")
-    small, large, rows = png(256), png(LARGE), []
+    small, rows = png(256), []
     with tempfile.TemporaryDirectory(prefix="deconvdemo-strangers-") as folder:
         demo = Demo(Path(folder))
         demo.start()
         try:
             httpx.get(demo.called(demo.uploaded(small)), timeout=60)
+            large = demo.uploaded(png(LARGE))
             for name in kinds:
                 rows.append({"kind": name, **row(demo, KINDS[name], small, large, options.seconds / len(kinds))})
                 if not options.json:
@@ -195,7 +197,7 @@ def main() -> int:
     return 0 if good else 1
 
 
-def row(demo: Demo, kind: Callable[[Demo, bytes], None], small: bytes, large: bytes, seconds: float) -> dict[str, Any]:
+def row(demo: Demo, kind: Callable[[Demo, Photo], None], small: bytes, large: Photo, seconds: float) -> dict[str, Any]:
     memory, times, unanswered = [demo.memory()], [], 0
     with thrown(kind, demo, large, seconds) as until:
         ended = threading.Event()

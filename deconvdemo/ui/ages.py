@@ -51,12 +51,16 @@ class Ages:
                     os.utime(path, (self._born[key], self._born[key]))
             return now - self._born[key]
 
-    def over(self, path: Path, seconds: float | None = None) -> bool:
-        """Whether it is too old, or gone."""
+    def left(self, path: Path) -> float:
+        """For how many seconds it stays; 0 for what is too old, or gone."""
         try:
-            return self.age(path) > (self.seconds if seconds is None else seconds)
+            return max(0.0, self.seconds - self.age(path))
         except OSError:
-            return True
+            return 0.0
+
+    def over(self, path: Path) -> bool:
+        """Whether it is too old, or gone."""
+        return self.left(path) == 0.0
 
     def forget_gone(self) -> None:
         """Forgets what is no longer there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,7 +47,9 @@ class Doors:
             if isinstance(block, PhotoInput):
                 block.over = uploads.over
         limits = Limits.of_demo(settings.max_upload_mb)
-        return cls(limits, uploads, results, Sweeper(ages, (uploads.sweep, results.sweep)))
+        return cls(
+            limits, uploads, results, Sweeper(ages, (uploads.sweep, results.sweep, lambda: _forget_gone(blocks)))
+        )
 
     def middleware(self, prefix: str) -> list[Middleware]:
         most = self.limits.on("/gradio_api/upload").most
@@ -73,6 +76,12 @@ def _bounded(push: Any) -> Any:
         return result
 
     return bounded
+
+
+def _forget_gone(blocks: gr.Blocks) -> None:
+    """Gradio remembers the name of every file, so that it may delete it in the end."""
+    for files in (blocks.upload_file_set, *blocks.temp_file_sets):
+        files.difference_update([file for file in [*files] if not os.path.lexists(file)])
 
 
 def _known(blocks: gr.Blocks) -> Iterable[Path]:

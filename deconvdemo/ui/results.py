@@ -138,7 +138,7 @@ class Results:
             if not known or not file.is_file():
                 return PlainTextResponse("this result is no longer kept: restore the photo again", 404)
             # private: a shared cache must not hold a visitor's photo; and no cache for longer than we do
-            left = max(0, min(3600, int(self.ages.seconds - self.ages.age(self.folder / key))))
+            left = int(min(3600, self.ages.left(self.folder / key)))
             headers = {"Cache-Control": f"private, max-age={left}", "X-Content-Type-Options": "nosniff"}
             return FileResponse(file, headers=headers, content_disposition_type="inline")
 

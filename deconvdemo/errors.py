@@ -39,3 +39,11 @@ class TrainingError(DeconvdemoError):
 
 class StartError(DeconvdemoError):
     """Something about this machine or its folders because of which the demo cannot start."""
+
+
+class BusyError(DeconvdemoError):
+    """More is asked of this demo at once than it can do."""
+
+
+class LeftError(DeconvdemoError):
+    """Whoever asked for something has left before it was done."""

@@ -109,6 +109,22 @@ def looked_at(stream: BinaryIO, name: str, max_pixels: int | None) -> tuple[str,
     return form, photo_header.checked(stream, name, form, max_pixels)
 
 
+NO_PHOTO = photo_header.Facts(0, 0)
+
+
+def stated(source: str | os.PathLike | bytes) -> photo_header.Facts | None:
+    """What the photo of a path, or of a file's bytes, will be: for whoever has to plan, who refuses nothing.
+
+    NO_PHOTO for a file of another kind; None where it cannot be told.
+    """
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+            form = kind_of(stream.read(512))
+            return photo_header.checked(stream, "the photo", form, None) if form else NO_PHOTO
+    except (OSError, ValueError):
+        return None
+
+
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
     """The fields of a `Photo` from an open file; its size is checked in its header, before decoding.
 

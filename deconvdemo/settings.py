@@ -89,6 +89,11 @@ class Settings:
         24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"
     )
     results_mb: int = _setting(2000, "DECONVDEMO_RESULTS_MB", "disk for recent results in MB; the oldest go first")
+    uploads_mb: int = _setting(
+        2000,
+        "DECONVDEMO_UPLOADS_MB",
+        "disk for uploaded photos in MB; when it is full, new ones are refused a while",
+    )
     min_free_mb: int = _setting(
         200,
         "DECONVDEMO_MIN_FREE_MB",

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from deconvdemo.alpha import visible
 from deconvdemo.apart import OWN_FILES, Pool
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine import device as devices
+from deconvdemo.engine.admission import Admission, Asker, expected_bytes, still_wanted
 from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
 from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
-from deconvdemo.engine.worker import compute
+from deconvdemo.engine.worker import Share, compute
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.mask_reading import coverage
 from deconvdemo.photo import Photo
@@ -113,6 +115,7 @@ class Restorer:
         self.tile = _checked_tile(tile)
         self.max_pixels = max_pixels
         self.opener = opener
+        self.admission = Admission()  # for those who serve many at once; `restore` and `steps` ask nobody
         self._serving: dict[str, tuple[Checkpoint, nn.Module]] = {}
         self._loading = threading.Lock()
 
@@ -175,6 +178,16 @@ class Restorer:
         assert isinstance(restoration, Restoration)
         return restoration
 
+    def cost(self, *files: Any, scale: int = 1) -> int:
+        """What these photos and masks, as paths or bytes, take in memory while they are worked on."""
+        return expected_bytes(files, scale, self.max_pixels)
+
+    @contextmanager
+    def place(self, *files: Any, scale: int = 1, asker: Asker | None = None) -> Iterator[None]:
+        """Waits for a place to work on these photos and masks in: BusyError where too many wait already."""
+        with self.admission.place(self.cost(*files, scale=scale), asker):
+            yield
+
     def steps(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Iterator[Progress | Restoration]:
         """As `restore`, yielding Progress before the first and after each tile, and the Restoration last.
 
@@ -191,12 +204,13 @@ class Restorer:
         def tiles(area: Tile | None = None) -> list[Tile]:
             return plan(height, width, size, radius, stride, area, work.wraps)
 
-        started, done, waiting = time.monotonic(), 0, tiles()
+        started, done, waiting, share = time.monotonic(), 0, tiles(), Share()
         yield Progress(0, len(waiting))
         while waiting:
+            still_wanted()
             tile = waiting.pop(0)
             try:
-                compute(partial(work.run, tile))
+                compute(partial(work.run, tile), share)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 size = _halved(tile, error)
                 waiting = tiles(tile) + waiting

@@ -25,9 +25,9 @@ class Alone:
         with self._lock:
             if sha256 not in self._kept:
                 serves = self.serves
-                self._kept[sha256] = Restorer.of(
-                    load(), serves.compute_on, serves.tile, serves.max_pixels, serves.opener
-                )
+                alone = Restorer.of(load(), serves.compute_on, serves.tile, serves.max_pixels, serves.opener)
+                alone.admission = serves.admission  # one door for all that computes here
+                self._kept[sha256] = alone
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(sha256)

@@ -156,14 +156,16 @@ class Ring:
         if flag_id is None:
             return None
         flag = self.store.get(flag_id)
-        photo = Photo.open(flag.observed)
-        rows, columns = _middle(photo.height), _middle(photo.width)
-        pixels = np.asarray(photo.image().convert("RGB"))[rows, columns]
-        mask = None
-        if flag.mask is not None:
-            mask = open_mask(flag.mask, photo.height, photo.width)[rows, columns]
-            if not mask.any() or mask.all():
-                return None
+        with self.restorer.place(flag.observed, flag.mask):
+            photo = Photo.open(flag.observed)
+            rows, columns = _middle(photo.height), _middle(photo.width)
+            pixels = np.asarray(photo.image().convert("RGB"))[rows, columns].copy()
+            mask = None
+            if flag.mask is not None:
+                mask = open_mask(flag.mask, photo.height, photo.width)[rows, columns].copy()
+            del photo
+        if mask is not None and (not mask.any() or mask.all()):
+            return None
         scale = int(flag.controls.get("scale") or 2)
         return Subject(
             task, np.ascontiguousarray(pixels), "A visitor's photo, from the published dataset", mask,

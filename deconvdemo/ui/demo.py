@@ -37,12 +37,14 @@ from deconvdemo.tasks import TASKS, Task
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.behind import BehindProxy, PublicAddress, slash_at_the_end, without_slash
 from deconvdemo.ui.contenders import Ring
+from deconvdemo.ui.doors import Doors
 from deconvdemo.ui.duel_routes import Duels, duel_routes
 from deconvdemo.ui.endpoints import endpoints
 from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.insight import Insight
+from deconvdemo.ui.patience import be_patient
 from deconvdemo.ui.release_desk import ReleaseDesk
 from deconvdemo.ui.release_routes import release_routes
 from deconvdemo.ui.replaying import Past, Replayer
@@ -70,6 +72,8 @@ INSIGHT = """
   <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a>{review}</nav>
 </header>
 """
+NEVER = 10**9  # seconds
+THREADS = 100  # most of them wait for a place to compute in, which the admission bounds
 REVIEW = ' <a href="review">Review</a>'
 RELEASES = ' <a href="review">Review</a> <a href="review/releases">Releases</a>'
 
@@ -85,6 +89,7 @@ class Demo:
     likenesses: Likenesses
     replayer: Replayer
     address: PublicAddress
+    doors: Doors
 
 
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
@@ -95,7 +100,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
     store = FeedbackStore.of(settings)
     limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
-    flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy))
+    flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy), restorer.admission)
     publisher = publisher_of(settings, store)
     address = PublicAddress.of(settings.root_path)
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
@@ -104,8 +109,8 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     oauth = bool(listed and settings.oauth_client and get_space())
     reviewers = Reviewers(store, settings.review_password, local, listed, oauth)
     replays, past = Replays(store, settings.verdicts_needed), Past(restorer)
-    # an upload goes when its result does: nobody's photos pile up in Gradio's folder
-    upkeep = (600, max(600, round(settings.results_hours * 3600)))
+    # what is too old, our sweeper takes away; Gradio, which goes by the machine's clock, what is left in the end
+    upkeep = (NEVER, NEVER)
     with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
         introduction = gr.HTML(INTRODUCTION.format(review=""), padding=False)
         tasks = [_offered(task, restorer) for task in TASKS.values()]
@@ -122,8 +127,9 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         heading = gr.HTML(INSIGHT.format(review=""), padding=False)
         blocks.load(_head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)
         Insight(replays, restorer, publisher, reviewers).page(blocks)
-    blocks.queue(max_size=64)
-    desk = ReviewDesk(ReviewQueue(store, settings.verdicts_needed), restorer, settings.max_pixels)
+    blocks.queue(max_size=64, api_open=False)  # /run would pass by the queue: it is for events that never wait alone
+    queue = ReviewQueue(store, settings.verdicts_needed)
+    desk = ReviewDesk(queue, restorer, settings.max_pixels, admission=restorer.admission)
     releases = ReleaseDesk(replays, past)
     routes = [
         results.route(),
@@ -134,7 +140,8 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),
         *without_slash("/insight", "/duel", "/review", "/review/releases", "/healthz"),
     ]
-    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past), address)
+    doors = Doors.of(settings, blocks, results)
+    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past), address, doors)
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -145,8 +152,11 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     """
     name = ready(settings)
     demo = build(settings, restorer, share)
+    demo.doors.sweeper.sweep()
     with no_proxy():
         started = _listen(demo, settings, name, share, quiet=not block)
+    be_patient(demo.blocks.server.config)
+    demo.doors.sweeper.start(lambda: demo.blocks.is_running)
     restorer.weights.fetch_in_background(restorer.swap, every=max(1.0, settings.weights_every))
     restorer.weights.watch_in_background(restorer.swap)
     demo.publisher.start()
@@ -159,7 +169,9 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
 
 def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool) -> Any:
     address = demo.address
-    middleware = [Middleware(BehindProxy, address=address)] if address or settings.behind_proxy else []
+    middleware = demo.doors.middleware(address.path)
+    if address or settings.behind_proxy:
+        middleware.append(Middleware(BehindProxy, address=address))
     try:
         return demo.blocks.launch(
             server_name=name,
@@ -174,6 +186,7 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
             root_path=address.path,
             head=f"<script>{asset('keys.js')}\npressOnce(document);\n{slash_at_the_end(address)}</script>",
             allowed_paths=[str(demo.folder.resolve())],
+            max_threads=THREADS,
             max_file_size=f"{settings.max_upload_mb}mb",
             run_history=False,  # it would keep every visitor's photos in the browser, and offers to upload them
             footer_links=["api", "gradio", "settings"],

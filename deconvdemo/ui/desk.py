@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import PIL.Image
 
 from deconvdemo.alpha import visible
 from deconvdemo.apart import STRANGERS
+from deconvdemo.engine.admission import Asker, Seat
 from deconvdemo.engine.restorer import Progress, Restoration, Restorer
 from deconvdemo.errors import PhotoError
 from deconvdemo.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.leaving import asker
 from deconvdemo.ui.painter import mask_from_painter, painting
 from deconvdemo.ui.results import Kept
 
@@ -56,6 +59,19 @@ class Desk:
         """Progress before and after each tile, and the restoration last; work stops when this is closed."""
         source, mask = _present(path), mask_from_painter(painted, self.flagging.max_pixels)
         yield from self.restorer.steps(self.task.name, source, mask, **controls)
+
+    def seat(self, path: str | None, controls: dict[str, Any], asker: Asker) -> AbstractContextManager[Seat]:
+        """A seat for restoring this photo with these controls: to be waited for. BusyError where too many wait."""
+        file, scale = _present(path), self.task.scale(self.restorer.task(self.task.name).checked(controls))
+        return self.restorer.admission.asking(self.restorer.cost(file, scale=scale), asker.who)
+
+    def asker(self) -> Asker:
+        """Whom Gradio has called this thread for."""
+        return asker(self.flagging.behind_proxy)
+
+    def place(self, *files: str | Path | None) -> AbstractContextManager[None]:
+        """A place to open these files in, for whom Gradio has called this thread for."""
+        return self.restorer.place(*files, asker=self.asker())
 
     def keep(self, restoration: Restoration, path: str | None) -> Kept:
         return self.flagging.results.keep(restoration, Path(_present(path)).name)

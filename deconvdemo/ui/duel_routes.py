@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -28,6 +27,7 @@ from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.contenders import Ring, Subject, words_of
 from deconvdemo.ui.guard import MAX_JSON, PRIVATE, html, image_file
+from deconvdemo.ui.leaving import while_connected
 from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.visitors import address_of
@@ -70,7 +70,8 @@ class Duels:
             with self._lock:
                 rng = self._rng.spawn(1)[0]
             subject = self.ring.subject(task or str(rng.choice(tasks)), rng)
-            made = [make(subject) for make in self.ring.pair(subject, rng)]
+            with self.ring.restorer.place():
+                made = [make(subject) for make in self.ring.pair(subject, rng)]
         finally:
             self._making.release()
         images = [subject.observed, *(pixels for pixels, _ in made)]
@@ -122,7 +123,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
                     if not length.isdigit() or int(length) > MAX_JSON:
                         raise FeedbackError("this is more than a vote: reload the page")
                     said = read_json(await request.body())
-                found = await run_in_threadpool(work, request, said)
+                found = await while_connected(request, work, request, said, behind_proxy=behind_proxy)
             except DeconvdemoError as error:
                 return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)

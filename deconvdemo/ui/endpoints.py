@@ -18,6 +18,7 @@ from deconvdemo.feedback.records import REASONS
 from deconvdemo.tasks import Choice, Control, Switch, Task
 from deconvdemo.ui.flag_routes import erase_link
 from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.leaving import asker
 from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.restore_tab import AT_ONCE
 from deconvdemo.ui.visitors import address_of
@@ -38,8 +39,10 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
         given = dict(zip(names, values, strict=True))
         paths = [given.pop(name) for name in files]
         try:
-            restoration = restorer.restore(task.name, *paths, **given)
-            kept = flagging.results.keep(restoration, Path(paths[0]).name)
+            scale = task.scale(restorer.task(task.name).checked(given))
+            with restorer.place(*paths, scale=scale, asker=asker(flagging.behind_proxy)):
+                restoration = restorer.restore(task.name, *paths, **given)
+                kept = flagging.results.keep(restoration, Path(paths[0]).name)
         except DeconvdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return str(flagging.results.path(kept, kept.download)), restoration.report()

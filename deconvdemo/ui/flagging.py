@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from deconvdemo.apart import STRANGERS
+from deconvdemo.engine.admission import Admission, expected_bytes
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
+from deconvdemo.ui.leaving import asker
 from deconvdemo.ui.results import Kept, Results
 
 
@@ -26,6 +29,7 @@ class Flagging:
     max_pixels: int
     limits: Limits | None = None
     behind_proxy: bool = False
+    admission: Admission = field(default_factory=Admission)
 
     def add(
         self,
@@ -47,8 +51,9 @@ class Flagging:
         if not isinstance(reasons, list | tuple) or not all(isinstance(reason, str) for reason in reasons):
             raise FeedbackError(f"reasons are a list of names: choose among {', '.join(REASONS)}")
         mask = self.results.read(kept, kept.mask) if kept.mask else None
-        clean_file = self._clean(kept, clean)
-        region_file = self._region(kept, region)
+        with self._place(clean, region):
+            clean_file = self._clean(kept, clean)
+            region_file = self._region(kept, region)
         said = [restoration_id, *sorted(reasons), comment]
         token = client_token or _token(*map(str.encode, said), clean_file or b"", region_file or b"")
         flag = Flag(
@@ -69,6 +74,12 @@ class Flagging:
         if self.limits and not self.store.has(flag):
             self.limits.check("flags", flag.visitor)
         return self.store.add(flag)
+
+    def _place(self, *files: Any) -> AbstractContextManager[Any]:
+        """To open what comes with a flag in; most come with nothing."""
+        if all(file is None for file in files):
+            return nullcontext()
+        return self.admission.place(expected_bytes(files, 1, self.max_pixels), asker(self.behind_proxy))
 
     def _clean(self, kept: Kept, clean: Any) -> bytes | None:
         if clean is None:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
+from deconvdemo.ui.leaving import while_connected
 from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.reviewers import OFF, Reviewers
 
@@ -48,7 +49,7 @@ class Guard:
             try:
                 if request.method == "POST":
                     await _read(request, self.max_upload)
-                found = await run_in_threadpool(work, request, reviewer)
+                found = await while_connected(request, work, request, reviewer)
             except DeconvdemoError as error:
                 return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from deconvdemo.ui.ages import GONE
 from deconvdemo.ui.previews import original
 
 
@@ -19,6 +21,7 @@ class PhotoInput(gr.Image):
     gigabytes), turns what it cannot read into "Error", and re-encodes. `photo.py` does all of that better.
     """
 
+    over: Callable[[str], bool] = staticmethod(lambda path: False)  # whether a file is too old to be read
     is_template = True  # drawn by gr.Image's own page code
 
     def preprocess(self, payload: Any) -> str | None:
@@ -30,4 +33,6 @@ class PhotoInput(gr.Image):
             except binascii.Error:
                 raise gr.Error("The pasted picture arrived damaged: paste it again.", print_exception=False) from None
             return save_bytes_to_cache(data, "photo.png", self.GRADIO_CACHE)
+        if payload.path and self.over(payload.path):
+            raise gr.Error(GONE, print_exception=False)
         return original(payload.path) if payload.path else None

@@ -11,7 +11,7 @@ from deconvdemo.feedback.insights import noted_weights
 from deconvdemo.feedback.replays import KEPT, MARGIN, SHOWN, STATES, Release, Replay, Replays
 from deconvdemo.lossless import lossless
 from deconvdemo.promotion import learned_from, version
-from deconvdemo.ui.replaying import Past, run_again
+from deconvdemo.ui.replaying import Past, run_again, scale_of
 from deconvdemo.ui.review_desk import Thumbnails
 
 TOLD_OF_REPLAY = ("flag_id", "state", "flagged", "now", "before", "target")
@@ -90,7 +90,9 @@ class ReleaseDesk:
                 return made
             facts = next(facts for facts in noted_weights(self.replays.store) if facts["sha256"] == replay.sha256)
             restorer = self.past.restorer(facts["name"], replay.sha256)
-            made = lossless(run_again(restorer, self.replays.store.get(replay.flag_id)).photo)
+            flag = self.replays.store.get(replay.flag_id)
+            with self.past.serves.place(flag.observed, scale=scale_of(flag)):
+                made = lossless(run_again(restorer, flag).photo)
             self._made.keep(key, made)
             return made
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from deconvdemo.checkpoints import Checkpoint, load_checkpoint
 from deconvdemo.engine.restorer import Restoration, Restorer
-from deconvdemo.errors import CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
+from deconvdemo.errors import BusyError, CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
 from deconvdemo.feedback.behind import behind
 from deconvdemo.feedback.blobs import DamagedBlobError
 from deconvdemo.feedback.imagefile import rgb_pixels
@@ -36,6 +36,12 @@ def run_again(
     known = {control.name for control in restorer.task(flag.task).controls}
     controls = {name: value for name, value in flag.controls.items() if name in known}
     return restorer.restore(flag.task, flag.observed, mask or flag.mask, **{**controls, **(changed or {})})
+
+
+def scale_of(flag: StoredFlag) -> int:
+    """How many times larger a flag's result is than its photo."""
+    scale = flag.controls.get("scale")
+    return int(scale) if isinstance(scale, int | float) and scale >= 1 else 1
 
 
 def figures(restorer: Restorer, flag: StoredFlag, target: bytes) -> tuple[float, float]:
@@ -124,6 +130,9 @@ class Replayer:
         """Replays one flag; False as long as there is nothing to do."""
         try:
             return self._piece()
+        except BusyError:
+            self._waiting = None  # visitors come first: it is found again
+            return False
         except DeconvdemoError:
             self._waiting = None  # an iterator that has failed would say that it is at its end
             raise
@@ -135,7 +144,9 @@ class Replayer:
         header = restorer.weights.load(due.name).header
         note_weights(store, due.name, due.sha256, header.created, header.measured, header.recipe.get("flags"))
         flag = store.get(due.flag_id)
-        self.replays.note(due, *figures(restorer, flag, store.blobs.read(due.target)))
+        target = store.blobs.read(due.target)
+        with self.past.serves.place(flag.observed, flag.restored, target, scale=scale_of(flag)):
+            self.replays.note(due, *figures(restorer, flag, target))
 
     def _piece(self) -> bool:
         serving = self.past.serving()

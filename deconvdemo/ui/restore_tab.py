@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ from deconvdemo.ui.viewer import comparison, viewer
 
 log = logging.getLogger(__name__)
 
-# one id for all restoring events: so many photos are in memory at once, while their tiles are computed one by one
-AT_ONCE: dict[str, Any] = {"concurrency_id": "restore", "concurrency_limit": 4}
-OPENING_AT_ONCE: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": 4}
+# how many photos are in memory at once, and whose turn it is, the admission says: Gradio's places know no sizes
+AT_ONCE: dict[str, Any] = {"concurrency_id": "restore", "concurrency_limit": None}
+OPENING_AT_ONCE: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": None}
+LOOKS = 0.3  # seconds between two looks at who waits for a place: whether they have stopped, or left
 
 # updates of the two buttons, of which one is seen at a time
 OPENING = [gr.update(visible=True, interactive=False), gr.update(visible=False)]
@@ -64,13 +66,14 @@ def restore_tab(desk: Desk) -> None:
 
     def opened(path: str | None, ticket: str, variant: str, mask: Path | None = None) -> list[Any]:
         """For a new photo, or none: its mask to paint on, the estimated controls, and nothing of the old one."""
-        turns.call_off(ticket)
         value, says, canvas_value, estimates = None, "", None, {}
         try:
+            turns.call_off(ticket)
             if path is not None:
-                opened_photo = desk.open(path)
-                value, estimates = preview(path, opened_photo), desk.estimates(opened_photo)
-                canvas_value = desk.painting(opened_photo, mask) if masks else None
+                with desk.place(path, mask):
+                    opened_photo = desk.open(path)
+                    value, estimates = preview(path, opened_photo), desk.estimates(opened_photo)
+                    canvas_value = desk.painting(opened_photo, mask) if masks else None
                 judged = controls.judged(variant)
                 says = _opening_words(opened_photo, {k: v for k, v in estimates.items() if k not in judged})
         except DeconvdemoError as error:
@@ -84,14 +87,21 @@ def restore_tab(desk: Desk) -> None:
     def restore(path: str | None, ticket: str, *values: Any) -> Iterator[list[Any]]:
         """Progress after each tile, then the result; a refusal or failure is a sentence and the app lives on."""
         nothing = [gr.skip() for _ in shown]
-        with turns.turn(ticket) as called_off:
+        # Gradio repeats the last values when a generator ends, after what Stop has said
+        unchanged = [gr.skip() for _ in (*progress, *shown)]
+        asker = desk.asker()
+        with ExitStack() as held:
             try:
+                called_off = held.enter_context(turns.turn(ticket))
                 painted, settings = (values[0], values[1:]) if masks else (None, values)
-                steps = desk.steps(path, painted, controls.given(settings))
+                given = controls.given(settings)
+                seat = held.enter_context(desk.seat(path, given, asker))
+                while not seat.wait(LOOKS) and not called_off() and not asker.left():
+                    yield unchanged
+                steps = desk.steps(path, painted, given)
                 for step in chain([Progress(0, 0)], steps):
-                    if called_off():
-                        # Gradio repeats the last values when a generator ends, after what Stop has said
-                        yield [gr.skip() for _ in (*progress, *shown)]
+                    if called_off() or asker.left():
+                        yield unchanged
                         return
                     if isinstance(step, Progress):
                         yield [words.progress(step), *BUSY, *nothing]
@@ -107,7 +117,10 @@ def restore_tab(desk: Desk) -> None:
                 yield [words.broken(), *IDLE, *nothing]
 
     def stopped(ticket: str) -> list[Any]:
-        turns.call_off(ticket)
+        try:
+            turns.call_off(ticket)
+        except DeconvdemoError as error:
+            return [words.trouble(error), *IDLE]
         return [words.notice("Stopped: nothing was changed"), *IDLE]
 
     starting = in_the_browser(words.waiting("Starting…"), *BUSY, new_ticket=True)
@@ -164,7 +177,9 @@ def _mask_upload() -> gr.File:
 def _laid_on(desk: Desk) -> Any:
     def lay(path: str | None, mask: str | None) -> list[Any]:
         try:
-            return [desk.painting(desk.open(path), mask), words.notice("The mask is on the photo: paint to change it")]
+            with desk.place(path, mask):
+                painting = desk.painting(desk.open(path), mask)
+            return [painting, words.notice("The mask is on the photo: paint to change it")]
         except DeconvdemoError as error:
             return [gr.skip(), words.trouble(error)]
 

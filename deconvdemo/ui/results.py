@@ -7,10 +7,10 @@ folders outlive a restart, so that a result can still be flagged, and the oldest
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +27,11 @@ from deconvdemo.engine.restorer import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.lossless import lossless, lossless_suffix
 from deconvdemo.photo import Photo
+from deconvdemo.ui.ages import Ages
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _LONGEST_STEM = 120  # bytes; file systems take 255 for the whole name
+HALF_WRITTEN = 600.0  # seconds after which a folder whose writing has not ended is one that nobody writes
 URL = "results"  # relative, so that it holds behind a proxy's prefix, too
 
 
@@ -55,8 +57,9 @@ class Kept:
 class Results:
     """The results kept in `folder`, for at most `hours` and in at most `megabytes`. Safe to use from many threads."""
 
-    def __init__(self, folder: Path, hours: float, megabytes: int):
+    def __init__(self, folder: Path, hours: float, megabytes: int, ages: Ages | None = None):
         self.folder, self.hours, self.megabytes = folder, hours, megabytes
+        self.ages = ages or Ages(hours)
         self._pruning = threading.Lock()
 
     def keep(self, restoration: Restoration, name: str = "photo") -> Kept:
@@ -95,15 +98,29 @@ class Results:
     def get(self, restoration_id: str) -> Kept:
         """Raises FeedbackError for a result that is not, or no longer, there."""
         facts = self.folder / restoration_id / "facts.json"
-        if not _ID.fullmatch(restoration_id) or not facts.is_file():
+        if not _ID.fullmatch(restoration_id) or self.over(restoration_id) or not facts.is_file():
             raise FeedbackError(
                 f"there is no result {restoration_id[:40]!r}: results are kept for {self.hours:g} hours at most, "
                 "so restore the photo again"
             )
         return Kept(**json.loads(facts.read_text()))
 
+    def over(self, key: str) -> bool:
+        """Whether a result's time is over, or it is not there; then it goes."""
+        over = self.ages.over(self.folder / key)
+        if over:
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+        return over
+
+    def file_over(self, path: Path) -> bool:
+        """Whether a file is one of a result whose time is over. False for files elsewhere."""
+        file, folder = Path(os.path.abspath(path)), Path(os.path.abspath(self.folder))
+        return file.is_relative_to(folder) and file != folder and self.over(file.relative_to(folder).parts[0])
+
     def read(self, kept: Kept, name: str) -> bytes:
         try:
+            if self.over(kept.restoration_id):
+                raise FileNotFoundError(kept.restoration_id)
             return (self.folder / kept.restoration_id / name).read_bytes()
         except OSError as error:
             raise FeedbackError("this result is no longer kept: restore the photo again") from error
@@ -117,16 +134,18 @@ class Results:
         def serve(request: Request) -> Response:
             key, name = request.path_params["key"], request.path_params["name"]
             file = self.folder / key / name
-            if not _ID.fullmatch(key) or "/" in name or name.startswith(".") or not file.is_file():
+            known = _ID.fullmatch(key) and "/" not in name and not name.startswith(".") and not self.over(key)
+            if not known or not file.is_file():
                 return PlainTextResponse("this result is no longer kept: restore the photo again", 404)
-            # private: a shared cache must not hold a visitor's photo
-            headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+            # private: a shared cache must not hold a visitor's photo; and no cache for longer than we do
+            left = int(min(3600, self.ages.left(self.folder / key)))
+            headers = {"Cache-Control": f"private, max-age={left}", "X-Content-Type-Options": "nosniff"}
             return FileResponse(file, headers=headers, content_disposition_type="inline")
 
         return Route(f"/{URL}/{{key}}/{{name}}", serve)
 
     def _write(self, key: str, contents: dict[str, Callable[[], bytes]], facts: str | None) -> None:
-        self._prune()
+        self.sweep()
         target, partial = self.folder / key, self.folder / f".{key}"
         try:
             partial.mkdir(parents=True)
@@ -137,22 +156,25 @@ class Results:
             if facts is not None:
                 (partial / "facts.json").write_text(facts)
             partial.rename(target)
+            self.ages.age(target)  # it begins now
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise PhotoError(
                 f"the result could not be kept on this server ({error.strerror}): try again in a while"
             ) from error
 
-    def _prune(self) -> None:
-        """Removes what is too old, then the oldest until the rest fits."""
+    def sweep(self) -> None:
+        """Removes what is too old, what a killed process left half written, then the oldest until the rest fits."""
         if not self.folder.is_dir() or not self._pruning.acquire(blocking=False):
             return
         try:
-            folders = sorted((item.stat().st_mtime, item) for item in self.folder.iterdir() if item.is_dir())
+            items = [item for item in self.folder.iterdir() if item.is_dir()]
+            folders = sorted(((self.ages.age(item), item) for item in items), reverse=True)
             sizes = {item: sum(file.stat().st_size for file in item.iterdir()) for _, item in folders}
             room = self.megabytes * 1e6 - sum(sizes.values())
-            for changed, item in folders:
-                if time.time() - changed > self.hours * 3600 or room < 0:
+            for age, item in folders:
+                most = min(HALF_WRITTEN, self.ages.seconds) if item.name.startswith(".") else self.ages.seconds
+                if age > most or room < 0:
                     room += sizes[item]
                     shutil.rmtree(item, ignore_errors=True)
         except FileNotFoundError:

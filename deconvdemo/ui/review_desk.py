@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 from deconvdemo.apart import STRANGERS
+from deconvdemo.engine.admission import Admission, expected_bytes
 from deconvdemo.engine.restorer import Restoration, Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.catches import Catches
@@ -26,9 +27,9 @@ from deconvdemo.feedback.records import Acknowledgement, StoredFlag
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.take_away import FORMATS
 from deconvdemo.lossless import lossless
-from deconvdemo.metrics import SSIM_WINDOW, psnr, ssim
+from deconvdemo.ui.measured import measured
 from deconvdemo.ui.painter import mask_from_painter
-from deconvdemo.ui.replaying import run_again
+from deconvdemo.ui.replaying import run_again, scale_of
 
 MOST_AT_ONCE = 100  # flags in one bulk verdict
 THUMBNAIL = 320  # pixels, the longer side
@@ -43,6 +44,7 @@ class ReviewDesk:
     restorer: Restorer
     max_pixels: int
     thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails())
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def store(self):
@@ -102,7 +104,7 @@ class ReviewDesk:
         if not small:
             return self.store.image(flag_id, role)
         self.queue.require(flag_id)  # a small picture may be kept of a flag that is erased by now
-        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role))
+        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role), self._place)
 
     def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
         """An image of a verdict, for its author and for those who have judged the flag themselves."""
@@ -114,7 +116,8 @@ class ReviewDesk:
     def metrics(self, flag_id: str) -> dict[str, Any]:
         """PSNR in dB and SSIM of what went in and what came out, where the visitor gave a clean version."""
         flag = self.store.get(flag_id)
-        return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
+        with self._place(flag.observed, flag.restored, flag.clean):
+            return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
 
     def rerun(self, flag_id: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The flag's photo restored by the weights that serve now, as a lossless file, and the report.
@@ -124,9 +127,10 @@ class ReviewDesk:
         flag = self.store.get(flag_id)
         controls = {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
         mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
-        restoration = run_again(self.restorer, flag, controls, mask)
-        result = lossless(restoration.photo)
-        return result, {**_report(restoration), "metrics": self._measured(flag, result)}
+        with self._place(flag.observed, flag.clean, scale=scale_of(flag)):
+            restoration = run_again(self.restorer, flag, controls, mask)
+            result = lossless(restoration.photo)
+            return result, {**_report(restoration), "metrics": self._measured(flag, result)}
 
     def give(self, reviewer: str, said: Mapping[str, Any], clean: bytes | None) -> tuple[Acknowledgement, Verdict]:
         """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size."""
@@ -140,11 +144,12 @@ class ReviewDesk:
         if clean is not None or said.get("mask") or said.get("region"):
             self.queue.require(flag_id)
             flag = self.store.get(flag_id)
-            images = {
-                "clean": _clean(clean, _size(flag.restored), self.max_pixels),
-                "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
-                "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
-            }
+            with self._place(flag.restored, clean):
+                images = {
+                    "clean": _clean(clean, _size(flag.restored), self.max_pixels),
+                    "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
+                    "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
+                }
         verdict = Verdict(
             flag_id=flag_id,
             reviewer=reviewer,
@@ -190,15 +195,16 @@ class ReviewDesk:
             raise
         return file
 
+    def _place(self, *files: bytes | None, scale: int = 1) -> AbstractContextManager[None]:
+        """To work on these images in."""
+        return self.admission.place(expected_bytes(files, scale, self.max_pixels))
+
     def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
         """None where there is no clean image of this size."""
         if flag.clean is None or _size(flag.clean) != _size(data):
             return None
         clean, other = (rgb_pixels(image) for image in (flag.clean, data))
-        found = {"psnr": round(psnr(other, clean), 2)}
-        if min(clean.shape[:2]) >= SSIM_WINDOW:
-            found["ssim"] = round(ssim(other, clean), 4)
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        return measured(other, clean)
 
 
 class Thumbnails:
@@ -208,15 +214,21 @@ class Thumbnails:
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, key: tuple[str, str], read: Callable[[], bytes]) -> bytes:
-        """The small picture of a key; `read` gives the large one, if the small one is not kept."""
+    def of(
+        self,
+        key: tuple[str, str],
+        read: Callable[[], bytes],
+        place: Callable[[bytes], AbstractContextManager[Any]] = nullcontext,
+    ) -> bytes:
+        """The small picture of a key; `read` gives the large one, if the small one is not kept, `place` where to."""
         from PIL import Image
 
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with Image.open(BytesIO(read())) as opened:
+        large = read()
+        with place(large), Image.open(BytesIO(large)) as opened:
             small = opened.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL))
         file = BytesIO()

@@ -1,0 +1,168 @@
+"""Who may compute when: places, memory, the waiting rooms, and whose turn the compute thread's is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+from demo_app import bomb, png
+from tiny import picture
+
+from deconvdemo.engine.admission import Admission, Asker, asked_by, expected_bytes
+from deconvdemo.engine.worker import Share, Worker
+from deconvdemo.errors import BusyError, LeftError
+from deconvdemo.photo_reading import stated
+
+LARGE, SMALL = 1000, 10
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(places=4, room=8, memory=2500, small=100)
+
+
+def test_there_are_so_many_places_and_who_waits_comes_next(admission):
+    with ExitStack() as held:
+        first = [held.enter_context(admission.asking(SMALL)) for _ in range(3)]
+        with admission.asking(SMALL) as last:
+            with admission.asking(SMALL) as waits:
+                assert all(seat.wait(0) for seat in (*first, last))
+                assert not waits.wait(0)
+            assert admission.under_way() == 4
+
+
+def test_large_ones_share_the_memory_and_leave_room_for_small_ones(admission):
+    with admission.asking(LARGE) as one, admission.asking(LARGE) as two, admission.asking(LARGE) as three:
+        assert (one.wait(0), two.wait(0), three.wait(0)) == (True, True, False)
+        with admission.asking(SMALL) as small, admission.asking(SMALL) as other:
+            assert small.wait(0)
+            assert other.wait(0)
+
+
+def test_one_that_is_larger_than_the_memory_has_it_alone(admission):
+    with admission.asking(LARGE) as before, admission.asking(9999) as huge, admission.asking(LARGE) as after:
+        assert (before.wait(0), huge.wait(0), after.wait(0)) == (True, False, False), "large ones come in their order"
+    with admission.asking(9999) as huge, admission.asking(LARGE) as after:
+        assert (huge.wait(0), after.wait(0)) == (True, False)
+
+
+def test_a_stream_of_small_ones_does_not_keep_a_large_one_out(admission):
+    with ExitStack() as held:
+        early = [ExitStack() for _ in range(4)]
+        for one in early:
+            held.enter_context(one)
+            one.enter_context(admission.asking(SMALL))
+        large = held.enter_context(admission.asking(LARGE))
+        late = held.enter_context(admission.asking(SMALL))
+        early[0].close()
+        assert large.wait(0)
+        assert not late.wait(0)
+
+
+def test_a_visitor_with_many_waits_for_one_with_none(admission):
+    with ExitStack() as held:
+        first = ExitStack()
+        first.enter_context(admission.asking(SMALL, ("many", "")))
+        for _ in range(3):
+            held.enter_context(admission.asking(SMALL, ("many", "")))
+        waits = held.enter_context(admission.asking(SMALL, ("many", "")))
+        other = held.enter_context(admission.asking(SMALL, ("other", "")))
+        first.close()
+        assert other.wait(0)
+        assert not waits.wait(0)
+
+
+def test_a_full_waiting_room_is_a_sentence_and_one_visitor_does_not_fill_it(admission):
+    with ExitStack() as held:
+        for _ in range(4 + 4):
+            held.enter_context(admission.asking(SMALL, ("many", "")))
+        with pytest.raises(BusyError, match="try again"), admission.asking(SMALL, ("many", "")):
+            pass
+        for i in range(4):
+            held.enter_context(admission.asking(SMALL, (f"other {i}", "")))
+        with pytest.raises(BusyError), admission.asking(SMALL, ("late", "")):
+            pass
+        held.enter_context(admission.asking(LARGE, ("late", "")))  # large ones wait elsewhere
+
+
+def test_who_leaves_while_waiting_frees_the_seat(admission):
+    left = threading.Event()
+    with ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(admission.asking(SMALL))
+        threading.Timer(0.3, left.set).start()
+        with pytest.raises(LeftError), admission.place(SMALL, Asker(left=left.is_set)):
+            pass
+    with admission.place(SMALL):
+        assert admission.under_way() == 1
+
+
+def test_work_ends_at_the_next_tile_when_its_visitor_has_left(tiny_weights):
+    from deconvdemo.engine.device import Compute
+    from deconvdemo.engine.restorer import Restorer
+    from deconvdemo.weights import Weights
+
+    restorer = Restorer(Weights(tiny_weights), Compute("cpu", "fp32", "a test"), tile=32)
+    left = threading.Event()
+    with asked_by(Asker(left=left.is_set)):
+        steps = restorer.steps("denoise", picture(64, 96), sigma=20)
+        next(steps)
+        next(steps)
+        left.set()
+        with pytest.raises(LeftError, match="has left"):
+            next(steps)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options"),
+    [(picture(37, 53), {}), (picture(37, 53, 4), {}), (picture(37, 53, 1, np.uint16), {})],
+)
+def test_a_file_says_what_it_will_take(pixels, options):
+    size = stated(png(pixels))
+    assert size is not None
+    assert (size.height, size.width, size.bytes) == (*pixels.shape[:2], pixels.nbytes)
+    assert expected_bytes([png(pixels)], 2) > expected_bytes([png(pixels)], 1) > expected_bytes([None])
+
+
+def test_what_does_not_say_its_size_counts_as_the_largest_and_what_will_be_refused_as_nothing(tmp_path):
+    assert expected_bytes([b"II*\0\x08\0\0\0\xff\xff"], 1, 1_000_000) > 1_000_000
+    assert expected_bytes([bomb()], 1, 1_000_000) == expected_bytes([], 1, 1_000_000)
+    (tmp_path / "photo.png").write_bytes(png(picture(40, 40)))
+    assert stated(tmp_path / "photo.png") == stated(png(picture(40, 40)))
+    assert stated(tmp_path / "none.png") is None
+
+
+def test_a_small_photo_passes_large_ones_on_the_compute_thread_and_keeps_none_out():
+    """One has had nothing yet, the others much: it waits for what is under way, and one more at most."""
+    worker, done, begun = Worker(), [], threading.Event()
+
+    def work(name: str) -> None:
+        begun.set()
+        time.sleep(0.02)
+        done.append(name)
+
+    def run(name: str, share: Share, tiles: int) -> None:
+        for _ in range(tiles):
+            worker.compute(lambda: work(name), share)
+
+    shares = [Share() for _ in range(4)]
+    for share in shares:
+        share.seconds = 100.0
+    large = [threading.Thread(target=run, args=(f"large {i}", share, 10)) for i, share in enumerate(shares)]
+    for thread in large:
+        thread.start()
+    begun.wait()
+    time.sleep(0.05)
+    before = len(done)
+    run("small", Share(), 1)
+    assert len(done[before:]) <= 4
+    for _ in range(8):
+        run("stream of small", Share(), 1)
+    for thread in large:
+        thread.join(10)
+    between = done[done.index("small") : len(done) - done[::-1].index("stream of small")]
+    assert sum(name.startswith("large") for name in between) >= 4, "a stream of small ones does not stop the large"
+    assert len(done) == 40 + 9

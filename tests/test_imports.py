@@ -14,7 +14,8 @@ PACKAGE = ROOT / "deconvdemo"
 # the layers, from the bottom; a module belongs to the longest name that it begins with
 LAYERS = [
     [
-        "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
+        "deconvdemo.__init__", "errors", "settings", "looks", "places", "metrics", "alpha", "bicubic", "degradations",
+        "noise",
         "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
         "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
         "photo_reading", "photo_writing", "photo", "lossless", "networks", "image_datasets", "feedback.records",

@@ -10,7 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from deconvdemo.feedback.records import bound_token
+
 _REMEMBERED = 10_000  # tickets called off while they waited in the queue
+
+
+def own_ticket(session: str | None, ticket: str | None) -> str:
+    """The ticket of one page's session, of a bounded length: nobody calls off another visitor's work by a guess."""
+    return bound_token(str(session or ""), str(ticket)) if ticket else ""
 
 
 class Turns:

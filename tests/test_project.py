@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 DEVELOPMENT_ONLY = (
     "accelerate", "hypothesis", "matplotlib", "mypy", "playwright", "pytest", "ruff", "scipy", "skimage",
 )  # fmt: skip
+CARRIED = {"pyarrow", "fastapi"}  # what datasets stores things with, and what Gradio is made of: they come with them
 OPTIONAL = {"accelerate", "matplotlib", "skimage"}  # imported inside a function that says how to get it
 
 
@@ -60,10 +61,7 @@ def test_everything_that_is_imported_is_required():
         if package in sys.stdlib_module_names or package == "deconvdemo" or package in OPTIONAL:
             continue
         names = {name.lower().replace("_", "-") for name in distributions[package]}
-        # pyarrow is how datasets stores things, and comes with it; so does FastAPI with Gradio, which is one
-        assert names & required() or package in ("pyarrow", "fastapi"), (
-            f"{package}, imported by {files}, is not in requirements.txt"
-        )
+        assert names & required() or package in CARRIED, f"{package}, imported by {files}, is not in requirements.txt"
 
 
 @pytest.mark.timeout(120)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from http.cookies import SimpleCookie
 
 import pytest
 from starlette.responses import Response
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.ui.reviewers import Reviewers, _same
-from deconvdemo.ui.tries import BURST, FREE, KNOWN, LONGEST_WAIT, REMEMBERED, SECONDS_EACH, Tries
+from deconvdemo.ui.reviewers import BROWSER, Reviewers, _same
+from deconvdemo.ui.tries import BURST, FREE, LONGEST_WAIT, REMEMBERED, SECONDS_EACH, Tries
 
 
 class Clock:
@@ -62,12 +63,29 @@ def test_all_addresses_together_are_slowed_too(clock):
     tries.begin("192.0.2.1")  # whoever comes then has their turn
 
 
-def test_an_address_that_was_right_before_passes_by_the_wait_of_all(clock):
-    tries = Tries(clock)
-    tries.begin("192.0.2.1")
-    tries.right("192.0.2.1")
-    looked_at(tries, (f"203.0.{number // 250}.{number % 250}" for number in range(2000)))
-    tries.begin("192.0.2.1")
+def test_a_browser_that_was_right_before_does_not_wait_for_others(sqlite_store, clock):
+    reviewers = Reviewers(sqlite_store, "word", tries=Tries(clock))
+
+    def sign_in(password: str, browser: str = "") -> str:
+        answer = Response()
+        reviewers.sign_in(answer, "ada", password, False, address="203.0.113.7", browser=browser)
+        cookies = [SimpleCookie(value.decode()) for name, value in answer.raw_headers if name == b"set-cookie"]
+        return next(cookie[BROWSER].value for cookie in cookies if BROWSER in cookie)
+
+    browser = sign_in("word")
+    looked_at(reviewers.tries, (f"203.0.{number // 250}.{number % 250}" for number in range(2000)))
+    looked_at(reviewers.tries, ["203.0.113.7"] * 100)
+    for forged in ("", "x", browser[:-1], f"x{browser}", "."):
+        with pytest.raises(FeedbackError, match="too many"):
+            sign_in("word", forged)
+    assert sign_in("word", browser)
+    for _ in range(FREE):
+        with pytest.raises(FeedbackError, match="not the reviewers'"):
+            sign_in("guess", browser)
+    with pytest.raises(FeedbackError, match="too many"):
+        sign_in("word", browser)
+    clock.now += 2
+    assert sign_in("word", browser)
 
 
 def test_an_ipv6_visitor_is_one_address(clock):
@@ -77,12 +95,10 @@ def test_an_ipv6_visitor_is_one_address(clock):
 
 def test_what_is_remembered_is_bounded(clock):
     tries = Tries(clock)
-    for number in range(REMEMBERED + KNOWN + 10):
+    for number in range(REMEMBERED + 10):
         clock.now += SECONDS_EACH
-        tries.begin(address := f"10.{number // 62500}.{number // 250 % 250}.{number % 250}")
-        if number < KNOWN + 10:
-            tries.right(address)
-    assert (len(tries._wrong), len(tries._known)) == (REMEMBERED, KNOWN)
+        tries.begin(f"10.{number // 62500}.{number // 250 % 250}.{number % 250}")
+    assert len(tries._wrong) == REMEMBERED
 
 
 def test_the_right_password_is_not_even_looked_at_too_soon(sqlite_store, clock):

@@ -108,11 +108,14 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
     listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
-    oauth = bool(listed and settings.oauth_client and get_space())
+    space = bool(get_space())
+    oauth = bool(listed and settings.oauth_client and space)
     key = secrets.token_urlsafe(24) if local and not (settings.review_password or oauth) else ""
-    reviewers = Reviewers(store, settings.review_password, local, listed, oauth, key=key, behind_proxy=behind_proxy)
+    reviewers = Reviewers(
+        store, settings.review_password, local, listed, oauth, key=key, embedded=space, behind_proxy=behind_proxy
+    )
     names = tuple(filter(None, (address.host, os.environ.get("SPACE_HOST", ""))))
-    rules = Rules(local, origins_of(settings.allow_origins), names, address.path, bool(get_space()))
+    rules = Rules(local, origins_of(settings.allow_origins), names, address.path, space)
     replays, past = Replays(store, settings.verdicts_needed), Past(restorer)
     # an upload goes when its result does: nobody's photos pile up in Gradio's folder
     upkeep = (600, max(600, round(settings.results_hours * 3600)))

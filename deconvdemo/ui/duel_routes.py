@@ -24,6 +24,7 @@ from deconvdemo.feedback.opinions import CHOICES, Vote
 from deconvdemo.feedback.ranking import ranking
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
+from deconvdemo.places import without_places
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.contenders import Ring, Subject, words_of
@@ -136,7 +137,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
                     said = read_json(await request.body())
                 found = await run_in_threadpool(work, request, said)
             except DeconvdemoError as error:
-                return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
+                return JSONResponse({"error": without_places(str(error))}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)
 
         return answer

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
+from deconvdemo.places import without_places
 from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.reviewers import Reviewers
 
@@ -51,7 +52,7 @@ class Guard:
                     await _read(request, self.max_upload)
                 found = await run_in_threadpool(work, request, reviewer)
             except DeconvdemoError as error:
-                return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
+                return JSONResponse({"error": without_places(str(error))}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)
 
         return answer

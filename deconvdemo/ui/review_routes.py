@@ -28,7 +28,7 @@ from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
 from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.review_desk import ReviewDesk
-from deconvdemo.ui.reviewers import KEY, LINK, WRONG_WAIT, Reviewers, WrongPasswordError
+from deconvdemo.ui.reviewers import BROWSER, KEY, LINK, WRONG_WAIT, Reviewers, WrongPasswordError
 from deconvdemo.ui.visitors import address_of
 
 STAGES = ("viewer", "painter")
@@ -65,7 +65,8 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
         try:
             secure, root = request.url.scheme == "https", request.scope.get("root_path", "")
             address = address_of(request, reviewers.behind_proxy)
-            await run_in_threadpool(reviewers.sign_in, response, name, password, secure, root, address)
+            browser = request.cookies.get(BROWSER, "")
+            await run_in_threadpool(reviewers.sign_in, response, name, password, secure, root, address, browser)
         except FeedbackError as error:
             if isinstance(error, WrongPasswordError):
                 await asyncio.sleep(WRONG_WAIT)

@@ -31,6 +31,7 @@ from deconvdemo.ui.asset import asset
 from deconvdemo.ui.tries import Tries
 
 COOKIE = "deconvdemo_reviewer"
+BROWSER, BROWSER_DAYS = "deconvdemo_browser", 180  # one that has signed in before
 HOURS = 12
 OFF, OPEN, SIGN_IN, LINK = "off", "open", "sign in", "link"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -54,6 +55,7 @@ class Reviewers:
     oauth: bool = False
     clock: Callable[[], float] = time.time
     key: str = ""  # what the link must have on this machine; "": it is open to whoever asks from there
+    embedded: bool = False  # the page stands in the Hub's, as a Space's does: its cookies are another site's there
     behind_proxy: bool = False  # an address is what a proxy says
     tries: Tries = field(default_factory=Tries)
 
@@ -110,19 +112,32 @@ class Reviewers:
         return name if current and name.lower() in self.listed else ""
 
     def sign_in(
-        self, response: Response, name: str, password: str, secure: bool, root: str = "", address: str = ""
+        self,
+        response: Response,
+        name: str,
+        password: str,
+        secure: bool,
+        root: str = "",
+        address: str = "",
+        browser: str = "",
     ) -> str:
-        """Puts the reviewer's name into a cookie. FeedbackError: wrong, tried too soon, or no name."""
-        self.tries.begin(address)
+        """Puts the reviewer's name into a cookie. FeedbackError: wrong, tried too soon, or no name.
+
+        `browser` is the cookie of BROWSER: who has signed in with this one before does not wait for others' attempts.
+        """
+        known = browser if self._is_signed(browser) else ""
+        self.tries.begin(address, known)
         if not self.password or not _same(password, self.password):
             raise WrongPasswordError("that is not the reviewers' password: ask whoever keeps this demo")
-        self.tries.right(address)
+        self.tries.right(address, known)
         name = clean_text(name).strip()
         if not name or len(name) > MAX_NAME or "\n" in name:
             raise FeedbackError(f"give your name, of at most {MAX_NAME} characters: your verdicts carry it")
         if self._by_hugging_face and name.lower() in self.listed:
             raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
         self._give_cookie(response, name, HOURS, root, secure)
+        one = f"{secrets.token_hex(16)}{self._mark()}"
+        self._set_cookie(response, BROWSER, f"{one}.{self._signature(BROWSER + one)}", BROWSER_DAYS * 24, root, secure)
         return name
 
     def _give_cookie(
@@ -130,9 +145,30 @@ class Reviewers:
     ) -> None:
         facts = json.dumps({"name": name, "until": self.clock() + hours * 3600, "password": self._mark()})
         body = base64.urlsafe_b64encode(facts.encode()).decode()
+        self._set_cookie(response, COOKIE, f"{body}.{self._signature(body)}", hours, root, secure, samesite)
+
+    def _set_cookie(
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        hours: float,
+        root: str,
+        secure: bool,
+        samesite: Any = "strict",
+    ) -> None:
+        within = self.embedded and secure
+        samesite, age = "none" if within else samesite, int(hours * 3600)
         # for this demo alone: another one may be beside it on the same host
-        path, value, age = root or "/", f"{body}.{self._signature(body)}", int(hours * 3600)
-        response.set_cookie(COOKIE, value, age, path=path, httponly=True, samesite=samesite, secure=secure)
+        response.set_cookie(name, value, age, path=root or "/", httponly=True, samesite=samesite, secure=secure)
+        if within:  # Starlette knows the word from Python 3.14 on
+            header, text = response.raw_headers[-1]
+            response.raw_headers[-1] = (header, text + b"; Partitioned")
+
+    def _is_signed(self, browser: str) -> bool:
+        one, _, signature = browser.partition(".")
+        own = hmac.compare_digest(signature.encode(), self._signature(BROWSER + one).encode())
+        return own and one.endswith(self._mark())  # with the password of now
 
     def _signed_in(self, cookie: str) -> str:
         body, _, signature = cookie.partition(".")

@@ -1,7 +1,7 @@
 """How often a password may be tried: ever more slowly from one address, and slowly from all together.
 
-Nobody is shut out for ever: a wait ends, an address that has signed in before passes by the wait of all, and what is
-remembered is bounded. An attempt counts before the password is looked at, so that many at once are no way around it.
+Nobody is shut out for ever: a wait ends, and a browser that has signed in before waits for its own wrong attempts
+alone. What is remembered is bounded. An attempt counts before the password is looked at, so that many at once are no way around it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ FREE = 3  # attempts of one address before it has to wait
 LONGEST_WAIT = 300.0  # seconds, after many wrong ones from one address
 FORGOTTEN = 3600.0  # seconds without an attempt after which an address begins anew
 BURST, SECONDS_EACH = 20, 2.0  # attempts of all addresses together: so many at once, then one in so many seconds
-REMEMBERED = 10_000  # addresses that were wrong,
-KNOWN = 100  # and that were right
+REMEMBERED = 10_000  # addresses that were wrong
 
 
 class Tries:
@@ -30,12 +29,14 @@ class Tries:
         self._clock = clock
         self._lock = threading.Lock()
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and when the last was
-        self._known: OrderedDict[str, None] = OrderedDict()
         self._left, self._at = float(BURST), clock()
 
-    def begin(self, address: str) -> None:
-        """Counts an attempt. FeedbackError, saying how long to wait, for one that comes too early."""
-        who, now = visitor_of(address), self._clock()
+    def begin(self, address: str, browser: str = "") -> None:
+        """Counts an attempt. FeedbackError, saying how long to wait, for one that comes too early.
+
+        `browser` names one that was right before.
+        """
+        who, now = browser or visitor_of(address), self._clock()
         with self._lock:
             wrong, last = self._wrong.get(who, (0, now))
             if now - last > FORGOTTEN:
@@ -43,30 +44,25 @@ class Tries:
             self._left = min(float(BURST), self._left + (now - self._at) / SECONDS_EACH)
             self._at = now
             wait = last + _pause(wrong) - now if wrong else 0.0
-            if who not in self._known:
+            if not browser:
                 wait = max(wait, (1 - self._left) * SECONDS_EACH)
             if wait > 0:
                 raise FeedbackError(
                     f"too many passwords were tried: wait {math.ceil(wait)} second{'s' * (wait > 1)}, then try again"
                 )
-            if who not in self._known:
+            if not browser:
                 self._left -= 1
             self._wrong[who] = (wrong + 1, now)
             self._wrong.move_to_end(who)
             while len(self._wrong) > REMEMBERED:
                 self._wrong.popitem(last=False)
 
-    def right(self, address: str) -> None:
-        """The attempt was right: it counts no more, and its address is known."""
-        who = visitor_of(address)
+    def right(self, address: str, browser: str = "") -> None:
+        """The attempt was right: it counts no more."""
         with self._lock:
-            self._wrong.pop(who, None)
-            if who not in self._known:
+            self._wrong.pop(browser or visitor_of(address), None)
+            if not browser:
                 self._left = min(float(BURST), self._left + 1)
-            self._known[who] = None
-            self._known.move_to_end(who)
-            while len(self._known) > KNOWN:
-                self._known.popitem(last=False)
 
 
 def _pause(wrong: int) -> float:

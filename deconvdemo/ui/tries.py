@@ -1,7 +1,8 @@
 """How often a password may be tried: ever more slowly from one address, and slowly from all together.
 
 Nobody is shut out for ever: a wait ends, and a browser that has signed in before waits for its own wrong attempts
-alone. What is remembered is bounded. An attempt counts before the password is looked at, so that many at once are no way around it.
+alone. What is remembered is bounded. An attempt counts before the password is looked at, so that many at once are no
+way around it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -26,6 +27,16 @@ class Look:
         moment = datetime.fromtimestamp(self.last_look, UTC).isoformat(timespec="seconds")
         age = round(time.monotonic() - self._steady, 1)
         return {"last_look": moment, "age_seconds": age, "error": self.last_error}
+
+
+def facts_by_place(look: Any) -> dict[str, dict[str, Any]]:
+    """Of a look at several places, which says of each when it was `looked_at` and how it was `failing`, if at all."""
+    found = {}
+    for place, seen in (look.facts() if look is not None else {}).items():
+        at = datetime.fromisoformat(seen["looked_at"]) if seen.get("looked_at") else None
+        error = seen.get("failure", "") if seen.get("failing") else ""
+        found[place] = facts_of(SimpleNamespace(last_look=at, last_error=error))
+    return found
 
 
 def facts_of(look: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from deconvdemo.feedback.erase import erase_by_key
 from deconvdemo.feedback.publish import NoPublisher, Publisher
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.looks import Look, facts_of
+from deconvdemo.looks import Look, facts_by_place
 from deconvdemo.places import without_places
 from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.health import health_route
@@ -177,5 +177,10 @@ def test_strangers_are_told_names_and_no_places(text, told):
     assert without_places(text) == (told or text)
 
 
-def test_the_facts_of_any_look():
-    assert facts_of(SimpleNamespace())["last_look"] is None
+def test_the_facts_of_looks_at_several_places():
+    seen = {"looked_at": "2026-11-27T00:00:00+00:00", "failure": "damaged", "failing": True}
+    good = {**seen, "failing": False}
+    told = facts_by_place(SimpleNamespace(facts=lambda: {"folders": seen, "repository": good, "new": {}}))
+    assert (told["folders"]["error"], told["repository"]["error"]) == ("damaged", "")
+    assert told["folders"]["last_look"] == "2026-11-27T00:00:00+00:00"
+    assert (told["new"]["last_look"], facts_by_place(None)) == (None, {})

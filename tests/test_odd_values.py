@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import gradio as gr
 import httpx
 import pytest
 from demo_app import App, png, running_app
@@ -19,6 +22,7 @@ from tiny import picture
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.demo import build
+from deconvdemo.ui.sentences import Sentences, SpeakingBlocks
 from deconvdemo.ui.strict_json import DEEPEST, JSONError, strict_json
 
 # as text, since some of them are no JSON
@@ -174,6 +178,36 @@ def test_the_python_client_is_told_in_a_sentence_too(app):
         with pytest.raises((AppError, ValueError, httpx.HTTPStatusError)) as refusal:
             client.predict(*given, api_name="/denoise")
         assert a_sentence(str(refusal.value))
+
+
+def test_what_nobody_foresaw_is_a_sentence_and_in_the_log(caplog):
+    with SpeakingBlocks() as blocks:
+        number, file = gr.Number(), gr.File()
+        gr.Button().click(lambda number: {}[number], [number], [number])
+        gr.Button().click(lambda file: Path("/home/ada/x").read_text(), [file], [number])
+    cases: list[tuple[int, list[Any]]] = [(0, [1]), (0, []), (1, [{"path": "/etc/hostname"}]), (1, [None])]
+    for event, values in cases:
+        with pytest.raises(gr.Error) as refusal:
+            asyncio.run(blocks.process_api(event, values))
+        assert a_sentence(refusal.value.message)
+        assert "/" not in refusal.value.message
+    assert "KeyError" in caplog.text
+
+
+def test_a_body_is_not_read_without_end():
+    parts = iter([{"type": "http.request", "body": b"x" * 1000, "more_body": True}] * 1000)
+    sent: list[Any] = []
+
+    async def receive():
+        return next(parts)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": [], "query_string": b""}
+    asyncio.run(Sentences(None, max_body=5000)(scope, receive, send))
+    assert sent[0]["status"] == 413
+    assert len(list(parts)) > 990
 
 
 @pytest.mark.parametrize("text", ["1e400", "NaN", '{"a": -Infinity}', "9" * 19, "9" * 5000, "[" * 5000, "{", "'x'"])

@@ -17,7 +17,7 @@ from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.ui.flagging import Flagging
 from deconvdemo.ui.results import Results
 from deconvdemo.ui.review_desk import ReviewDesk
-from deconvdemo.ui.turns import Turns, own_ticket
+from deconvdemo.ui.turns import Turns
 
 ADA, BOB = "203.0.113.7", "198.51.100.9"
 
@@ -108,11 +108,11 @@ def test_many_verdicts_at_once_are_all_stored_whatever_their_token(store):
 
 
 def test_a_stop_ticket_ends_the_work_of_its_own_page_alone():
-    turns = Turns()
-    with turns.turn(own_ticket("adas page", "1")) as called_off:
-        turns.call_off(own_ticket("bobs page", "1"), patience=0)
+    turns, ticket = Turns(), "1764200000000-0.123"
+    with turns.turn(ticket, "adas page") as called_off:
+        turns.call_off(ticket, "bobs page", patience=0)
         assert not called_off()
-        turns.call_off(own_ticket("adas page", "1"), patience=0)
+        turns.call_off(ticket, "adas page", patience=0)
         assert called_off()
-    assert len(own_ticket("page", "x" * 1_000_000)) == 64
-    assert own_ticket("page", "") == own_ticket(None, None) == ""
+    turns.call_off(ticket, "x" * 1_000_000)
+    assert {len(kept) for kept in turns._called_off} == {64}

@@ -180,7 +180,7 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
 def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool) -> Any:
     address = demo.address
     middleware = [Middleware(BehindProxy, address=address)] if address or settings.behind_proxy else []
-    middleware.append(Middleware(Sentences))
+    middleware.append(Middleware(Sentences, max_body=settings.max_upload_mb * 1_400_000))  # a file in base64
     app: dict[str, Any] = {"routes": demo.routes, "middleware": middleware, "lifespan": behind_frontier(demo.rules)}
     app["exception_handlers"] = {RequestValidationError: invalid}
     try:

@@ -14,7 +14,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.publish import NoPublisher, Publisher
 from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.looks import facts_of
+from deconvdemo.looks import facts_by_place, facts_of
 from deconvdemo.places import for_strangers
 
 
@@ -46,5 +46,6 @@ def health_route(
 
 
 def _watchers(restorer: Restorer, publisher: Publisher | NoPublisher, looks: Mapping[str, Any]) -> dict[str, Any]:
-    found = {**getattr(restorer.weights, "looks", {}), "publishing": publisher.look, **looks}
-    return {name: facts_of(look) for name, look in found.items() if look is not None}
+    of_weights = facts_by_place(getattr(restorer.weights, "look", None))
+    found = {name: facts_of(look) for name, look in {"publishing": publisher.look, **looks}.items() if look is not None}
+    return {**{f"weights: {place}": facts for place, facts in of_weights.items()}, **found}

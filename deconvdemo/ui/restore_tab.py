@@ -23,7 +23,7 @@ from deconvdemo.ui.flag_panel import flag_panel
 from deconvdemo.ui.painter import painter
 from deconvdemo.ui.photo_input import PhotoInput
 from deconvdemo.ui.previews import preview
-from deconvdemo.ui.turns import Turns, own_ticket
+from deconvdemo.ui.turns import Turns
 from deconvdemo.ui.viewer import comparison, viewer
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def restore_tab(desk: Desk) -> None:
 
     def opened(request: gr.Request, path: str | None, ticket: str, variant: str, mask: Path | None = None) -> list[Any]:
         """For a new photo, or none: its mask to paint on, the estimated controls, and nothing of the old one."""
-        turns.call_off(own_ticket(request.session_hash, ticket))
+        turns.call_off(ticket, request.session_hash)
         value, says, canvas_value, estimates = None, "", None, {}
         try:
             if path is not None:
@@ -84,7 +84,7 @@ def restore_tab(desk: Desk) -> None:
     def restore(request: gr.Request, path: str | None, ticket: str, *values: Any) -> Iterator[list[Any]]:
         """Progress after each tile, then the result; a refusal or failure is a sentence and the app lives on."""
         nothing = [gr.skip() for _ in shown]
-        with turns.turn(own_ticket(request.session_hash, ticket)) as called_off:
+        with turns.turn(ticket, request.session_hash) as called_off:
             try:
                 painted, settings = (values[0], values[1:]) if masks else (None, values)
                 steps = desk.steps(path, painted, controls.given(settings))
@@ -107,7 +107,7 @@ def restore_tab(desk: Desk) -> None:
                 yield [words.broken(), *IDLE, *nothing]
 
     def stopped(request: gr.Request, ticket: str) -> list[Any]:
-        turns.call_off(own_ticket(request.session_hash, ticket))
+        turns.call_off(ticket, request.session_hash)
         return [words.notice("Stopped: nothing was changed"), *IDLE]
 
     starting = in_the_browser(words.waiting("Starting…"), *BUSY, new_ticket=True)

@@ -23,6 +23,10 @@ BROKEN = "something went wrong on this server: try again, or with another photo"
 log = logging.getLogger(__name__)
 
 
+class BodyError(JSONError):
+    """More than is taken at once."""
+
+
 class SpeakingBlocks(gr.Blocks):
     """Pages whose events fail in sentences, also where the failure is Gradio's or nobody foresaw it."""
 
@@ -51,8 +55,8 @@ class SpeakingBlocks(gr.Blocks):
 class Sentences:
     """ASGI: odd requests are refused before Gradio and our routes see them, and what they still raise is told."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, max_body: int = 100_000_000):
+        self.app, self.max_body = app, max_body  # in bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,8 +73,10 @@ class Sentences:
             if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
                 raise JSONError("an address has no null character in it")
             if not ours and scope["method"] in ("POST", "PUT", "PATCH") and _is_json(scope):
-                receive = await _checked(receive)
+                receive = await _checked(receive, self.max_body)
             return await self.app(scope, receive, watched)
+        except BodyError as error:
+            answer = told(str(error), 413)
         except JSONError as error:
             answer = told(str(error), 400)
         except DeconvdemoError as error:
@@ -104,13 +110,17 @@ def _is_json(scope: Scope) -> bool:
     return not kind.startswith((b"multipart/", b"application/x-www-form-urlencoded"))
 
 
-async def _checked(receive: Receive) -> Receive:
+async def _checked(receive: Receive, max_body: int) -> Receive:
     """Reads the body, which Gradio's routes read whole, too, and gives it again."""
     parts: list[bytes] = []
+    size = 0
     last: Message = {"type": "http.request", "more_body": True}
     while last["type"] == "http.request" and last.get("more_body"):
         last = await receive()
         parts.append(last.get("body", b""))
+        size += len(parts[-1])
+        if size > max_body:
+            raise BodyError(f"at most {max_body / 1e6:.0f} MB are taken at once: upload files, and send their paths")
     body = b"".join(parts)
     if body and last["type"] == "http.request":
         value, mended = strict_json(body)

@@ -15,11 +15,6 @@ from deconvdemo.feedback.records import bound_token
 _REMEMBERED = 10_000  # tickets called off while they waited in the queue
 
 
-def own_ticket(session: str | None, ticket: str | None) -> str:
-    """The ticket of one page's session, of a bounded length: nobody calls off another visitor's work by a guess."""
-    return bound_token(str(session or ""), str(ticket)) if ticket else ""
-
-
 class Turns:
     """The restorations under way on this server. Safe to use from many threads."""
 
@@ -29,26 +24,32 @@ class Turns:
         self._called_off: dict[str, None] = {}  # in the order of calling off
 
     @contextmanager
-    def turn(self, ticket: str) -> Iterator[Callable[[], bool]]:
-        """Gives a function that tells whether this ticket has been called off."""
-        ended = threading.Event()
+    def turn(self, ticket: str, session: str | None = "") -> Iterator[Callable[[], bool]]:
+        """Gives a function that tells whether this ticket of a page's `session` has been called off."""
+        ended, own = threading.Event(), _own(ticket, session)
         with self._changing:
-            self._under_way[ticket] = ended
+            self._under_way[own] = ended
         try:
-            yield lambda: ticket in self._called_off
+            yield lambda: own in self._called_off
         finally:
             ended.set()
             with self._changing:
-                self._under_way.pop(ticket, None)
+                self._under_way.pop(own, None)
 
-    def call_off(self, ticket: str, patience: float = 15.0) -> None:
+    def call_off(self, ticket: str, session: str | None = "", patience: float = 15.0) -> None:
         """Ends this ticket's work, now or when its turn comes, and returns when it has ended (or patience has)."""
         if not ticket:
             return
+        own = _own(ticket, session)
         with self._changing:
-            self._called_off[ticket] = None
+            self._called_off[own] = None
             while len(self._called_off) > _REMEMBERED:
                 self._called_off.pop(next(iter(self._called_off)))
-            ended = self._under_way.get(ticket)
+            ended = self._under_way.get(own)
         if ended:
             ended.wait(patience)
+
+
+def _own(ticket: str, session: str | None) -> str:
+    """Of a bounded length, and of one page alone: nobody calls off another visitor's work by a guess."""
+    return bound_token(str(session or ""), str(ticket))

@@ -62,7 +62,9 @@ class Settings:
     )
     flags_per_hour: int = _setting(2000, "DECONVDEMO_FLAGS_PER_HOUR", "most flags, and most votes, of all in an hour")
     review_password: str = _setting(
-        "", "DECONVDEMO_REVIEW_PASSWORD", "opens `/review` to whoever has it; empty: to this machine's own user alone"
+        "",
+        "DECONVDEMO_REVIEW_PASSWORD",
+        "opens `/review` to whoever has it; empty: to whoever has the link that the demo prints, on this machine alone",
     )
     reviewers: str = _setting(
         "",
@@ -84,6 +86,11 @@ class Settings:
         "DECONVDEMO_ROOT_PATH",
         "where a proxy shows the demo, if not at its root: `/demo`, or `https://example.org/demo`",
         "GRADIO_ROOT_PATH",
+    )
+    allow_origins: str = _setting(
+        "",
+        "DECONVDEMO_ALLOW_ORIGINS",
+        "other sites whose pages may use or show the demo, with commas between, like `https://example.org`",
     )
     results_hours: float = _setting(
         24.0, "DECONVDEMO_RESULTS_HOURS", "how long a result can be downloaded and flagged, in hours"

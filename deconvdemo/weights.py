@@ -21,7 +21,7 @@ from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.errors import CheckpointError
 from deconvdemo.hub import HubRef
 from deconvdemo.weights_index import bundled_folder
-from deconvdemo.weights_look import Look
+from deconvdemo.weights_look import WeightsLooks
 from deconvdemo.weights_sources import Folder, Found, Nothing, Source, on_hub, source_of
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Weights:
         self._fetched: Source = Nothing()
         self._fetched_sha256: dict[str, str] = {}
         self._why_bundled = f"{self.repo} is not fetched yet" if self.repo else ""
-        self.look = Look()  # for newer weights: when, and what went wrong
+        self.looks = WeightsLooks()  # for newer weights: when, and what went wrong
 
     def names(self) -> list[str]:
         """The names that have weights: "denoise", "denoise-photo", "upscale-x2", …"""
@@ -174,9 +174,9 @@ class Weights:
                     for which in ("chosen", "bundled"):
                         self._take_over(which, on_ready)
                 except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
-                    self.look.failed("folders", error)
+                    self.looks.failed("folders", error)
                 else:
-                    self.look.went_well("folders")
+                    self.looks.went_well("folders")
 
         threading.Thread(target=look, name="weights folder", daemon=True).start()
         return stopped
@@ -222,9 +222,9 @@ class Weights:
                 chosen = self.chosen.names()
                 on_ready({name: checkpoint for name, checkpoint in ready.items() if name not in chosen})
         except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
-            self._why_bundled = self.look.failed("repository", error)
+            self._why_bundled = self.looks.failed("repository", error)
             return
-        self.look.went_well("repository")
+        self.looks.went_well("repository")
         self._fetched, self._fetched_sha256 = source, sha256
         self._why_bundled = f"{repo} has none for this"
         log.info("weights: %s serves %s", repo, ", ".join(ready))

@@ -3,62 +3,42 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 
 from deconvdemo.errors import DeconvdemoError
+from deconvdemo.looks import Look
 
 log = logging.getLogger(__name__)
 
 LONGEST = 500  # characters of a failure that are told
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the looks at one place came to; dates are ISO, in UTC, and empty where there is nothing to date."""
-
-    looked_at: str = ""
-    failed_at: str = ""
-    failure: str = ""  # the last one, in a sentence: it is told also when all went well since
-    failing: bool = False  # the last look failed: what serves goes on serving
-
-
-class Look:
+class WeightsLooks:
     """The looks at each place that newer weights may come from: "repository" and "folders"."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Seen] = {}
+        self.places: dict[str, Look] = {}
 
     def went_well(self, place: str) -> None:
-        self._seen[place] = replace(self._seen.get(place, Seen()), looked_at=_now(), failing=False)
+        self._at(place).took_place()
 
     def failed(self, place: str, error: Exception) -> str:
         """Keeps and logs it, once as long as it is the same; returns the sentence."""
-        sentence = _sentence(error)
-        before = self._seen.get(place, Seen())
-        if not (before.failing and before.failure == sentence):
+        sentence, look = _sentence(error), self._at(place)
+        if look.error != sentence:
             log.warning("weights: %s; what serves goes on serving", sentence)
-        self._seen[place] = Seen(_now(), _now(), sentence, failing=True)
+        look.took_place(sentence)
         return sentence
-
-    def facts(self) -> dict[str, dict[str, str | bool]]:
-        """Place → what its looks came to, JSON-able."""
-        return {place: asdict(seen) for place, seen in self._seen.items()}
 
     def words(self) -> list[str]:
         """A sentence for each place whose last look failed."""
-        return [
-            f"newer weights were not taken at {seen.looked_at[11:16]} UTC: {seen.failure}"
-            for seen in self._seen.values()
-            if seen.failing
-        ]
+        failing = [look for look in self.places.values() if look.error]
+        return [f"newer weights were not taken at {look.last_look[11:16]} UTC: {look.error}" for look in failing]
+
+    def _at(self, place: str) -> Look:
+        return self.places.setdefault(place, Look())
 
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())[:LONGEST]
     known = isinstance(error, DeconvdemoError)
     return text if known else f"looking for newer weights failed ({type(error).__name__}: {text})"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -48,6 +48,11 @@ class App:
     url: str
     restorer: PausingRestorer
     data_dir: Path
+    review_link: str
+
+    def review(self, query: str = "") -> str:
+        """The printed link, which goes on to `/review?query`."""
+        return f"{self.url}{self.review_link}{'&' if query else ''}{query}"
 
     def flags(self) -> list[StoredFlag]:
         return list(FeedbackStore(self.data_dir).flags())
@@ -60,7 +65,7 @@ def running_app(weights: Path | Weights, data_dir: Path, tile: int | str = "auto
     given = Settings(port=free_port(), data_dir=data_dir, max_pixels=MAX_PIXELS, **settings)
     app, url, _ = launch(given, restorer, block=False)
     try:
-        yield App(url, restorer, data_dir)
+        yield App(url, restorer, data_dir, app.state.review_link)
     finally:
         app.get_blocks().close(verbose=False)
 

@@ -14,7 +14,6 @@ import httpx
 import pytest
 from demo_app import App, running_app
 
-from deconvdemo.errors import ControlError
 from deconvdemo.ui import bodies, patience
 from deconvdemo.ui.examples import EXAMPLES
 from deconvdemo.ui.turns import Turns
@@ -224,19 +223,15 @@ def test_upload_ids_are_short_and_forgotten(app, monkeypatch):
     assert not {"mine", "none"} & {*file_upload_statuses._statuses, *file_upload_statuses._signals}
 
 
-@pytest.mark.parametrize("ticket", ["x" * 1_000_000, "x", "1" * 40 + "-0.1", "1-0." + "1" * 40, "1-0.1\n", "../1-0.1"])
-def test_tickets_have_a_form_and_what_is_remembered_a_size(ticket):
+def test_what_is_remembered_of_tickets_has_a_size():
     turns = Turns()
-    with pytest.raises(ControlError, match="reload"):
-        turns.call_off(ticket)
-    with pytest.raises(ControlError), turns.turn(ticket):
-        pass
-    assert not turns._called_off
+    turns.call_off("x" * 1_000_000, "a page")
+    assert sum(map(len, turns._called_off)) < 100
 
 
 @pytest.mark.parametrize("ticket", ["1732665123456-0.12345678901234567", "1732665123456-0", "1-5.551115123125783e-17"])
 def test_tickets_of_the_page_are_known(ticket):
     turns = Turns()
-    turns.call_off(ticket)
-    with turns.turn(ticket) as called_off:
+    turns.call_off(ticket, "a page")
+    with turns.turn(ticket, "a page") as called_off:
         assert called_off()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from feedback_flags import flag_of
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.addresses import network_of, visitor_of
+from deconvdemo.feedback.lease import Lease
 from deconvdemo.feedback.limits import Limits
 from deconvdemo.feedback.opinions import Vote
 from deconvdemo.feedback.store import FeedbackStore
@@ -70,3 +73,55 @@ def test_a_budget_is_kept(tmp_path):
         store.add(big[1])
     assert store.totals()["flags"] == 1
     assert store.add(big[0]).flag_id == big[0].flag_id  # what is known needs no room
+
+
+@pytest.mark.parametrize(
+    ("address", "visitor", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7/32", "203.0.0.0/16"),
+        ("203.0.113.7:5000", "203.0.113.7/32", "203.0.0.0/16"),
+        ("::ffff:203.0.113.7", "203.0.113.7/32", "203.0.0.0/16"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8::/32"),
+        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::/64", "2001:db8::/32"),
+        ("fe80::1%eth0", "fe80::/64", "fe80::/32"),
+        ("no address", "no address", "no address"),
+    ],
+)
+def test_who_an_address_is_counted_as(address, visitor, network):
+    assert (visitor_of(address), network_of(address)) == (visitor, network)
+
+
+def test_a_visitor_of_ipv6_is_one_whichever_of_their_addresses_they_use(store):
+    limits = Limits(store)
+    assert limits.visitor("2001:db8:1:2::1", NOON) == limits.visitor("2001:db8:1:2:ffff::9", NOON)
+    assert limits.visitor("2001:db8:1:2::1", NOON) != limits.visitor("2001:db8:1:3::1", NOON)
+    assert limits.visitor("::ffff:203.0.113.7", NOON) == limits.visitor("203.0.113.7", NOON)
+
+
+def test_one_networks_burst_leaves_room_for_others(store):
+    limits = Limits(store, per_visitor=2, per_hour=16)
+    for number in range(4):
+        visitor = limits.visitor(f"2001:db8:{number}::1", NOON)
+        limits.check("votes", visitor, NOON)
+        store.add(Vote(task="denoise", choice="left", visitor=visitor, created_at=NOON))
+    with pytest.raises(FeedbackError, match="4 votes came from your network"):
+        limits.check("votes", limits.visitor("2001:db8:99::1", NOON), NOON)
+    limits.check("votes", limits.visitor("203.0.113.7", NOON), NOON)
+
+
+def test_a_clock_that_is_set_back_shuts_nobody_out(store):
+    limits = Limits(store, per_visitor=1, per_hour=1)
+    store.add(Vote(task="denoise", choice="left", visitor="one", created_at=NOON))
+    with pytest.raises(FeedbackError):
+        limits.check("votes", "one", NOON)
+    limits.check("votes", "one", NOON - timedelta(days=30))
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_taken(store, monkeypatch):
+    before, after = Lease(store, "work"), Lease(store, "work")
+    before.holder = "another machine/1/x"
+    assert before.take()
+    assert not after.take()
+    now = time.time()
+    monkeypatch.setattr("deconvdemo.feedback.lease.time.time", lambda: now - 86400)
+    assert after.take()

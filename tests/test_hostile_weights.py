@@ -246,14 +246,14 @@ def test_a_bad_index_is_told_and_does_not_end_the_looks_at_a_folder(tmp_path):
     try:
         for bad in (b"[" * 100_000, b"{}", good.replace(name.encode(), b"x" * 200)):
             (tmp_path / "index.json").write_bytes(bad)
-            told = becomes(lambda: weights.look.facts().get("folders", {}), lambda seen: seen.get("failing"))
-            assert "index.json is not an index of weights" in told["failure"]
-            assert told["failed_at"] <= told["looked_at"]
-            assert "newer weights were not taken at" in weights.look.words()[0]
+            told = becomes(lambda: weights.looks.places.get("folders"), lambda look: look is not None and look.error)
+            assert "index.json is not an index of weights" in told.error
+            assert told.last_error_at <= told.last_look
+            assert "newer weights were not taken at" in weights.looks.words()[0]
             (tmp_path / "index.json").write_bytes(good)
-            told = becomes(lambda: weights.look.facts()["folders"], lambda seen: not seen["failing"])
-            assert told["failure"], "what failed last is told when all is well again"
-            assert weights.look.words() == []
+            told = becomes(lambda: weights.looks.places["folders"], lambda look: not look.error)
+            assert told.last_error, "what failed last is told when all is well again"
+            assert weights.looks.words() == []
         tiny.weights_file(tmp_path, TASKS["upscale"], {"scale": 2, "variant": "standard"})
         assert looked.wait(20)
     finally:
@@ -281,9 +281,7 @@ def test_whatever_goes_wrong_in_a_look_is_told_and_the_next_one_is_made(tmp_path
     thread = weights.fetch_in_background(lambda ready: None, every=0.01)
     thread.join(20)
     assert len(looks) == 3
-    facts = weights.look.facts()["repository"]
-    assert facts["failing"]
-    assert facts["failure"] == "looking for newer weights failed (MemoryError: )"
+    assert weights.looks.places["repository"].error == "looking for newer weights failed (MemoryError: )"
 
 
 def test_weights_that_are_too_much_together_are_not_loaded(tmp_path, monkeypatch):
@@ -294,4 +292,4 @@ def test_weights_that_are_too_much_together_are_not_loaded(tmp_path, monkeypatch
     weights = Weights(tmp_path / "none", repo="lab/nets")
     monkeypatch.setattr("deconvdemo.weights.on_hub", lambda repo: source_of(str(tmp_path)))
     weights.fetch_in_background(lambda ready: pytest.fail("they were taken")).join(20)
-    assert "together" in weights.look.facts()["repository"]["failure"]
+    assert "together" in weights.looks.places["repository"].error

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "deconvdemo"
 # the layers, from the bottom; a module belongs to the longest name that it begins with
 LAYERS = [
     [
-        "deconvdemo.__init__", "errors", "settings", "metrics", "alpha", "bicubic", "degradations", "noise",
-        "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
+        "deconvdemo.__init__", "errors", "settings", "looks", "places", "metrics", "alpha", "bicubic", "degradations",
+        "noise", "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
         "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
         "photo_header", "photo_reading", "photo_writing", "photo", "apart", "lossless", "networks", "bounded", "inside",
         "rows_apart", "parquet_rows", "dataset_reading", "image_datasets",

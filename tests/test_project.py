@@ -7,16 +7,19 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from deconvdemo.settings import Settings
 from deconvdemo.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 DEVELOPMENT_ONLY = (
     "accelerate", "hypothesis", "matplotlib", "mypy", "playwright", "pytest", "ruff", "scipy", "skimage",
 )  # fmt: skip
+CARRIED = {"pyarrow", "fastapi"}  # what datasets stores things with, and what Gradio is made of: they come with them
 OPTIONAL = {"accelerate", "matplotlib", "skimage"}  # imported inside a function that says how to get it
 
 
@@ -58,8 +61,7 @@ def test_everything_that_is_imported_is_required():
         if package in sys.stdlib_module_names or package == "deconvdemo" or package in OPTIONAL:
             continue
         names = {name.lower().replace("_", "-") for name in distributions[package]}
-        # pyarrow is how datasets stores things, and comes with it
-        assert names & required() or package == "pyarrow", f"{package}, imported by {files}, is not in requirements.txt"
+        assert names & required() or package in CARRIED, f"{package}, imported by {files}, is not in requirements.txt"
 
 
 @pytest.mark.timeout(120)
@@ -95,3 +97,15 @@ def test_one_command_trains_each_network_that_there_is_a_recipe_for():
         done = subprocess.run(["make", "-n", f"train-{name}"], cwd=ROOT, capture_output=True, text=True, check=True)
         assert f"deconvdemo train {name} --images" in done.stdout
         assert f"--out weights/{name}.safetensors" in done.stdout
+
+
+def test_what_is_promised_about_security_is_found_and_names_settings_that_there_are():
+    text = (ROOT / "SECURITY.md").read_text()
+    assert "](SECURITY.md)" in (ROOT / "README.md").read_text()
+    known = {setting.metadata["variable"] for setting in fields(Settings)}
+    named = set(re.findall(r"DECONVDEMO_[A-Z_]+", text))
+    assert named
+    assert named <= known
+    for heading in ("How to report", "What is promised", "What is not promised"):
+        assert f"## {heading}" in text
+    assert "@" not in text, "no address is invented"

@@ -432,3 +432,15 @@ def test_nobody_takes_a_listed_reviewers_name_by_the_password(store):
     for name, told in (("Ada", "signs%20in%20with%20Hugging%20Face"), ("bob", "../review")):
         assert told in client.post("/review/sign_in", data={"name": name, "password": "word"}).headers["location"]
     assert client.get("/review/queue").json()["reviewer"] == "bob"
+
+
+def test_in_the_hubs_page_the_cookie_is_that_of_another_site(store):
+    desk = ReviewDesk(ReviewQueue(store), None, 1_000_000)
+    app = Starlette(routes=review_routes(desk, Reviewers(store, "word", embedded=True)))
+    client = TestClient(app, base_url="https://demo.hf.space", follow_redirects=False)
+    answer = client.post("/review/sign_in", data={"name": "ada", "password": "word"})
+    for cookie in answer.headers.get_list("set-cookie"):
+        assert "SameSite=none" in cookie
+        assert "Secure" in cookie
+        assert cookie.endswith("; Partitioned")
+    assert client.get("/review/queue").json()["reviewer"] == "ada"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from deconvdemo.errors import DeconvdemoError
+from deconvdemo.looks import Look
 
 PAUSE = 5.0  # seconds between two looks for something to do
 REST = 4.0  # times as long as a piece took
@@ -15,10 +16,10 @@ REST = 4.0  # times as long as a piece took
 log = logging.getLogger(__name__)
 
 
-def behind(name: str, piece: Callable[[], object], trouble: str) -> None:
+def behind(name: str, piece: Callable[[], object], trouble: str, look: Look) -> None:
     """Starts a daemon thread that calls `piece` now and then, and again as long as there was something to do.
 
-    What goes wrong is logged as `trouble`, once and not every few seconds, and tried again.
+    What goes wrong is logged as `trouble`, once and not every few seconds, and tried again; `look` tells of it.
     """
 
     def run() -> None:
@@ -28,6 +29,7 @@ def behind(name: str, piece: Callable[[], object], trouble: str) -> None:
             try:
                 begun = time.monotonic()
                 while piece():
+                    look.took_place()
                     time.sleep(REST * (time.monotonic() - begun))
                     begun = time.monotonic()
                 said = ""
@@ -35,5 +37,11 @@ def behind(name: str, piece: Callable[[], object], trouble: str) -> None:
                 if str(error) != said:
                     log.warning("%s: %s", trouble, error)
                 said = str(error)
+            except Exception as error:  # nobody foresaw it: the next look may do better, and the thread must not end
+                found = f"unexpected {type(error).__name__}, see the log"
+                if found != said:
+                    log.exception("%s", trouble)
+                said = found
+            look.took_place(said)
 
     threading.Thread(target=run, name=name, daemon=True).start()

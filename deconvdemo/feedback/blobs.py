@@ -7,6 +7,7 @@ objects appear whole by themselves.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from uuid import uuid4
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
+
+log = logging.getLogger(__name__)
 
 STALE_SECONDS = 3600  # a temporary file this old belongs to a process that was killed
 
@@ -38,6 +41,9 @@ class Blobs(Protocol):
 
     def open(self) -> None:
         """Makes what must be there, and removes what killed processes left half written."""
+
+    def try_to_write(self) -> None:
+        """Raises what writing an image would raise."""
 
     def staged(self, images: dict[str, bytes]) -> Any:
         """A context in which the named bytes are safe, but perhaps not under their names yet."""
@@ -71,6 +77,13 @@ class LocalBlobs:
             with suppress(FileNotFoundError):  # a living process's, which has just taken it away
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:
                     left.unlink()
+
+    def try_to_write(self) -> None:
+        file = self.incoming / uuid4().hex
+        try:
+            file.write_bytes(bytes(4096))
+        finally:
+            file.unlink(missing_ok=True)
 
     @contextmanager
     def staged(self, images: dict[str, bytes]) -> Iterator[dict[str, Path]]:
@@ -132,7 +145,13 @@ class RemoteBlobs:
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise FeedbackError(f"DECONVDEMO_BLOBS_URL is {self.url!r}, which cannot be opened: {error}") from error
+            log.error("DECONVDEMO_BLOBS_URL cannot be opened", exc_info=error)  # a URL may hold a password
+            raise FeedbackError(
+                "DECONVDEMO_BLOBS_URL cannot be opened: correct it, or install what its scheme needs (see the log)"
+            ) from error
+
+    def try_to_write(self) -> None:
+        pass  # a bucket that is asked at every look would cost money; what it refuses is told when a flag comes
 
     @contextmanager
     def staged(self, images: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
@@ -185,8 +204,9 @@ class RemoteBlobs:
         try:
             yield
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise BucketError(f"the bucket of DECONVDEMO_BLOBS_URL does not do its part ({lines[0]})") from error
+            raise BucketError(
+                f"the bucket of DECONVDEMO_BLOBS_URL does not do its part ({type(error).__name__})"
+            ) from error
 
 
 def _verified(name: str, data: bytes | None) -> bytes:

@@ -37,7 +37,7 @@ class CardKeeper:
             self._head = head
         kinds = self._published_kinds() | new
         columns = {kind: self._columns.get(kind, {}) | own_columns(kind) for kind in kinds}
-        if columns == self._columns and not (self._clock() - self._written > SECONDS and self._leads()):
+        if columns == self._columns and not (abs(self._clock() - self._written) > SECONDS and self._leads()):
             return {}
         pictures = plots(self.store.stats())
         self._columns = columns

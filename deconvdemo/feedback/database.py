@@ -7,6 +7,7 @@ SQLite in one file, or PostgreSQL for many processes on many machines. The table
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from deconvdemo.errors import FeedbackError
 NEWEST = "0005"  # the migration that leads to the tables below
 PIECES = 5  # of a perceptual hash: two hashes that differ in fewer bits have a piece in common
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
+_one_at_a_time = threading.Lock()  # what Alembic works on is one for the whole process
 MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
 
 # constraints have names so that a migration can address them
@@ -287,7 +289,8 @@ def _bring_up_to_date(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
         version = _version(connection)
         if version != NEWEST:
-            _migrate(connection, version)
+            with _one_at_a_time:
+                _migrate(connection, version)
 
 
 def _version(connection: Connection) -> str:

@@ -1,7 +1,8 @@
-"""A database that many processes share, and images in a folder: all of them must have the same folder."""
+"""Where feedback lies must stay what it was: one folder of images for all processes of a database, and there still."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -13,6 +14,34 @@ from deconvdemo.feedback.database import blobs, meta
 from deconvdemo.feedback.ledger import upsert
 
 KEY = "folder of images"
+
+
+class MovedError(OSError):
+    """What was open was moved or removed."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "the data folder is not what it was when the demo opened it: bring it back")
+
+
+class Place:
+    """What must stay as it was when this was made: a file of this disk, and a folder, which may be another machine's
+    (some of those number their files anew now and then)."""
+
+    def __init__(self, file: Path | None = None, folder: Path | None = None):
+        self._file, self._known, self._folder = file, _identity(file), folder
+
+    def require(self) -> None:
+        """MovedError if one is gone, or another file in its place: a database that is open still would go on."""
+        if _identity(self._file) != self._known or (self._folder and not self._folder.is_dir()):
+            raise MovedError
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = path.stat() if path else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def require_same_folder(engine: Engine, folder: Path) -> None:
@@ -29,7 +58,7 @@ def require_same_folder(engine: Engine, folder: Path) -> None:
             connection.execute(meta.update().where(meta.c.key == KEY).values(value=mine))
             return
     raise FeedbackError(
-        f"the database of DECONVDEMO_DATABASE_URL has its images in another folder than {folder}: let all its "
+        "the database of DECONVDEMO_DATABASE_URL has its images in another folder than this one's: let all its "
         "processes have the same DECONVDEMO_DATA_DIR, or one bucket by DECONVDEMO_BLOBS_URL"
     )
 

@@ -19,6 +19,7 @@ from deconvdemo.feedback.database import PIECES, flags, likenesses
 from deconvdemo.feedback.ledger import upsert
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.looks import Look
 
 DIFFERENT_BITS = PIECES - 1  # at most so many between two of one picture
 BITS = 64
@@ -45,11 +46,12 @@ class Likenesses:
 
     def __init__(self, store: FeedbackStore):
         self.store = store
+        self.look = Look()
         self._seen = 0  # the sequence number up to which every flag has its hash
 
     def start(self) -> None:
         """Notes new flags from here on, behind the demo, resting between."""
-        behind("likenesses", self.note, "pictures are not compared")
+        behind("likenesses", self.note, "pictures are not compared", self.look)
 
     def note(self, limit: int = BATCH) -> int:
         """Hashes at most `limit` flags that have no hash yet, the oldest first; returns how many it looked at."""

@@ -31,6 +31,7 @@ from deconvdemo.hub_repo import HubError
 FILES_A_COMMIT = 50
 BYTES_A_COMMIT = 200_000_000
 HOUR = 3600.0
+AHEAD = 300.0  # seconds by which the clocks of two replicas may differ
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +187,13 @@ class Publication:
         return made[-self.commits_per_hour] + HOUR - self._clock() if len(made) >= self.commits_per_hour else 0.0
 
     def _commits(self) -> list[float]:
-        """The moments of this database's commits within the last hour; they outlive the process."""
-        return [moment for moment in json.loads(self.store.word("commits") or "[]") if moment > self._clock() - HOUR]
+        """The moments of this database's commits within the last hour; they outlive the process.
+
+        Moments to come were noted before the clock was set back: they would hold up publishing until it is there again.
+        """
+        now = self._clock()
+        noted = json.loads(self.store.word("commits") or "[]")
+        return [moment for moment in noted if now - HOUR < moment < now + AHEAD]
 
     def _note_commit(self) -> None:
         self.store.keep_word("commits", json.dumps([*self._commits(), self._clock()]))

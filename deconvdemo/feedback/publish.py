@@ -15,6 +15,7 @@ from deconvdemo.feedback.dataset_hub import DatasetHub
 from deconvdemo.feedback.publication import Publication, Published
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.hub_repo import HubError, HubMovedError
+from deconvdemo.looks import Look
 from deconvdemo.settings import Settings
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 1800.0  # seconds after a failure; doubled each time
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 class NoPublisher:
     """For a demo without a dataset repository: feedback stays where it is."""
+
+    look: Look | None = None  # there is nothing to look at
 
     def start(self) -> None:
         pass
@@ -52,10 +55,13 @@ class Publisher:
         commits_per_hour: int = 20,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
+        steady: Callable[[], float] = time.monotonic,
     ):
+        """`clock` is the calendar's; `steady` measures the waiting: a clock that is set back must not stretch it."""
         self.store, self.hub, self.every = store, hub, every
         self.publication = Publication(store, hub, commits_per_hour, clock)
-        self._clock, self._chance = clock, chance
+        self._clock, self._chance, self._steady = clock, chance, steady
+        self.look = Look()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failures = 0
@@ -68,7 +74,7 @@ class Publisher:
     def start(self) -> None:
         """Publishes in the background from now on."""
         self._stopping.clear()
-        self._next = self._clock() + min(self.every, 5.0) * self._chance()  # replicas that start at once do not meet
+        self._next = self._steady() + min(self.every, 5.0) * self._chance()  # replicas that start at once do not meet
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
@@ -88,8 +94,8 @@ class Publisher:
 
     def _run(self) -> None:
         with_tidying = True
-        while not self._stopping.wait(max(0.0, min(self._next - self._clock(), self.every))):
-            if self._clock() < self._next:
+        while not self._stopping.wait(max(0.0, min(self._next - self._steady(), self.every))):
+            if self._steady() < self._next:
                 continue
             self.round(with_tidying)
             with_tidying = False
@@ -103,18 +109,20 @@ class Publisher:
                 self.store.tidy()
             done = self.publish()
             self._failures, self._error = 0, ""
-            self._next = self._clock() + (done.wait or self.every)
+            self._next = self._steady() + (done.wait or self.every)
             return done
         except FeedbackError as error:
             self._failures += 1
             self._error = str(error)
-            self._next = self._clock() + self._pause(error)
+            self._next = self._steady() + self._pause(error)
             log.warning("feedback was not published: %s", error)
         except Exception as error:
             self._failures += 1
-            self._error = f"unexpected {type(error).__name__}: {error}"
-            self._next = self._clock() + self._pause(error)
+            self._error = f"unexpected {type(error).__name__}, see the log"
+            self._next = self._steady() + self._pause(error)
             log.exception("feedback was not published")
+        finally:
+            self.look.took_place(self._error)
         return None
 
     def _pause(self, error: Exception) -> float:
@@ -140,8 +148,12 @@ class Publisher:
             "damaged": [*self.publication.shards.damaged.values(), *self.publication.catch_up.refused.values()],
             "commit": commit,
             "committed_at": committed_at,
-            "next": datetime.fromtimestamp(self._next, UTC).isoformat(timespec="seconds") if self._thread else None,
+            "next": self._next_moment() if self._thread else None,
         }
+
+    def _next_moment(self) -> str:
+        left = self._next - self._steady()
+        return datetime.fromtimestamp(self._clock() + left, UTC).isoformat(timespec="seconds")
 
     def words(self) -> list[str]:
         """For the page's foot: what waits, and what is wrong."""

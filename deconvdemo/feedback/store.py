@@ -36,11 +36,11 @@ from deconvdemo.feedback.blobs import (
     sync,
 )
 from deconvdemo.feedback.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
-from deconvdemo.feedback.folder import require_same_folder
+from deconvdemo.feedback.folder import Place, require_same_folder
 from deconvdemo.feedback.kinds import KINDS, Kind, kind_of
 from deconvdemo.feedback.ledger import added, count, forget, recount, upsert, use
 from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import Acknowledgement, Event, Flag, StoredFlag
+from deconvdemo.feedback.records import Acknowledgement, Event, Flag, StoredFlag, clean_text
 from deconvdemo.feedback.refusals import refusals
 from deconvdemo.settings import Settings
 
@@ -65,6 +65,7 @@ class FeedbackStore:
         self.database_url = database_url  # "": a SQLite file in the folder
         self._min_free, self._budget = min_free_mb * 1_000_000, budget_mb * 1_000_000
         self._database: Engine | None = None
+        self._place = Place()  # what must stay where it was when the database was opened
         self._opening = threading.Lock()
         self._writing = threading.Lock()  # fair among threads; SQLite's own lock lets the luckiest retry win
 
@@ -103,6 +104,23 @@ class FeedbackStore:
         with refusals(f"the {event.WORD} cannot be looked up"), self.reading() as connection:
             return _known(connection, kind_of(event), event) is not None
 
+    def stored_before(self, event: Event, token: str, **who: str) -> Acknowledgement | None:
+        """The answer to this very event, stored by an earlier version under the client's bare `token`.
+
+        For a repetition across an update: the row must be of the same person, `who`, and equal in all that was said and
+        shown, not in its token alone.
+        """
+        kind = kind_of(event)
+        told = kind.row(event, {role: blob_name(data) for role, data in event.images.items()}) | who
+        own = {kind.id_column, "client_token", "created_at", "app_version", "schema_version", "erase_key"}
+        same = [kind.table.c[name].is_not_distinct_from(value) for name, value in told.items() if name not in own]
+        if not all(who.values()) or token != clean_text(token):
+            return None
+        with refusals(f"the {event.WORD} cannot be looked up"), self.reading() as connection:
+            query = select(kind.table).where(kind.table.c.client_token == token, *same)
+            row = connection.execute(query).mappings().first()
+        return _acknowledged(row[kind.id_column], row.get("erase_key")) if row else None
+
     def insert(self, connection: Connection, event: Event, staged: Any, shard: int | None = None) -> Acknowledgement:
         """Adds the row of an event whose bytes are staged, in the caller's transaction. `shard`: its file, if any."""
         kind = kind_of(event)
@@ -125,6 +143,9 @@ class FeedbackStore:
         with refusals("flags cannot be saved"):
             self.engine()
             self._require_room(0)
+            self.blobs.try_to_write()
+            with self.writing() as connection:  # of no row, but a database that may not be written says so
+                connection.execute(update(meta).where(meta.c.key == "").values(value=""))
 
     def ids(self, kind: str = "flags") -> Iterator[str]:
         """The ids of the events stored by now, in the order of acknowledgement."""
@@ -296,9 +317,11 @@ class FeedbackStore:
         return self.recall("instance", lambda: secrets.token_hex(4))
 
     def engine(self) -> Engine:
-        """The open database."""
+        """The open database. OSError if its folder was taken away since: what is open still would answer for it."""
         with self._opening:
-            if self._database is None:
+            if self._database is not None:
+                self._place.require()
+            else:
                 make_folder(self.folder)
                 self.blobs.open()
                 database = open_database(self.database_url or sqlite_url(self.folder / "feedback.sqlite3"))
@@ -306,8 +329,13 @@ class FeedbackStore:
                     require_same_folder(database, self.folder)
                 sync(self.folder)
                 self._measure_old_blobs(database)
-                self._database = database
+                self._place, self._database = self._found_place(database), database
             return self._database
+
+    def _found_place(self, database: Engine) -> Place:
+        own = database.url.database if database.dialect.name == "sqlite" else None
+        folder = self.blobs.incoming if isinstance(self.blobs, LocalBlobs) else None
+        return Place(Path(own).absolute() if own and not own.startswith((":", "file:")) else None, folder)
 
     def reading(self):
         """A transaction that only reads."""

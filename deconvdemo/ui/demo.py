@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -16,10 +17,9 @@ os.environ.pop("GRADIO_SERVER_NAME", None)
 os.environ.pop("GRADIO_SERVER_PORT", None)
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from gradio.utils import get_space
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from deconvdemo import __version__
@@ -31,6 +31,7 @@ from deconvdemo.feedback.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.replays import Replays
 from deconvdemo.feedback.review import ReviewQueue
 from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.places import without_places
 from deconvdemo.promotion import helped_train
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
@@ -43,6 +44,8 @@ from deconvdemo.ui.endpoints import endpoints
 from deconvdemo.ui.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.ui.flag_routes import flag_routes
 from deconvdemo.ui.flagging import Flagging
+from deconvdemo.ui.frontier import Rules, behind_frontier, origins_of
+from deconvdemo.ui.health import health_route
 from deconvdemo.ui.insight import Insight
 from deconvdemo.ui.patience import be_patient
 from deconvdemo.ui.release_desk import ReleaseDesk
@@ -52,7 +55,8 @@ from deconvdemo.ui.restore_tab import QUIET, Desk, restore_tab
 from deconvdemo.ui.results import Results
 from deconvdemo.ui.review_desk import ReviewDesk
 from deconvdemo.ui.review_routes import review_routes
-from deconvdemo.ui.reviewers import LOCAL_NAMES, OFF, Reviewers
+from deconvdemo.ui.reviewers import KEY, LOCAL_NAMES, Reviewers
+from deconvdemo.ui.sentences import Sentences, SpeakingBlocks, invalid
 from deconvdemo.ui.starting import bare_host, no_proxy, ready
 from deconvdemo.ui.theme import THEME
 
@@ -90,6 +94,8 @@ class Demo:
     replayer: Replayer
     address: PublicAddress
     doors: Doors
+    rules: Rules
+    review_link: str  # what opens the review to this machine's own user, after the demo's address; "": nothing does
 
 
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
@@ -99,19 +105,26 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     )  # served as they are; a copy in Gradio's folder would be deleted with uploads
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
     store = FeedbackStore.of(settings)
+    behind_proxy = bool(settings.behind_proxy)
     limits = Limits(store, settings.flags_per_visitor, settings.flags_per_hour)
-    flagging = Flagging(results, store, settings.max_pixels, limits, bool(settings.behind_proxy), restorer.admission)
+    flagging = Flagging(results, store, settings.max_pixels, limits, behind_proxy, restorer.admission)
     publisher = publisher_of(settings, store)
     address = PublicAddress.of(settings.root_path)
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
     listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
-    oauth = bool(listed and settings.oauth_client and get_space())
-    reviewers = Reviewers(store, settings.review_password, local, listed, oauth)
+    space = bool(get_space())
+    oauth = bool(listed and settings.oauth_client and space)
+    key = secrets.token_urlsafe(24) if local and not (settings.review_password or oauth) else ""
+    reviewers = Reviewers(
+        store, settings.review_password, local, listed, oauth, key=key, embedded=space, behind_proxy=behind_proxy
+    )
+    names = tuple(filter(None, (address.host, os.environ.get("SPACE_HOST", ""))))
+    rules = Rules(local, origins_of(settings.allow_origins), names, address.path, space)
     replays, past = Replays(store, settings.verdicts_needed), Past(restorer)
     # what is too old, our sweeper takes away; Gradio, which goes by the machine's clock, what is left in the end
     upkeep = (NEVER, NEVER)
-    with gr.Blocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
+    with SpeakingBlocks(title="deconvdemo", analytics_enabled=False, fill_width=False, delete_cache=upkeep) as blocks:
         introduction = gr.HTML(INTRODUCTION.format(review=""), padding=False)
         tasks = [_offered(task, restorer) for task in TASKS.values()]
         for task in tasks:
@@ -131,17 +144,19 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     queue = ReviewQueue(store, settings.verdicts_needed)
     desk = ReviewDesk(queue, restorer, settings.max_pixels, admission=restorer.admission)
     releases = ReleaseDesk(replays, past)
+    likenesses, replayer = Likenesses(store), Replayer(replays, past)
     routes = [
         results.route(),
-        _health(restorer, store, publisher),
+        health_route(restorer, store, publisher, {"likenesses": likenesses.look, "replays": replayer.look}),
         *flag_routes(store, publisher.url, lambda flag_id: helped_train(restorer.weights.history(), flag_id)),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
-        *duel_routes(Duels(Ring(restorer, store), limits), bool(settings.behind_proxy)),
+        *duel_routes(Duels(Ring(restorer, store), limits), behind_proxy),
         *without_slash("/insight", "/duel", "/review", "/review/releases", "/healthz"),
     ]
     doors = Doors.of(settings, blocks, results)
-    return Demo(blocks, routes, results.folder, publisher, Likenesses(store), Replayer(replays, past), address, doors)
+    link = f"review?{KEY}={key}" if key else ""
+    return Demo(blocks, routes, results.folder, publisher, likenesses, replayer, address, doors, rules, link)
 
 
 def launch(settings: Settings, restorer: Restorer, share: bool = False, block: bool = True) -> Any:
@@ -162,7 +177,12 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
     demo.publisher.start()
     demo.likenesses.start()
     demo.replayer.start()
+    started[0].state.review_link = demo.review_link
     if block:
+        if demo.review_link:
+            print(
+                f"* Review what was flagged, in a browser of this machine: {started[1].rstrip('/')}/{demo.review_link}"
+            )
         demo.blocks.block_thread()
     return started
 
@@ -172,6 +192,9 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
     middleware = demo.doors.middleware(address.path)
     if address or settings.behind_proxy:
         middleware.append(Middleware(BehindProxy, address=address))
+    middleware.append(Middleware(Sentences))
+    app: dict[str, Any] = {"routes": demo.routes, "middleware": middleware, "lifespan": behind_frontier(demo.rules)}
+    app["exception_handlers"] = {RequestValidationError: invalid}
     try:
         return demo.blocks.launch(
             server_name=name,
@@ -182,7 +205,7 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
             ssl_verify=False,  # of our own address, which has no certificate; that reads none of this machine's, either
             theme=THEME,
             css_paths=[ASSETS / "page.css"],
-            app_kwargs={"routes": demo.routes, "middleware": middleware},
+            app_kwargs=app,
             root_path=address.path,
             head=f"<script>{asset('keys.js')}\npressOnce(document);\n{slash_at_the_end(address)}</script>",
             allowed_paths=[str(demo.folder.resolve())],
@@ -208,7 +231,7 @@ def _head(text: str, review: str, reviewers: Reviewers) -> Callable[[gr.Request]
     """A page's head, with the way to the review for whom there is one."""
 
     def head(request: gr.Request) -> str:
-        there_is = reviewers.door(request.request) != OFF
+        there_is = reviewers.exists_for(request.request)
         return text.format(review=review if there_is else "")
 
     return head
@@ -231,30 +254,11 @@ def _serving(restorer: Restorer, publisher: Publisher | NoPublisher) -> str:
         weights = [f"weights for {', '.join(names)}: {status}" for status, names in served.items()]
     except DeconvdemoError as error:
         weights = [str(error)]
-    weights += restorer.weights.look.words()
+    weights += restorer.weights.looks.words()
     try:
         weights += publisher.words()
     except DeconvdemoError as error:
         weights.append(str(error))
     machine = f"{restorer.compute_on.device}, {restorer.compute_on.precision} ({restorer.compute_on.why})"
-    text = " · ".join([f"deconvdemo {__version__}", machine, *weights])
+    text = without_places(" · ".join([f"deconvdemo {__version__}", machine, *weights]))
     return f'<p class="dd-serving">{escape(text)}</p>'
-
-
-def _health(restorer: Restorer, store: FeedbackStore, publisher: Publisher | NoPublisher) -> Route:
-    """/healthz: 200 and the facts while photos can be restored and flags stored, else 503 and why.
-
-    Feedback that cannot be published is told, and no reason to restart a demo: it waits.
-    """
-
-    def health(request: Request) -> JSONResponse:
-        try:
-            facts: dict[str, Any] = {"status": "ok", "version": __version__, "flags": store.totals()["flags"]}
-            facts["compute"] = vars(restorer.compute_on)
-            facts["publishing"] = publisher.status()
-            facts["weights"] = {name: restorer.weights.status(name) for name in restorer.weights.names()}
-        except DeconvdemoError as error:
-            return JSONResponse({"status": "failing", "version": __version__, "error": str(error)}, 503)
-        return JSONResponse(facts)
-
-    return Route("/healthz", health)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -18,11 +18,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
-from deconvdemo.feedback.limits import Limits
+from deconvdemo.feedback.limits import NETWORK_DIGITS, Limits
 from deconvdemo.feedback.opinions import CHOICES, Vote
 from deconvdemo.feedback.ranking import ranking
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
+from deconvdemo.places import without_places
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.asset import asset
 from deconvdemo.ui.contenders import Ring, Subject, words_of
@@ -33,6 +34,7 @@ from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.visitors import address_of
 
 KEPT = 100  # duels whose votes are waited for; about 1 MB each
+KEPT_OF_ONE = 5  # of one visitor
 AT_ONCE = 4  # duels being made: who asks meanwhile is asked to wait
 SIDES = ("observed", "left", "right")
 
@@ -44,6 +46,7 @@ class Duel:
     subject: Subject
     images: dict[str, bytes]
     contenders: dict[str, dict[str, Any]]
+    visitor: str = ""  # whose it is, as Limits know them
     duel_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
@@ -57,13 +60,14 @@ class Duels:
         self._lock = threading.Lock()
         self._making = threading.Semaphore(AT_ONCE)
 
-    def new(self, task: str = "") -> Duel:
+    def new(self, task: str = "", address: str = "") -> Duel:
         """FeedbackError where there are too many at once, or nothing to compare."""
         tasks = self.ring.tasks()
         if task and task not in tasks:
             raise FeedbackError(f"there is no duel for {task!r}: choose among {', '.join(tasks)}")
         if not tasks:
             raise FeedbackError("there are no weights here that could meet: come back later")
+        visitor = self.limits.visitor(address)
         if not self._making.acquire(blocking=False):
             raise FeedbackError("many duels are being made right now: try again in a few seconds")
         try:
@@ -76,12 +80,21 @@ class Duels:
             self._making.release()
         images = [subject.observed, *(pixels for pixels, _ in made)]
         files = {side: lossless(Photo(np.ascontiguousarray(of))) for side, of in zip(SIDES, images, strict=True)}
-        duel = Duel(subject, files, {"left": made[0][1], "right": made[1][1]})
+        duel = Duel(subject, files, {"left": made[0][1], "right": made[1][1]}, visitor)
         with self._lock:
             self._kept[duel.duel_id] = duel
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._make_room(visitor)
         return duel
+
+    def _make_room(self, visitor: str) -> None:
+        """A visitor's oldest duel goes for their newest; when all are too many, the oldest of the network with most."""
+        own = [duel.duel_id for duel in self._kept.values() if duel.visitor == visitor]
+        if len(own) > KEPT_OF_ONE:
+            del self._kept[own[0]]
+        while len(self._kept) > KEPT:
+            networks = Counter(duel.visitor[:NETWORK_DIGITS] for duel in self._kept.values())
+            most = networks.most_common(1)[0][0]
+            del self._kept[next(key for key, duel in self._kept.items() if duel.visitor.startswith(most))]
 
     def get(self, duel_id: str) -> Duel:
         with self._lock:
@@ -125,7 +138,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
                     said = read_json(await request.body())
                 found = await while_connected(request, work, request, said, behind_proxy=behind_proxy)
             except DeconvdemoError as error:
-                return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
+                return JSONResponse({"error": without_places(str(error))}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)
 
         return answer
@@ -134,7 +147,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         return html(asset("duel.html"))
 
     def new(request: Request, said: Any) -> Any:
-        duel = duels.new(str(said.get("task") or ""))
+        duel = duels.new(str(said.get("task") or ""), address_of(request, behind_proxy))
         clean = duel.subject.observed.shape
         scale = duel.subject.scale
         return {

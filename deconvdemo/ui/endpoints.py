@@ -45,7 +45,7 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
                 kept = flagging.results.keep(restoration, Path(paths[0]).name)
         except DeconvdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return str(flagging.results.path(kept, kept.download)), restoration.report()
+        return str(flagging.results.path(kept, kept.download)), restoration.report() | {"checkpoint": kept.checkpoint}
 
     # Gradio reads the parameters' names and defaults from the signature
     parameters = [_parameter(name, inspect.Parameter.empty) for name in files]

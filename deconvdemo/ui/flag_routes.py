@@ -26,7 +26,14 @@ BECAME = {
 }
 PAGE = Template((Path(__file__).parent / "assets" / "erase.html").read_text(encoding="utf-8"))
 # the link holds the key: no cache keeps it, and no other site is told of it
-PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
+PRIVATE = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'",
+}
 
 
 def erase_link(flag_id: str, key: str) -> str:
@@ -102,7 +109,8 @@ def _erased(store: FeedbackStore, flag_id: str, key: str) -> Response:
     try:
         report = erase_by_key(store, flag_id, key)
     except FeedbackError as error:
-        return _page("Nothing was erased", _sentence(str(error)), 403)
+        # with the right key it is the disk or the database that does not let us
+        return _page("Nothing was erased", _sentence(str(error)), 503 if opens(key, flag_id) else 403)
     return _page("Erased", "".join(map(_sentence, report.sentences())))
 
 

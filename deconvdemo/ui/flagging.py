@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from deconvdemo.apart import STRANGERS
 from deconvdemo.engine.admission import Admission, expected_bytes
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.limits import Limits
-from deconvdemo.feedback.records import REASONS, Acknowledgement, Flag
+from deconvdemo.feedback.records import MAX_TOKEN, REASONS, Acknowledgement, Flag, bound_token
 from deconvdemo.feedback.store import FeedbackStore
 from deconvdemo.lossless import lossless
 from deconvdemo.photo import Photo
@@ -45,7 +44,8 @@ class Flagging:
         """Stores one flag and returns its acknowledgement. Raises FeedbackError or PhotoError, in one sentence.
 
         `address` is the visitor's; a hash of the day stands for it. What is known already counts towards no limit.
-        Without a `client_token` the flag's content is its token: the same flag sent twice is stored once.
+        A `client_token` counts within this result alone, whose id nobody but its owner has: another visitor who sends
+        the same one learns nothing. Without one the flag's content is its token: the same flag twice is stored once.
         """
         kept = self.results.get(restoration_id)
         if not isinstance(reasons, list | tuple) or not all(isinstance(reason, str) for reason in reasons):
@@ -54,8 +54,11 @@ class Flagging:
         with self._place(clean, region):
             clean_file = self._clean(kept, clean)
             region_file = self._region(kept, region)
-        said = [restoration_id, *sorted(reasons), comment]
-        token = client_token or _token(*map(str.encode, said), clean_file or b"", region_file or b"")
+        if len(client_token) > MAX_TOKEN:
+            raise FeedbackError(f"a client token has at most {MAX_TOKEN} characters: send a shorter one")
+        said = [restoration_id, client_token] if client_token else [restoration_id, *sorted(reasons), comment]
+        files = [] if client_token else [clean_file or b"", region_file or b""]
+        token = bound_token(*said, *files)
         flag = Flag(
             task=kept.task,
             observed=self.results.read(kept, kept.observed),
@@ -72,6 +75,9 @@ class Flagging:
             visitor=self.limits.visitor(address) if self.limits else "",
         )
         if self.limits and not self.store.has(flag):
+            visitor = self.limits.visitor_before(address) if client_token else ""
+            if visitor and (earlier := self.store.stored_before(flag, client_token, visitor=visitor)):
+                return earlier
             self.limits.check("flags", flag.visitor)
         return self.store.add(flag)
 
@@ -97,10 +103,3 @@ class Flagging:
             return None
         painted, _ = STRANGERS.read_mask(region, kept.height, kept.width, self.max_pixels)
         return Photo.open(painted.astype("uint8") * 255).encode("PNG") if painted.any() else None
-
-
-def _token(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from deconvdemo.errors import DeconvdemoError, FeedbackError
 from deconvdemo.feedback.imagefile import image_extension
+from deconvdemo.places import without_places
 from deconvdemo.ui.leaving import while_connected
 from deconvdemo.ui.review_desk import read_json
-from deconvdemo.ui.reviewers import OFF, Reviewers
+from deconvdemo.ui.reviewers import Reviewers
 
 PRIVATE = {
     "Cache-Control": "no-store",
@@ -42,7 +44,7 @@ class Guard:
         async def answer(request: Request) -> Response:
             reviewer = await run_in_threadpool(self.reviewers.reviewer, request)
             if not reviewer:
-                status = 404 if self.reviewers.door(request) == OFF else 401
+                status = 401 if self.reviewers.exists_for(request) else 404
                 return JSONResponse({"error": "sign in on the review page first"}, status, headers=PRIVATE)
             if request.method == "POST" and OURS not in request.headers:
                 return JSONResponse({"error": f"send the header {OURS}"}, 415, headers=PRIVATE)
@@ -51,7 +53,7 @@ class Guard:
                     await _read(request, self.max_upload)
                 found = await while_connected(request, work, request, reviewer)
             except DeconvdemoError as error:
-                return JSONResponse({"error": str(error)}, 400, headers=PRIVATE)
+                return JSONResponse({"error": without_places(str(error))}, 400, headers=PRIVATE)
             return found if isinstance(found, Response) else JSONResponse(found, headers=PRIVATE)
 
         return answer
@@ -60,7 +62,7 @@ class Guard:
         """A page's script or style, which tells nothing of anybody; 404 where there is no review."""
 
         def answer(request: Request) -> Response:
-            if self.reviewers.door(request) == OFF:
+            if not self.reviewers.exists_for(request):
                 return Response("Not Found", 404)
             return Response(text(), media_type=kind, headers={"Cache-Control": "no-cache"})
 
@@ -91,14 +93,13 @@ def image_file(data: bytes) -> Response:
     return Response(data, media_type=f"image/{image_extension(data)}", headers=kept)
 
 
-def html(text: str) -> Response:
-    return HTMLResponse(text, headers={**PRIVATE, "Content-Security-Policy": PAGE_POLICY})
+def html(text: str, status: int = 200) -> Response:
+    return HTMLResponse(text, status, headers={**PRIVATE, "Content-Security-Policy": PAGE_POLICY})
 
 
 def whole_number(request: Request, name: str, default: int) -> int:
     """A number from the address's query."""
     text = request.query_params.get(name, str(default))
-    try:
-        return int(text)
-    except ValueError:
-        raise FeedbackError(f"{name} is {text!r}: give a whole number") from None
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise FeedbackError(f"{name} is {text[:20]!r}: give a whole number of at most nine digits")
+    return int(text)

@@ -21,6 +21,7 @@ from deconvdemo.feedback.catches import Catches
 from deconvdemo.feedback.publish import NoPublisher, Publisher
 from deconvdemo.feedback.ranking import ranking
 from deconvdemo.feedback.replays import FIXED, NEWLY_BAD, STATES, STILL_BAD, Release, Replays
+from deconvdemo.places import without_places
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.contenders import words_of
 from deconvdemo.ui.reviewers import Reviewers
@@ -133,7 +134,7 @@ class Insight:
         if not status.get("repo"):
             told = "they stay on this machine"
         trouble = f" Publishing: {status['error']}" if status.get("error") else ""
-        return f"<p>{escape(f'{said}; {told}.{trouble}')}</p>"
+        return f"<p>{escape(without_places(f'{said}; {told}.{trouble}'))}</p>"
 
     def _note_weights(self) -> None:
         weights = self.restorer.weights

@@ -16,7 +16,7 @@ from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
 from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.release_desk import ROLES, ReleaseDesk
-from deconvdemo.ui.reviewers import OFF, Reviewers
+from deconvdemo.ui.reviewers import Reviewers
 
 
 def release_routes(desk: ReleaseDesk, reviewers: Reviewers) -> list[Route]:
@@ -24,7 +24,7 @@ def release_routes(desk: ReleaseDesk, reviewers: Reviewers) -> list[Route]:
     guard = Guard(reviewers)
 
     async def page(request: Request) -> Response:
-        if reviewers.door(request) == OFF:
+        if not reviewers.exists_for(request):
             return Response("Not Found", 404)
         if await run_in_threadpool(reviewers.reviewer, request):
             return html(asset("releases.html"))

@@ -18,6 +18,7 @@ from deconvdemo.feedback.insights import note_weights
 from deconvdemo.feedback.lease import Lease
 from deconvdemo.feedback.records import StoredFlag
 from deconvdemo.feedback.replays import Due, Replays
+from deconvdemo.looks import Look
 from deconvdemo.lossless import lossless
 from deconvdemo.metrics import LARGEST, task_psnr
 from deconvdemo.photo import open_mask
@@ -106,6 +107,7 @@ class Replayer:
 
     def __init__(self, replays: Replays, past: Past):
         self.replays, self.past = replays, past
+        self.look = Look()
         self._lease = Lease(replays.store, "replays")  # of several demos with one database one replays
         self._waiting: Iterator[Due] | None = None
         self._began: Any = None  # with what state of things the round under way began
@@ -113,7 +115,7 @@ class Replayer:
         self._hopeless: set[Due | str] = set()  # flags, and weights by their sha256
 
     def start(self) -> None:
-        behind("replays", self.piece, "flags are not replayed")
+        behind("replays", self.piece, "flags are not replayed", self.look)
 
     def all(self) -> tuple[int, list[str]]:
         """Replays all that is left: how many flags, and a sentence for each that could not be."""

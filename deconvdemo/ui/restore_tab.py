@@ -64,11 +64,11 @@ def restore_tab(desk: Desk) -> None:
     progress = [status, run, stop]
     shown = [picture, report, *panel.shows]
 
-    def opened(path: str | None, ticket: str, variant: str, mask: Path | None = None) -> list[Any]:
+    def opened(request: gr.Request, path: str | None, ticket: str, variant: str, mask: Path | None = None) -> list[Any]:
         """For a new photo, or none: its mask to paint on, the estimated controls, and nothing of the old one."""
         value, says, canvas_value, estimates = None, "", None, {}
         try:
-            turns.call_off(ticket)
+            turns.call_off(ticket, request.session_hash)
             if path is not None:
                 with desk.place(path, mask):
                     opened_photo = desk.open(path)
@@ -84,7 +84,7 @@ def restore_tab(desk: Desk) -> None:
         cleared = [None, "", *panel.cleared()]
         return [value, says, *IDLE, *[canvas_value, None][: len(masks)], *controls.opened(estimates), *cleared]
 
-    def restore(path: str | None, ticket: str, *values: Any) -> Iterator[list[Any]]:
+    def restore(request: gr.Request, path: str | None, ticket: str, *values: Any) -> Iterator[list[Any]]:
         """Progress after each tile, then the result; a refusal or failure is a sentence and the app lives on."""
         nothing = [gr.skip() for _ in shown]
         # Gradio repeats the last values when a generator ends, after what Stop has said
@@ -92,7 +92,7 @@ def restore_tab(desk: Desk) -> None:
         asker = desk.asker()
         with ExitStack() as held:
             try:
-                called_off = held.enter_context(turns.turn(ticket))
+                called_off = held.enter_context(turns.turn(ticket, request.session_hash))
                 painted, settings = (values[0], values[1:]) if masks else (None, values)
                 given = controls.given(settings)
                 seat = held.enter_context(desk.seat(path, given, asker))
@@ -116,11 +116,8 @@ def restore_tab(desk: Desk) -> None:
                 log.exception("a photo could not be restored")
                 yield [words.broken(), *IDLE, *nothing]
 
-    def stopped(ticket: str) -> list[Any]:
-        try:
-            turns.call_off(ticket)
-        except DeconvdemoError as error:
-            return [words.trouble(error), *IDLE]
+    def stopped(request: gr.Request, ticket: str) -> list[Any]:
+        turns.call_off(ticket, request.session_hash)
         return [words.notice("Stopped: nothing was changed"), *IDLE]
 
     starting = in_the_browser(words.waiting("Starting…"), *BUSY, new_ticket=True)
@@ -136,11 +133,22 @@ def restore_tab(desk: Desk) -> None:
         begins(None, None, progress, js=opening, **QUIET)
     given = [ticket, controls.variant]
     photo.input(opened, [photo, *given], **fresh)
-    photo.clear(lambda ticket, variant: opened(None, ticket, variant), given, **fresh)
+    photo.clear(_opening(opened, None), given, **fresh)
     for button, example in examples:
-        button.click(lambda ticket, variant, e=example: opened(str(e.photo), ticket, variant, e.mask), given, **fresh)
+        button.click(_opening(opened, example), given, **fresh)
     if mask_file:
         mask_file.upload(_laid_on(desk), [photo, mask_file], [*masks[:1], status], **QUIET)
+
+
+def _opening(opened: Any, example: Example | None) -> Any:
+    """An event's function that opens an example, or nothing."""
+
+    def opens(request: gr.Request, ticket: str, variant: str) -> list[Any]:
+        if example is None:
+            return opened(request, None, ticket, variant)
+        return opened(request, str(example.photo), ticket, variant, example.mask)
+
+    return opens
 
 
 def _photo_input() -> PhotoInput:

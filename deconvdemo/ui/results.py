@@ -27,6 +27,7 @@ from deconvdemo.engine.restorer import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.lossless import lossless, lossless_suffix
 from deconvdemo.photo import Photo
+from deconvdemo.places import for_strangers
 from deconvdemo.ui.ages import Ages
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -70,7 +71,7 @@ class Results:
             restoration.restoration_id,
             restoration.task,
             restoration.controls,
-            restoration.checkpoint,
+            for_strangers(restoration.checkpoint),
             restored.width,
             restored.height,
             observed=f"observed{lossless_suffix(observed)}",

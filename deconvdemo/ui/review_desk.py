@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections import OrderedDict
@@ -23,13 +22,15 @@ from deconvdemo.feedback.catches import Catches
 from deconvdemo.feedback.imagefile import rgb_pixels
 from deconvdemo.feedback.likeness import Likenesses
 from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import Acknowledgement, StoredFlag
+from deconvdemo.feedback.records import Acknowledgement, StoredFlag, bound_token
 from deconvdemo.feedback.review import ReviewQueue, View
 from deconvdemo.feedback.take_away import FORMATS
 from deconvdemo.lossless import lossless
+from deconvdemo.places import for_strangers
 from deconvdemo.ui.measured import measured
 from deconvdemo.ui.painter import mask_from_painter
 from deconvdemo.ui.replaying import run_again, scale_of
+from deconvdemo.ui.strict_json import JSONError, strict_json
 
 MOST_AT_ONCE = 100  # flags in one bulk verdict
 THUMBNAIL = 320  # pixels, the longer side
@@ -124,8 +125,9 @@ class ReviewDesk:
 
         `asked`: `controls`, those left out as the flag had them, and `mask`, a painter's value in place of the flag's.
         """
-        flag = self.store.get(flag_id)
-        controls = {str(name): value for name, value in dict(asked.get("controls") or {}).items()}
+        flag, controls = self.store.get(flag_id), asked.get("controls") or {}
+        if not isinstance(controls, dict):
+            raise FeedbackError("controls are a dictionary of names and values: reload the page")
         mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
         with self._place(flag.observed, flag.clean, scale=scale_of(flag)):
             restoration = run_again(self.restorer, flag, controls, mask)
@@ -157,9 +159,11 @@ class ReviewDesk:
             reasons=tuple(map(str, reasons)),
             comment=comment,
             target=target if clean is not None else {},
-            client_token=f"{reviewer} {token}"[:200] if token else "",  # two reviewers' tokens may be the same
+            client_token=bound_token(reviewer, flag_id, token) if token else "",
             **images,
         )
+        if token and (earlier := self.store.stored_before(verdict, f"{reviewer} {token}"[:200], reviewer=reviewer)):
+            return earlier, verdict
         return self.queue.decide(verdict), verdict
 
     def give_many(self, reviewer: str, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,9 +247,9 @@ class Thumbnails:
 def read_json(body: bytes | str) -> Mapping[str, Any]:
     """FeedbackError for anything but an object."""
     try:
-        said = json.loads(body)
-    except ValueError:
-        said = None
+        said, _ = strict_json(body)
+    except JSONError as error:
+        raise FeedbackError(f"{error}: reload the page") from error
     if not isinstance(said, dict):
         raise FeedbackError("this is not what the page sends: reload it")
     return said
@@ -268,7 +272,7 @@ def _report(restoration: Restoration) -> dict[str, Any]:
         "height": restoration.photo.height,
         "seconds": report["seconds"],
         "controls": restoration.controls,
-        "checkpoint": restoration.checkpoint,
+        "checkpoint": for_strangers(restoration.checkpoint),
     }
 
 

@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -28,7 +28,8 @@ from deconvdemo.ui.asset import asset
 from deconvdemo.ui.guard import PRIVATE, Guard, html, image_file, whole_number
 from deconvdemo.ui.page import page_script, page_style
 from deconvdemo.ui.review_desk import ReviewDesk
-from deconvdemo.ui.reviewers import OFF, WRONG_WAIT, Reviewers
+from deconvdemo.ui.reviewers import BROWSER, KEY, LINK, WRONG_WAIT, Reviewers, WrongPasswordError
+from deconvdemo.ui.visitors import address_of
 
 STAGES = ("viewer", "painter")
 
@@ -41,23 +42,34 @@ def review_routes(desk: ReviewDesk, reviewers: Reviewers, max_upload_mb: int = 1
     guarded, static = guard.answers, guard.static
 
     async def page(request: Request) -> Response:
-        if reviewers.door(request) == OFF:
+        root = request.scope.get("root_path", "")
+        if not reviewers.exists_for(request):
             return Response("Not Found", 404)
+        if await run_in_threadpool(reviewers.opens, request):
+            others = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != KEY])
+            answer = RedirectResponse(f"review?{others}" if others else "review", 303, headers=PRIVATE)
+            await run_in_threadpool(reviewers.let_in, answer, root)
+            return answer
+        if await run_in_threadpool(reviewers.door, request) == LINK:
+            return html(asset("sign_in_link.html"), 401)
         if await run_in_threadpool(reviewers.reviewer, request):
             return html(asset("review.html"))
-        return html(reviewers.sign_in_page(request.scope.get("root_path", "")))
+        return html(reviewers.sign_in_page(root))
 
     async def sign_in(request: Request) -> Response:
-        if not reviewers.password or reviewers.door(request) == OFF:
+        if not reviewers.password or not reviewers.exists_for(request):
             return Response("Not Found", 404)
         form = await request.form(max_files=0, max_fields=4)
         response = RedirectResponse("../review", 303, headers=PRIVATE)
         name, password = str(form.get("name", "")), str(form.get("password", ""))
         try:
             secure, root = request.url.scheme == "https", request.scope.get("root_path", "")
-            await run_in_threadpool(reviewers.sign_in, response, name, password, secure, root)
+            address = address_of(request, reviewers.behind_proxy)
+            browser = request.cookies.get(BROWSER, "")
+            await run_in_threadpool(reviewers.sign_in, response, name, password, secure, root, address, browser)
         except FeedbackError as error:
-            await asyncio.sleep(WRONG_WAIT)
+            if isinstance(error, WrongPasswordError):
+                await asyncio.sleep(WRONG_WAIT)
             return RedirectResponse(f"../review?why={quote(str(error))}", 303, headers=PRIVATE)
         return response
 

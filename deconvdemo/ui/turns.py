@@ -6,15 +6,13 @@ photo, would go on showing the old progress. Here the work ends first, then the 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from deconvdemo.errors import ControlError
+from deconvdemo.feedback.records import bound_token
 
 _REMEMBERED = 10_000  # tickets called off while they waited in the queue
-_FORM = re.compile(r"\d{1,16}-\d(\.\d{1,24})?(e-\d{1,3})?")  # as `in_the_browser` makes them: the time, and a chance
 
 
 class Turns:
@@ -26,34 +24,32 @@ class Turns:
         self._called_off: dict[str, None] = {}  # in the order of calling off
 
     @contextmanager
-    def turn(self, ticket: str) -> Iterator[Callable[[], bool]]:
-        """Gives a function that tells whether this ticket has been called off. ControlError for what is no ticket."""
-        _check(ticket)
-        ended = threading.Event()
+    def turn(self, ticket: str, session: str | None = "") -> Iterator[Callable[[], bool]]:
+        """Gives a function that tells whether this ticket of a page's `session` has been called off."""
+        ended, own = threading.Event(), _own(ticket, session)
         with self._changing:
-            self._under_way[ticket] = ended
+            self._under_way[own] = ended
         try:
-            yield lambda: ticket in self._called_off
+            yield lambda: own in self._called_off
         finally:
             ended.set()
             with self._changing:
-                self._under_way.pop(ticket, None)
+                self._under_way.pop(own, None)
 
-    def call_off(self, ticket: str, patience: float = 15.0) -> None:
+    def call_off(self, ticket: str, session: str | None = "", patience: float = 15.0) -> None:
         """Ends this ticket's work, now or when its turn comes, and returns when it has ended (or patience has)."""
         if not ticket:
             return
-        _check(ticket)
+        own = _own(ticket, session)
         with self._changing:
-            self._called_off[ticket] = None
+            self._called_off[own] = None
             while len(self._called_off) > _REMEMBERED:
                 self._called_off.pop(next(iter(self._called_off)))
-            ended = self._under_way.get(ticket)
+            ended = self._under_way.get(own)
         if ended:
             ended.wait(patience)
 
 
-def _check(ticket: str) -> None:
-    """What is remembered has a length that is known: anybody may send any number of tickets, and of any kind."""
-    if not _FORM.fullmatch(ticket):
-        raise ControlError("this is not a ticket that the page makes: reload the page")
+def _own(ticket: str, session: str | None) -> str:
+    """Of a bounded length, and of one page alone: nobody calls off another visitor's work by a guess."""
+    return bound_token(str(session or ""), str(ticket))

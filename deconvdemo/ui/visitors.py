@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
+
+from deconvdemo.feedback.addresses import parsed
 
 
 def address_of(request: Any, behind_proxy: bool) -> str:
@@ -21,7 +22,5 @@ def address_of(request: Any, behind_proxy: bool) -> str:
 
 
 def _is_public(address: str) -> bool:
-    try:
-        return ip_address(address).is_global
-    except ValueError:
-        return False
+    found = parsed(address)
+    return found is not None and found.is_global

@@ -5,13 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from deconvdemo.engine.restorer import Progress, Restoration
+from deconvdemo.places import without_places
 from deconvdemo.tasks import in_words
 from deconvdemo.ui.results import Kept
 
 
 def trouble(sentence: object) -> str:
     """A refusal or failure, read out at once by screen readers."""
-    return f'<p class="dd-status dd-trouble" role="alert">{_sentence(sentence)}</p>'
+    return f'<p class="dd-status dd-trouble" role="alert">{_sentence(without_places(str(sentence)))}</p>'
 
 
 def notice(sentence: object) -> str:
@@ -83,7 +84,7 @@ def report(restoration: Restoration, kept: Kept) -> str:
         f"{restoration.seconds:.1f} s",
         _tiles(restoration.tiles),
         f"{restoration.device} {restoration.precision}",
-        f"weights {weights} ({restoration.checkpoint['source']})",
+        f"weights {weights} ({kept.checkpoint['source']})",
     ]
     notes = "".join(f'<p class="dd-note">Note: {_sentence(note)}</p>' for note in restoration.notes)
     depth = f", {photo.bit_depth} bit" if photo.bit_depth != 8 else ""

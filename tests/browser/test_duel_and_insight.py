@@ -52,7 +52,8 @@ def test_the_plots_are_drawn(open_page, app, look):
     store = FeedbackStore(app.data_dir, min_free_mb=0)
     flag_id = store.add(flag_of(1, observed=picture(1), comment="<b>x</b>")).flag_id
     store.add(Verdict(flag_id=flag_id, reviewer="<i>ada</i>", decision="accept", client_token="once"))
-    page = open_page(f"{app.url}insight", **look)
+    page = open_page(app.review(), **look)
+    page.goto(f"{app.url}insight")
     plots = page.locator(".vega-embed svg")
     expect(plots).to_have_count(9, timeout=20_000)
     for place in range(9):

@@ -89,7 +89,7 @@ def review(open_page, app: App, store: FeedbackStore, about: str, number: int) -
     images = {role: picture((about, role), side=32) for role in ("observed", "restored")}
     flags = [flag_of(place, comment=about, client_token=f"{about} {place}", **images) for place in range(number)]
     ids = [store.add(flag).flag_id for flag in flags]
-    page = open_page(f"{app.url}review?sort=oldest&text={about}")
+    page = open_page(app.review(f"sort=oldest&text={about}"))
     expect(page.locator('#review[aria-busy="false"]')).to_be_visible()
     return page, ids
 

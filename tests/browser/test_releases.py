@@ -53,7 +53,7 @@ def app(tmp_path_factory) -> Iterator[App]:
 
 
 def board(open_page, app: App, **look) -> Page:
-    page = open_page(f"{app.url}review", **look)
+    page = open_page(app.review(), **look)
     page.get_by_role("link", name="Releases").click()
     expect(page.locator(".replay")).to_have_count(20)
     return page
@@ -113,7 +113,8 @@ def test_a_flag_of_the_board_is_found_on_the_review_page(open_page, app):
 
 
 def test_the_plot_of_releases_has_no_pictures(open_page, app):
-    page = open_page(f"{app.url}insight")
+    page = open_page(app.review())
+    page.goto(f"{app.url}insight")
     plot = page.locator("#plot-releases .vega-embed svg")
     expect(plot).to_be_visible(timeout=20_000)
     expect(plot).to_contain_text("Still bad")
@@ -124,6 +125,7 @@ def test_the_plot_of_releases_has_no_pictures(open_page, app):
 
 def test_without_replays_the_page_says_what_to_do(open_page, tiny_weights, tmp_path):
     with running_app(tiny_weights, tmp_path) as app:
-        page = open_page(f"{app.url}review/releases")
+        page = open_page(app.review())
+        page.goto(f"{app.url}review/releases")
         expect(page.locator("#empty")).to_contain_text("Nothing has been replayed yet")
         page.close()

@@ -52,7 +52,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def review(open_page, app: App, query: str = "", **look) -> Page:
-    page = open_page(f"{app.url}review{query}", **look)
+    page = open_page(app.review(query.removeprefix("?")), **look)
     expect(SEEN(page)).to_be_visible()
     return page
 
@@ -123,7 +123,7 @@ def test_what_visitors_wrote_is_text_and_a_view_is_a_link(open_page, app, store)
 def test_a_verdict_given_offline_is_stored_when_the_network_is_back(in_trouble, app, store):
     ids = filled(store, 3)
     page = in_trouble
-    page.goto(f"{app.url}review?sort=oldest")
+    page.goto(app.review("sort=oldest"))
     expect(SEEN(page)).to_be_visible()
     dropped = []
 
@@ -146,7 +146,7 @@ def test_a_verdict_given_offline_is_stored_when_the_network_is_back(in_trouble, 
 def test_a_flag_erased_while_open_says_so_and_the_others_go_on(in_trouble, app, store):
     ids = filled(store, 3)
     page = in_trouble
-    page.goto(f"{app.url}review?sort=oldest")
+    page.goto(app.review("sort=oldest"))
     expect(SEEN(page)).to_be_visible()
     erase(store, [ids[0]])
     page.keyboard.press("a")

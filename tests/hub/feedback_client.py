@@ -215,7 +215,7 @@ def loaded(repo: str, kind: str = "flags", streaming: bool = False) -> list[dict
 def pauses(folder: str, repo: str, rounds: int) -> list[float]:
     """How long it waits after each of so many failures."""
     now = [1_800_000_000.0]
-    one = publisher(folder, repo, clock=lambda: now[0])
+    one = publisher(folder, repo, steady=lambda: now[0])
     waited = []
     for _ in range(rounds):
         with mock.patch("time.sleep"):

@@ -171,4 +171,4 @@ def looks(bundled: str, repo: str, count: int) -> tuple[dict[str, Any], list[str
         thread = weights.fetch_in_background(lambda found: ready.append(found["denoise"].sha256))
         assert thread is not None
         thread.join(60)
-    return weights.look.facts(), ready
+    return {place: look.facts() for place, look in weights.looks.places.items()}, ready

@@ -304,14 +304,14 @@ def test_bad_commits_are_told_and_a_good_one_after_them_is_taken(client, hub, re
     bad = [b"[" * 100_000, b"{}", index.replace(b'"repo": ""', b'"repo": {"a": 1}'), b" " * 300_000]
     hub.publish(repo, {**good, "index.json": bad[0]})
     told, ready = client(hub_client.looks, bundled, repo, 1)
-    assert told["repository"]["failing"]
-    assert "index.json is not an index of weights" in told["repository"]["failure"]
+    assert told["repository"]["error"]
+    assert "index.json is not an index of weights" in told["repository"]["error"]
     for one in bad[1:]:
         hub.publish(repo, {**good, "index.json": one})
         told, ready = client(hub_client.looks, bundled, repo, 1)
-        assert told["repository"]["failing"]
+        assert told["repository"]["error"]
         assert ready == []
     hub.publish(repo, {**good, "index.json": index})
     told, ready = client(hub_client.looks, bundled, repo, 1)
-    assert not told["repository"]["failing"]
+    assert not told["repository"]["error"]
     assert ready == [sha256_of(made["first"])]

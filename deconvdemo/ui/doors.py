@@ -37,12 +37,12 @@ class Doors:
 
     @classmethod
     def of(cls, settings: Settings, blocks: gr.Blocks, results: Results) -> Doors:
-        route_utils.GradioMultiPartParser = FilesAlone  # type: ignore[misc]
+        route_utils.GradioMultiPartParser = FilesAlone
         ages, folder = results.ages, Path(get_upload_folder()).absolute()
         # another folder may be other programs', too: there, what this demo has put into it is all that is ours
         ours = folder == (Path.cwd() / settings.data_dir / UPLOADS).absolute()
         uploads = Uploads(folder, ages, settings.uploads_mb, None if ours else lambda: _known(blocks))
-        blocks._queue.push = _bounded(blocks._queue.push)  # type: ignore[method-assign]
+        blocks._queue.push = _bounded(blocks._queue.push)
         for block in blocks.blocks.values():
             if isinstance(block, PhotoInput):
                 block.over = uploads.over

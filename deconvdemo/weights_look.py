@@ -24,7 +24,7 @@ class Seen:
 
 
 class Look:
-    """The looks at each place that newer weights may come from: "repository" and "folders"."""
+    """The looks at each place that newer weights may come from: "repository", "chosen folder", "bundled folder"."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}

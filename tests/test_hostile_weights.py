@@ -269,6 +269,7 @@ def becomes(value, expected, seconds=20.0):
     return found
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_whatever_goes_wrong_in_a_look_is_told_and_the_next_one_is_made(tmp_path, monkeypatch):
     weights, looks = Weights(tmp_path, repo="lab/nets"), []
 

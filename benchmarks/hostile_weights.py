@@ -4,8 +4,8 @@
 
 Each number makes one folder of weights with something wrong in it (a flipped byte, a value of another kind, a network
 of 10^9 blocks, an index 100,000 lists deep, a pipe in place of a file, …) and does with it what the demo and the
-commands do, in a process that is killed after 10 seconds. What is not refused must serve. Status 1 for a hang,
-another exception than ours, a crash, or more than 1.5 GB.
+commands do, in a process that is killed where one use takes 10 seconds. What is not refused must serve. Status 1 for a
+hang, another exception than ours, a crash, or more than 1.5 GB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SECONDS = 10.0  # for one folder
+SECONDS = 10.0  # for one use of a folder
 MEMORY = 1_500_000_000  # bytes, of the process that tries them all
 STARTING = 120.0  # seconds until a process has imported torch
 
@@ -264,12 +264,13 @@ def served(checkpoint: Any) -> None:
     assert made.shape == (1, 3, 12 * checkpoint.header.scale, 20 * checkpoint.header.scale)
 
 
-def refusals(folder: Path) -> list[str]:
-    """What each use was refused with. Raises whatever is no sentence of ours."""
+def refusals(folder: Path, begun: Callable[[], None]) -> list[str]:
+    """What each use was refused with; `begun` is told of each. Raises whatever is no sentence of ours."""
     from deconvdemo.errors import DeconvdemoError
 
     found = []
     for use in uses(folder):
+        begun()
         try:
             use()
         except DeconvdemoError as error:
@@ -290,12 +291,13 @@ def try_them(pipe: Any, seed: int) -> None:
 
     torch.set_num_threads(1)
     files = whole()
-    refused = refusals_of(Case("whole", files))
+    begun = lambda: pipe.send(("begun", "", 0.0))
+    refused = refusals_of(Case("whole", files), begun)
     pipe.send(("ready", refused, 0.0))
     while (number := pipe.recv()) is not None:
         begin, tried = time.monotonic(), case(number, seed, files)
         try:
-            outcome = ("refused", tried.what) if refusals_of(tried) else ("served", tried.what)
+            outcome = ("refused", tried.what) if refusals_of(tried, begun) else ("served", tried.what)
         except BaseException as error:  # noqa: BLE001 - Rust's panics, too: each is told by its number
             outcome = (f"{type(error).__name__}: {str(error)[:200]}", tried.what)
         pipe.send((*outcome, time.monotonic() - begin))
@@ -304,10 +306,10 @@ def try_them(pipe: Any, seed: int) -> None:
     )
 
 
-def refusals_of(tried: Case) -> list[str]:
+def refusals_of(tried: Case, begun: Callable[[], None]) -> list[str]:
     with tempfile.TemporaryDirectory() as place:
         tried.write(Path(place))
-        return refusals(Path(place))
+        return refusals(Path(place), begun)
 
 
 class Worker:
@@ -327,9 +329,12 @@ class Worker:
 
     def answer(self, seconds: float) -> tuple[str, Any, float]:
         try:
-            return self.pipe.recv() if self.pipe.poll(seconds) else ("hang", "", seconds)
+            while self.pipe.poll(seconds):
+                if (told := self.pipe.recv())[0] != "begun":
+                    return told
         except EOFError:
             return "crash", "", 0.0
+        return "hang", "", seconds
 
     def stop(self) -> None:
         self.process.kill()

@@ -54,6 +54,13 @@ class Visitors:
             thread.start()
         return threads
 
+    def ask(self, url: str) -> None:
+        """Sends them to this demo, and returns when it has acknowledged a flag."""
+        before, until = len(self.acknowledged), time.monotonic() + WORKING
+        self.url = url
+        while len(self.acknowledged) == before and time.monotonic() < until:
+            time.sleep(0.01)
+
     def _flag(self, sender: int) -> None:
         number = 0
         while not self.over:
@@ -121,18 +128,15 @@ def attack(folder: Path, kills: int, minutes: float, seed: int, database_url: st
                 if not threads:
                     visitors.restoration_id = restored(url)
                     threads = visitors.begin()
-                before = len(visitors.acknowledged)
-                visitors.url = url
-                until = time.monotonic() + WORKING
-                while len(visitors.acknowledged) == before and time.monotonic() < until:
-                    time.sleep(0.01)  # it works: kill it a moment later
+                visitors.ask(url)  # it works: kill it a moment later
                 time.sleep(moments.uniform(0, WINDOW))
             visitors.url = ""  # it is dead now
             killed += 1
-        visitors.over = True
-        for thread in threads:
-            thread.join(60)
         with demo() as (url, _):
+            visitors.ask(url)
+            visitors.over = True
+            for thread in threads:
+                thread.join(60)
             becomes(f"{url}/healthz", lambda facts: not facts["publishing"]["waiting"], ENDINGS)
         return counted(hub, folder / "data", database_url, visitors, killed)
 

@@ -128,7 +128,7 @@ def _require_line(line: Any) -> None:
     before, learned = line.get("before"), line.get("learned")
     try:
         if before is not None:
-            Entry(**before)
+            Entry.read(before)
     except TypeError:
         raise ValueError("a line does not say what served before") from None
     if not isinstance(learned or [], list) or not all(isinstance(flag_id, str) for flag_id in learned or ()):

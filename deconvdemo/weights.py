@@ -170,13 +170,13 @@ class Weights:
 
         def look() -> None:
             while not stopped.wait(every):
-                try:
-                    for which in ("chosen", "bundled"):
+                for which in ("chosen", "bundled"):
+                    try:
                         self._take_over(which, on_ready)
-                except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
-                    self.looks.failed("folders", error)
-                else:
-                    self.looks.went_well("folders")
+                    except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
+                        self.looks.failed(f"{which} folder", error)
+                    else:
+                        self.looks.went_well(f"{which} folder")
 
         threading.Thread(target=look, name="weights folder", daemon=True).start()
         return stopped

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
 from deconvdemo.checkpoints import load_checkpoint, write_atomically
@@ -36,12 +37,14 @@ class Entry:
     repo: str = ""
     revision: str = ""
 
-    def __post_init__(self):
-        """ValueError for what is no line of an index: somebody else may have written it."""
-        parts = {"file": self.file, "sha256": self.sha256, "repo": self.repo, "revision": self.revision}
-        for name, text in parts.items():
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Entry:
+        """From a file. ValueError and TypeError for what is no line of an index: somebody else may have written it."""
+        entry = cls(**told)
+        for name, text in asdict(entry).items():
             if not isinstance(text, str) or not re.fullmatch(_PARTS[name], text, re.ASCII):
                 raise ValueError(f"{clipped(text, 40)!r} is no {name}")
+        return entry
 
 
 # a file beside the index, never a path out of its folder; a repository and a branch, tag or commit, as git has them
@@ -62,7 +65,7 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
         version, weights = index["version"], index["weights"]
         if len(weights) > MOST_ENTRIES:
             raise BoundsError(f"names more than {MOST_ENTRIES} weights")
-        entries = {name: Entry(**entry) for name, entry in weights.items()}
+        entries = {name: Entry.read(entry) for name, entry in weights.items()}
         good = all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name) for name in entries)
     except OSError as error:
         raise CheckpointError(f"{label} cannot be read ({error.strerror or error})") from None

@@ -13,7 +13,7 @@ LONGEST = 500  # characters of a failure that are told
 
 
 class WeightsLooks:
-    """The looks at each place that newer weights may come from: "repository" and "folders"."""
+    """The looks at each place that newer weights may come from: "repository", "chosen folder", "bundled folder"."""
 
     def __init__(self) -> None:
         self.places: dict[str, Look] = {}

@@ -92,6 +92,11 @@ def huge_tiles() -> bytes:
     return tiff_of(8, 8, compression=8, data=deflated_zeros(40), more=more)
 
 
+def tiny_tiles() -> bytes:
+    more = [(322, 3, 1, 16), (323, 3, 1, 16), (324, 4, 1, 8), (325, 4, 1, 100)]
+    return tiff_of(2_000_000, 16, bits=32, data=bytes(1000), more=[*more, (339, 3, 1, 3)])
+
+
 def deflated_tiff() -> bytes:
     return tiff_of(8, 8, compression=8, data=deflated_zeros(4000))
 
@@ -104,8 +109,8 @@ def packed_tiff() -> bytes:
     return tiff_of(8, 8, compression=32773, data=b"\x81\0" * 20_000_000)
 
 
-def inflating_pixels(depth=8) -> bytes:
-    return png(8, 8, depth, 2, deflated_zeros(4000))
+def inflating_pixels(depth=8, megabytes=4000) -> bytes:
+    return png(8, 8, depth, 2, deflated_zeros(megabytes))
 
 
 def inflating_texts() -> bytes:
@@ -215,8 +220,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     function.__name__: function
     for function in (
         many_channels, looping_directories, looping_inside, chain_of_directories, many_strips, tags_without_end,
-        huge_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts, many_chunks, many_texts,
-        many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing, large_screen, large_frame,
+        huge_tiles, tiny_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts, many_chunks,
+        many_texts, many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing, large_screen, large_frame,
         small_blocks, large_canvas, many_webp_chunks, many_properties,
     )
 }  # fmt: skip

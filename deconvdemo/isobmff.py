@@ -122,11 +122,11 @@ def _associated(content: bytes, item: int) -> list[int]:
     (count,) = struct.unpack_from(">I", content, 4)
     at, id_bytes, each = 8, 4 if version else 2, 2 if wide else 1
     for _ in range(min(count, _MOST_BOXES)):
-        found, number = _number(content[at:], id_bytes), content[at + id_bytes]
+        found, number = _number(content[at : at + id_bytes], id_bytes), content[at + id_bytes]
         at += id_bytes + 1
         if found == item:
             mask = 0x7FFF if wide else 0x7F
-            return [_number(content[at + each * i :], each) & mask for i in range(number)]
+            return [_number(content[at + each * i : at + each * (i + 1)], each) & mask for i in range(number)]
         at += each * number
     return []
 

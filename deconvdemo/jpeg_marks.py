@@ -105,16 +105,19 @@ def whole_without_end(data: bytes) -> Image.Image | None:
     if not _every_scan_has_begun(data):
         return None
     data = data.rstrip(b"\xff")
-    images = []
+    whole: Image.Image | None = None
+    pixels = np.empty(0)
     for continuation in _CONTINUATIONS:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data + continuation + _END), "")
         try:
             image.load()
         except OSError:
             return None
-        images.append(image)
-    first, *others = (np.asarray(image) for image in images)
-    return images[0] if all(np.array_equal(first, other) for other in others) else None
+        if whole is None:  # no more than two are held at once: a photo may be large
+            whole, pixels = image, np.asarray(image)
+        elif not np.array_equal(pixels, np.asarray(image)):
+            return None
+    return whole
 
 
 def left_out(image: Image.Image) -> list[str]:

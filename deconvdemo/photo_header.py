@@ -17,7 +17,7 @@ from deconvdemo.errors import PhotoError
 
 BYTES_A_PIXEL = 12  # that a photo of the most pixels may have: three floats
 LARGEST_RUNS = 4_000_000  # pixels, and bytes, of a BMP of run lengths, which is decoded run by run
-MOST_SCANS = 100  # of a JPEG; ours and cameras' have about ten
+MOST_SCANS = 50  # of a JPEG; ours and cameras' have about ten
 _MOST_WEBP_CHUNKS = 1000
 _MOST_PIECES, _LEAST_PIECE = 20_000, 64  # of a GIF, and bytes of each one beyond these: most have 255
 _LARGEST_BLOCK = 64  # pixels a side, of HEVC and AV1, in which sizes are coded

@@ -56,8 +56,15 @@ class Directory:
 
     @property
     def pieces(self) -> int:
-        """Strips or tiles: as many as it lists."""
-        return max(self.counts.get(_STRIPS, 0), self.counts.get(_TILES, 0))
+        """Strips or tiles: as many as it lists, or as its size needs."""
+        width, height = self.size
+        tile_width, tile_length = self.first(_TILE_WIDTH), self.first(_TILE_LENGTH)
+        if tile_width and tile_length:
+            needed = -(-width // tile_width) * -(-height // tile_length)
+        else:
+            needed = -(-height // max(1, self.first(_ROWS_PER_STRIP, height)))
+        planes = max(1, self.samples) if self.first(_PLANES, 1) == 2 else 1
+        return max(self.counts.get(_STRIPS, 0), self.counts.get(_TILES, 0), needed * planes)
 
     @property
     def stored_bytes(self) -> int:

@@ -92,6 +92,11 @@ def huge_tiles() -> bytes:
     return tiff_of(8, 8, compression=8, data=deflated_zeros(40), more=more)
 
 
+def tiny_tiles() -> bytes:
+    more = [(322, 3, 1, 16), (323, 3, 1, 16), (324, 4, 1, 8), (325, 4, 1, 100)]
+    return tiff_of(2_000_000, 16, bits=32, data=bytes(1000), more=[*more, (339, 3, 1, 3)])
+
+
 def deflated_tiff() -> bytes:
     return tiff_of(8, 8, compression=8, data=deflated_zeros(4000))
 
@@ -104,8 +109,8 @@ def packed_tiff() -> bytes:
     return tiff_of(8, 8, compression=32773, data=b"\x81\0" * 20_000_000)
 
 
-def inflating_pixels(depth=8) -> bytes:
-    return png(8, 8, depth, 2, deflated_zeros(4000))
+def inflating_pixels(depth=8, megabytes=4000) -> bytes:
+    return png(8, 8, depth, 2, deflated_zeros(megabytes))
 
 
 def inflating_texts() -> bytes:
@@ -120,7 +125,7 @@ def many_chunks() -> bytes:
 
 
 def many_texts() -> bytes:
-    return png(8, 8, 8, 2, zlib.compress(bytes(8 * 25)), chunk(b"tEXt", b"a\0") * 200_000)
+    return png(8, 8, 8, 2, zlib.compress(bytes(8 * 25)), chunk(b"tEXt", b"a\0") * 100_000)
 
 
 def many_scans() -> bytes:
@@ -203,13 +208,21 @@ def large_boxes(form="AVIF") -> bytes:
     return bytes(data)
 
 
+def many_properties() -> bytes:
+    """A HEIC file whose megabytes of associations are all of other items than the picture."""
+    ipma = struct.pack(">I", 0) + struct.pack(">I", 1_300_000) + b"\0\2\0" * 1_300_000
+    box = lambda kind, data: struct.pack(">I4s", 8 + len(data), kind) + data
+    iprp = box(b"iprp", box(b"ipco", b"") + box(b"ipma", ipma))
+    return box(b"ftyp", b"heic\0\0\0\0heicmif1") + box(b"meta", bytes(4) + box(b"pitm", bytes(5) + b"\1") + iprp)
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
     function.__name__: function
     for function in (
         many_channels, looping_directories, looping_inside, chain_of_directories, many_strips, tags_without_end,
-        huge_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts, many_chunks, many_texts,
-        many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing, large_screen, large_frame,
-        small_blocks, large_canvas, many_webp_chunks,
+        huge_tiles, tiny_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts, many_chunks,
+        many_texts, many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing, large_screen, large_frame,
+        small_blocks, large_canvas, many_webp_chunks, many_properties,
     )
 }  # fmt: skip
 BOMBS["inflating_pixels_16"] = lambda: inflating_pixels(16)

@@ -15,6 +15,7 @@ import pytest
 import tiny
 from PIL import Image
 
+from deconvdemo.apart import Pool
 from deconvdemo.cli import main
 from deconvdemo.cli.console import Lasting, lasting_console, shown
 from deconvdemo.cli.photos import find
@@ -287,14 +288,14 @@ def test_no_work_is_spent_on_a_folder_that_is_read_only(denoise, tmp_path, monke
 def test_a_mistake_of_ours_costs_one_photo(denoise, tmp_path, monkeypatch):
     folder = shade(tmp_path / "in/1.jpg").parent
     shade(folder / "2.jpg")
-    opened = Photo.open
+    opened = Pool.open
 
-    def open_(source, *given):
+    def open_(self, source, *given):
         if str(source).endswith("1.jpg"):
             raise ZeroDivisionError("a mistake")
-        return opened(source, *given)
+        return opened(self, source, *given)
 
-    monkeypatch.setattr(Photo, "open", open_)
+    monkeypatch.setattr(Pool, "open", open_)
     status, _, err = denoise(folder, "-o", tmp_path / "out")
     assert (status, files_of(tmp_path / "out")) == (1, ["2.jpg"])
     assert f"{folder}/1.jpg: unexpected ZeroDivisionError: a mistake" in err[0]

@@ -158,6 +158,11 @@ def test_help_answers_without_loading_anything_heavy():
         assert not loaded_after(statement) & HEAVY
 
 
+def test_what_decodes_strangers_files_loads_little():
+    """It starts while a visitor waits, and is no place for a network or a token."""
+    assert not loaded_after("import deconvdemo.apart.child") & (HEAVY | {"tifffile", "sqlalchemy"})
+
+
 def test_feedback_and_settings_load_without_torch():
     modules = [name for name in FILES if name.startswith("deconvdemo.feedback")] + ["deconvdemo.settings"]
     statement = "\n".join(f"import {name}" for name in modules)

@@ -90,10 +90,10 @@ class Pool:
         is_mask = isinstance(source, np.ndarray) and source.dtype == bool
         return read_mask(source if is_mask else self.open(source, max_pixels), height, width, max_pixels, observed)
 
-    def warm(self, count: int = 1) -> None:
-        """Starts so many children in the background, for the first photos not to wait for them."""
-        if _CAN_SEND_FILES:
-            threading.Thread(target=self._start, args=(count,), daemon=True).start()
+    def warm(self) -> None:
+        """Starts a child in the background, if there is none, for the first photo not to wait for it."""
+        if _CAN_SEND_FILES and not self._idle:
+            threading.Thread(target=self._start, daemon=True).start()
 
     def close(self) -> None:
         """Ends the children that wait."""
@@ -102,14 +102,13 @@ class Pool:
         for child in idle:
             child.kill()
 
-    def _start(self, count: int) -> None:
+    def _start(self) -> None:
         from deconvdemo.apart.process import Child
 
-        for _ in range(count):
-            try:
-                self._put_back(Child())
-            except PhotoError as error:
-                log.warning("%s", error)
+        try:
+            self._put_back(Child())
+        except PhotoError as error:
+            log.warning("%s", error)
 
     def _fields(self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance) -> dict:
         from deconvdemo.apart.process import Child, GoneError

@@ -17,6 +17,7 @@ _HEAD = 262_144  # bytes: what stands before a photo's pixels is rarely longer
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES = 256, 257, 258, 277
 _SHORT = 3
 _DIRECTORIES, _ENTRIES = 64, 4096  # with more of them it is not looked at
+_MARKERS = 1000  # and so with more of these
 _NO_FRAMES = {0xC4, 0xC8, 0xCC}  # JPEG's markers among those of frames that are none
 
 
@@ -70,7 +71,10 @@ def _stated(stream: BinaryIO) -> Stated | None:
 def _of_jpeg(stream: BinaryIO) -> Stated | None:
     """From its frame's marker, which stands behind as many others as a camera likes."""
     stream.seek(2)
-    while len(marker := stream.read(4)) == 4 and marker[0] == 0xFF:
+    for _ in range(_MARKERS):
+        marker = stream.read(4)
+        if len(marker) < 4 or marker[0] != 0xFF:
+            break
         length = int.from_bytes(marker[2:], "big")
         if 0xC0 <= marker[1] <= 0xCF and marker[1] not in _NO_FRAMES:
             _, height, width, channels = struct.unpack(">BHHB", stream.read(6))

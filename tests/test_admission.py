@@ -127,6 +127,18 @@ def test_a_file_says_what_it_will_take(pixels, options):
     assert expected_bytes([png(pixels)], 2) > expected_bytes([png(pixels)], 1) > expected_bytes([None])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8" + b"\xff\xe0\0\2" * 1_000_000,
+        b"\xff\xd8" + b"\xff\xe0\0\0" * 1_000_000,
+        b"II*\0\x08\0\0\0" + b"\0\0" + b"\x08\0\0\0",  # a directory that comes after itself
+    ],
+)
+def test_headers_without_end_are_not_followed(data):
+    assert stated(data) is None
+
+
 def test_what_does_not_say_its_size_counts_as_the_largest_and_what_will_be_refused_as_nothing(tmp_path):
     assert expected_bytes([b"II*\0\x08\0\0\0\xff\xff"], 1, 1_000_000) > 1_000_000
     assert expected_bytes([bomb()], 1, 1_000_000) == expected_bytes([], 1, 1_000_000)

@@ -103,6 +103,11 @@ def endless() -> Iterator[bytes]:
         yield b" " * 65536
 
 
+def nobody(demo: Demo, large: Photo) -> None:
+    """What a small photo takes here when nothing is thrown, to compare with."""
+    time.sleep(0.5)
+
+
 def bodies(demo: Demo, large: Photo) -> None:
     """Bodies without a length, files where none are taken, and whole ones that are too large."""
     kind = {"Content-Type": "application/json", "x-deconvdemo": "1"}
@@ -149,7 +154,7 @@ def tickets(demo: Demo, large: Photo) -> None:
 
 
 KINDS: dict[str, Callable[[Demo, Photo], None]] = {
-    "bodies": bodies, "pictures": pictures, "left": left, "half": half, "tickets": tickets,
+    "nobody": nobody, "bodies": bodies, "pictures": pictures, "left": left, "half": half, "tickets": tickets,
 }  # fmt: skip
 
 

@@ -127,6 +127,18 @@ def test_a_file_says_what_it_will_take(pixels, options):
     assert expected_bytes([png(pixels)], 2) > expected_bytes([png(pixels)], 1) > expected_bytes([None])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8" + b"\xff\xe0\0\2" * 1_000_000,
+        b"\xff\xd8" + b"\xff\xe0\0\0" * 1_000_000,
+        b"II*\0\x08\0\0\0" + b"\0\0" + b"\x08\0\0\0",  # a directory that comes after itself
+    ],
+)
+def test_headers_without_end_are_not_followed(data):
+    assert stated(data) is None
+
+
 def test_what_does_not_say_its_size_counts_as_the_largest_and_what_will_be_refused_as_nothing(tmp_path):
     assert expected_bytes([b"II*\0\x08\0\0\0\xff\xff"], 1, 1_000_000) > 1_000_000
     assert expected_bytes([bomb()], 1, 1_000_000) == expected_bytes([], 1, 1_000_000)
@@ -135,34 +147,44 @@ def test_what_does_not_say_its_size_counts_as_the_largest_and_what_will_be_refus
     assert stated(tmp_path / "none.png") is None
 
 
-def test_a_small_photo_passes_large_ones_on_the_compute_thread_and_keeps_none_out():
-    """One has had nothing yet, the others much: it waits for what is under way, and one more at most."""
-    worker, done, begun = Worker(), [], threading.Event()
+def test_a_small_photo_passes_large_ones_on_the_compute_thread():
+    """It has had nothing yet, the others much: it waits for the tile that is under way, and for no other."""
+    done, others = in_turns(Worker(), ["small"])
+    assert done.index("small") <= 2
+    assert len(done) == others + 1
+
+
+def test_a_stream_of_small_photos_keeps_no_large_one_out():
+    done, others = in_turns(Worker(longest=0.1), [f"small {i}" for i in range(20)])
+    last = max(i for i, name in enumerate(done) if name.startswith("small"))
+    assert sum(name.startswith("large") for name in done[:last]) >= 4
+    assert len(done) == others + 20
+
+
+def in_turns(worker: Worker, small: list[str]) -> tuple[list[str], int]:
+    """What was done, in its order, once these small ones had come, one after another; and how much of large ones."""
+    done: list[str] = []
+    begun = threading.Event()
 
     def work(name: str) -> None:
         begun.set()
         time.sleep(0.02)
         done.append(name)
 
-    def run(name: str, share: Share, tiles: int) -> None:
-        for _ in range(tiles):
+    def large(name: str) -> None:
+        share = Share()
+        share.seconds = 100.0
+        for _ in range(10):
             worker.compute(lambda: work(name), share)
 
-    shares = [Share() for _ in range(4)]
-    for share in shares:
-        share.seconds = 100.0
-    large = [threading.Thread(target=run, args=(f"large {i}", share, 10)) for i, share in enumerate(shares)]
-    for thread in large:
+    threads = [threading.Thread(target=large, args=(f"large {i}",)) for i in range(4)]
+    for thread in threads:
         thread.start()
     begun.wait()
-    time.sleep(0.05)
+    time.sleep(0.03)
     before = len(done)
-    run("small", Share(), 1)
-    assert len(done[before:]) <= 4
-    for _ in range(8):
-        run("stream of small", Share(), 1)
-    for thread in large:
-        thread.join(10)
-    between = done[done.index("small") : len(done) - done[::-1].index("stream of small")]
-    assert sum(name.startswith("large") for name in between) >= 4, "a stream of small ones does not stop the large"
-    assert len(done) == 40 + 9
+    for name in small:
+        worker.compute(lambda name=name: work(name))
+    for thread in threads:
+        thread.join(20)
+    return done[before:], 40 - before

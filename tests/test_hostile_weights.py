@@ -246,7 +246,7 @@ def test_a_bad_index_is_told_and_does_not_end_the_looks_at_a_folder(tmp_path):
     try:
         for bad in (b"[" * 100_000, b"{}", good.replace(name.encode(), b"x" * 200)):
             (tmp_path / "index.json").write_bytes(bad)
-            told = becomes(lambda: weights.looks.places.get("bundled folder"), lambda look: look is not None and look.error)
+            told = becomes(lambda: weights.looks.places.get("bundled folder"), lambda look: look and look.error)
             assert "index.json is not an index of weights" in told.error
             assert told.last_error_at <= told.last_look
             assert "newer weights were not taken at" in weights.looks.words()[0]

@@ -269,7 +269,7 @@ class Restorer:
             notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
         seen = visible(photo.alpha)
-        controls = compute(lambda: task.settled(photo.pixels, controls, seen))
+        controls = task.settled(photo.pixels, controls, seen)
         checkpoint, network = self._served(task.weights(controls))
         if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
             share = max(1, round(100 * unseen / (weight > 0).sum()))

@@ -18,8 +18,11 @@ import torch
 Result = TypeVar("Result")
 
 
+LONGEST = 10.0  # seconds after which whoever waits goes first, whatever it has had
+
+
 class Share:
-    """What one restoration has had of the thread. Restorations with little so far go first, every other time."""
+    """What one restoration has had of the thread: those with the least so far go first."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -28,18 +31,18 @@ class Share:
 class Worker:
     """One thread, and who waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST) -> None:
+        self.longest = longest
         self._lock = threading.Lock()
         self._busy = False
-        self._waiting: list[tuple[Share, threading.Event]] = []  # in the order in which they came
-        self._turns = 0
+        self._waiting: list[tuple[Share, float, threading.Event]] = []  # in the order in which they came, and when
         # a new thread has OpenMP's own number of threads until torch is asked for the one that was set
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=torch.get_num_threads)
 
     def compute(self, function: Callable[[], Result], share: Share | None = None) -> Result:
         share, turn = share or Share(), threading.Event()
         with self._lock:
-            self._waiting.append((share, turn))
+            self._waiting.append((share, time.monotonic(), turn))
             if not self._busy:
                 self._next()
         turn.wait()
@@ -52,12 +55,12 @@ class Worker:
                 self._next()
 
     def _next(self) -> None:
-        """Whoever had least so far; every other time whoever waits longest, so that nobody waits for ever."""
+        """Whoever had least so far, unless somebody waits for too long."""
         self._busy = bool(self._waiting)
         if self._waiting:
-            self._turns += 1
+            _, since, _ = self._waiting[0]
             least = min(range(len(self._waiting)), key=lambda i: self._waiting[i][0].seconds)
-            _, turn = self._waiting.pop(0 if self._turns % 2 == 0 else least)
+            _, _, turn = self._waiting.pop(0 if time.monotonic() - since > self.longest else least)
             turn.set()
 
 

@@ -18,7 +18,8 @@ JSON_BYTES = 2_000_000  # a painted mask of four megapixels is 0.7 MB in base64,
 SMALL_BYTES = 16_000  # a vote, a password, a key, which event to cancel
 BESIDE_FILE = 100_000  # of an upload: what stands between its files
 PATIENCE = 20.0  # seconds that a body may take, and
-SLOWEST = 20_000  # bytes that must come in each further second
+SLOWEST = 10_000  # bytes that must come in each further second,
+LONGEST = 900.0  # but no longer than this: an upload keeps room for itself
 UNCOUNTED = 64_000  # bytes of a body that counts towards no budget: however full it is, votes and small jobs pass
 TOGETHER = 64_000_000  # bytes of all larger bodies that are being read or answered, but for uploads, which go to disk
 LINGER_SECONDS, LINGER_BYTES = 2.0, 20_000_000  # of a refused body that are read and dropped, so that its reply arrives
@@ -130,7 +131,8 @@ class _Body:
             return {"type": "http.disconnect"}  # which every reader of bodies knows
 
     async def _next(self) -> Message:
-        left = self.begun + self.bodies.limits.patience + self.read / SLOWEST - time.monotonic()
+        patience = min(LONGEST, self.bodies.limits.patience + self.read / SLOWEST)
+        left = self.begun + patience - time.monotonic()
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, left))
         except TimeoutError:

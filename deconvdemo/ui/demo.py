@@ -13,6 +13,9 @@ from typing import Any
 # before Gradio is imported: it reads these once; a demo must not phone home, and what Settings has read of the others
 # (any host, an empty port) Gradio would not take where it looks for a free port
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# nor count up its last ten thousand events after each of them
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 os.environ.pop("GRADIO_SERVER_NAME", None)
 os.environ.pop("GRADIO_SERVER_PORT", None)
 

@@ -214,10 +214,12 @@ def test_a_candidate_meets_what_it_would_replace(sqlite_store, tiny_weights, res
 def test_one_visitors_duels_do_not_take_everyones_away(duels, monkeypatch):
     monkeypatch.setattr(duel_routes, "KEPT", 8)
     mine = duels.new("denoise", "203.0.113.7")
+    neighbours = duels.new("denoise", "198.51.9.9")
     own = [duels.new("denoise", "198.51.100.9").duel_id for _ in range(7)]
     with pytest.raises(FeedbackError, match="over"):
         duels.get(own[0])
-    for number in range(8):  # many addresses of one network
+    for number in range(9):  # many addresses of one network
         duels.new("denoise", f"2001:db8:{number}::1")
     assert duels.get(mine.duel_id) is mine
+    assert duels.get(neighbours.duel_id) is neighbours
     assert len(duels._kept) == 8

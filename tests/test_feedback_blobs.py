@@ -91,7 +91,7 @@ def test_what_a_killed_process_left_in_the_bucket_is_tidied(store, url, monkeypa
 
 
 def test_a_bucket_of_an_unknown_kind_is_refused(tmp_path):
-    with pytest.raises(FeedbackError, match="DECONVDEMO_BLOBS_URL is 'nowhere://x'"):
+    with pytest.raises(FeedbackError, match="DECONVDEMO_BLOBS_URL cannot be opened: correct it"):
         FeedbackStore(tmp_path, blobs_url="nowhere://x").check()
 
 

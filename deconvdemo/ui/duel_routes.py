@@ -34,7 +34,6 @@ from deconvdemo.ui.review_desk import read_json
 from deconvdemo.ui.visitors import address_of
 
 KEPT = 100  # duels whose votes are waited for; about 1 MB each
-KEPT_OF_ONE = 5  # of one visitor
 AT_ONCE = 4  # duels being made: who asks meanwhile is asked to wait
 SIDES = ("observed", "left", "right")
 
@@ -83,18 +82,18 @@ class Duels:
         duel = Duel(subject, files, {"left": made[0][1], "right": made[1][1]}, visitor)
         with self._lock:
             self._kept[duel.duel_id] = duel
-            self._make_room(visitor)
+            self._make_room()
         return duel
 
-    def _make_room(self, visitor: str) -> None:
-        """A visitor's oldest duel goes for their newest; when all are too many, the oldest of the network with most."""
-        own = [duel.duel_id for duel in self._kept.values() if duel.visitor == visitor]
-        if len(own) > KEPT_OF_ONE:
-            del self._kept[own[0]]
+    def _make_room(self) -> None:
+        """When there are too many, the oldest goes of the visitor with most, in the network with most: whoever asks for
+        many loses their own."""
         while len(self._kept) > KEPT:
-            networks = Counter(duel.visitor[:NETWORK_DIGITS] for duel in self._kept.values())
-            most = networks.most_common(1)[0][0]
-            del self._kept[next(key for key, duel in self._kept.items() if duel.visitor.startswith(most))]
+            some = list(self._kept.values())
+            for length in (NETWORK_DIGITS, None):
+                most = Counter(duel.visitor[:length] for duel in some).most_common(1)[0][0]
+                some = [duel for duel in some if duel.visitor[:length] == most]
+            del self._kept[some[0].duel_id]
 
     def get(self, duel_id: str) -> Duel:
         with self._lock:

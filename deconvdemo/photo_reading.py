@@ -120,9 +120,10 @@ def stated(source: str | os.PathLike | bytes) -> photo_header.Facts | None:
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
             form = kind_of(stream.read(512))
-            return photo_header.checked(stream, "the photo", form, None) if form else NO_PHOTO
+            facts = photo_header.checked(stream, "the photo", form, None) if form else NO_PHOTO
     except (OSError, ValueError):
         return None
+    return facts if facts is NO_PHOTO or (facts and facts.pixels) else None
 
 
 def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:

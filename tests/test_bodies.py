@@ -68,8 +68,10 @@ def test_no_route_takes_a_body_without_end(app, route):
             yield b" " * 65536
 
     kind = {"Content-Type": READ[route], "x-deconvdemo": "1"}
+    visitor = httpx.Client(headers=kind, follow_redirects=True, timeout=20)
+    visitor.get(app.review())  # a reviewer's bodies have limits, too
     for body in (endless(), b" " * 6_000_000):
-        reply = httpx.post(f"{app.url}{route}", content=body, headers=kind, timeout=20)
+        reply = visitor.post(f"{app.url}{route}", content=body)
         if reply.status_code == 400 and "review" in route:
             assert "are taken at once" in reply.json()["error"]  # it wants to know the length, and reads nothing
             sent = 0
@@ -152,9 +154,11 @@ def test_300_half_sent_requests_are_closed_in_time_and_others_are_served_meanwhi
 
 
 def closes(connection: socket.socket, until: float) -> bool:
-    connection.settimeout(max(0.1, until - time.monotonic()))
     try:
-        return connection.recv(1) == b""
+        while True:  # what is left of an earlier reply comes first
+            connection.settimeout(max(0.1, until - time.monotonic()))
+            if connection.recv(10_000) == b"":
+                return True
     except ConnectionError:
         return True
     except TimeoutError:
@@ -184,7 +188,7 @@ def test_the_example_photos_work_when_there_is_no_room_for_uploads(app):
     assert disk(app) < 4_500_000
     example = EXAMPLES["denoise"][0].photo
     page = httpx.get(f"{app.url}config").json()
-    opened = next(one for one in page["dependencies"] if one["api_name"] == "lambda_1")
+    opened = next(one for one in page["dependencies"] if one["api_name"] == "opens")
     client = httpx.Client(base_url=app.url, timeout=30)
     body = {"data": ["", "standard"], "fn_index": opened["id"], "session_hash": "full"}
     assert client.post("gradio_api/queue/join", json=body).status_code == 200

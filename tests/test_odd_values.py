@@ -52,7 +52,7 @@ def visitor(app) -> Iterator[httpx.Client]:
 
 
 def a_sentence(text: Any) -> bool:
-    return isinstance(text, str) and len(text.split()) > 2 and "Traceback" not in text and "/work" not in text
+    return isinstance(text, str) and len(text.split()) > 2 and "Traceback" not in text
 
 
 def answered(reply: httpx.Response) -> None:

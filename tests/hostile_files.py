@@ -220,9 +220,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     function.__name__: function
     for function in (
         many_channels, looping_directories, looping_inside, chain_of_directories, many_strips, tags_without_end,
-        huge_tiles, tiny_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts, many_chunks,
-        many_texts, many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing, large_screen,
-        large_frame, small_blocks, large_canvas, many_webp_chunks, many_properties,
+        huge_tiles, tiny_tiles, deflated_tiff, lzma_tiff, packed_tiff, inflating_pixels, inflating_texts,
+        many_chunks, many_texts, many_scans, many_segments, much_fill, runs_of_lines, runs_of_one, runs_of_nothing,
+        large_screen, large_frame, small_blocks, large_canvas, many_webp_chunks, many_properties,
     )
 }  # fmt: skip
 BOMBS["inflating_pixels_16"] = lambda: inflating_pixels(16)

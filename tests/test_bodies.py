@@ -188,7 +188,7 @@ def test_the_example_photos_work_when_there_is_no_room_for_uploads(app):
     assert disk(app) < 4_500_000
     example = EXAMPLES["denoise"][0].photo
     page = httpx.get(f"{app.url}config").json()
-    opened = next(one for one in page["dependencies"] if one["api_name"] == "opens")
+    opened = next(one for one in page["dependencies"] if one["api_name"] == "opens_1")
     client = httpx.Client(base_url=app.url, timeout=30)
     body = {"data": ["", "standard"], "fn_index": opened["id"], "session_hash": "full"}
     assert client.post("gradio_api/queue/join", json=body).status_code == 200

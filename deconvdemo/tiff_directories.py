@@ -195,7 +195,8 @@ def _directory(stream: BinaryIO, offset: int, order: str, big: bool, size: int, 
     for at in range(0, len(entries), entry_bytes):
         tag, kind, number = struct.unpack_from(order + ("HHQ" if big else "HHI"), entries, at)
         tags.add(tag)
-        claimed += number * (_BYTES.get(kind) or _OTHER_BYTES.get(kind, 0))
+        length = number * (_BYTES.get(kind) or _OTHER_BYTES.get(kind, 0))
+        claimed += length if length <= size else 0  # a single one that is damaged is passed over by every reader
         if claimed > size + _MAY_BE_CUT_OFF:
             raise ValueError("tags that claim to be longer than the file")
         if tag in (_STRIPS, _TILES):

@@ -15,6 +15,7 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
 from deconvdemo.ui.demo import _serving, build, launch
 from deconvdemo.weights import Weights
+from deconvdemo.weights_look import WeightsLooks
 
 
 def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):
@@ -46,7 +47,7 @@ def test_a_taken_port_is_one_sentence(tmp_path, restorer):
 
 def test_what_the_weights_say_cannot_become_part_of_the_page(restorer):
     nasty = "<img src=x onerror=alert(1)>"
-    weights = SimpleNamespace(names=lambda: ["denoise", "inpaint"], status=lambda name: nasty)
+    weights = SimpleNamespace(names=lambda: ["denoise", "inpaint"], status=lambda name: nasty, looks=WeightsLooks())
     shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
     assert "<img" not in shown
     assert "weights for denoise, inpaint: &lt;img" in shown
@@ -56,7 +57,7 @@ def test_weights_that_cannot_be_read_are_said_on_the_page(restorer):
     def fail():
         raise CheckpointError("index.json is <damaged>")
 
-    weights = SimpleNamespace(names=fail)
+    weights = SimpleNamespace(names=fail, looks=WeightsLooks())
     shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
     assert "index.json is &lt;damaged&gt;" in shown
 

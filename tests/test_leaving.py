@@ -122,7 +122,7 @@ def test_a_review_or_duel_that_is_left_ends(slow, monkeypatch):
 
     ended = threading.Event()
 
-    def work(self, task=""):
+    def work(self, *asked):
         try:
             for _ in range(200):
                 time.sleep(0.05)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from missing import missing
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,6 +22,7 @@ from starlette.routing import Route
 from deconvdemo.feedback.store import FeedbackStore
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+expect.set_options(timeout=15_000)  # ms: the machine has other tests to do
 
 _FLAGS = [
     "--no-sandbox",

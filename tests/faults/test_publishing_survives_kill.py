@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "hub"))
 
 from hub_emulator import HubEmu
 
-ROUNDS = 100
+ROUNDS = 40  # of a process without pages; benchmarks/kills.py kills whole demos, as often as one likes
 REPO = "lab/crashes"
 
 # forked from a server that has imported all this already: a round takes a fraction of a second

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -188,3 +190,71 @@ def in_turns(worker: Worker, small: list[str]) -> tuple[list[str], int]:
     for thread in threads:
         thread.join(20)
     return done[before:], 40 - before
+
+
+def in_layers(worker: Worker, layers: int, done: list[str], name: str, seconds: float = 0.01) -> None:
+    for _ in range(layers):
+        worker.give_way()
+        time.sleep(seconds)
+        done.append(name)
+
+
+def begun(worker: Worker, job: Callable[[], None], share: Share | None = None) -> Future:
+    """The job, once it is under way."""
+    started = ThreadPoolExecutor(1).submit(worker.compute, job, share)
+    while not worker._under_way:
+        time.sleep(0.001)
+    return started
+
+
+def test_a_small_photo_passes_between_two_layers_of_a_large_ones_tile():
+    worker, done = Worker(), []
+    large = begun(worker, lambda: in_layers(worker, 50, done, "large"))
+    worker.compute(lambda: in_layers(worker, 2, done, "small"))
+    assert not large.done()
+    large.result()
+    assert (done.count("large"), done.count("small")) == (50, 2)
+    first = done.index("small")
+    assert done[first : first + 2] == ["small", "small"], "no third one comes between: each keeps its memory"
+
+
+def test_a_tile_lends_others_so_much_time_and_no_more():
+    worker, done = Worker(longest=0.1), []
+    large = begun(worker, lambda: in_layers(worker, 30, done, "large"))
+    others = [
+        ThreadPoolExecutor(1).submit(worker.compute, lambda: in_layers(worker, 2, done, "small", 0.03))
+        for _ in range(20)
+    ]
+    large.result()
+    assert sum(other.done() for other in others) <= 4
+    for other in others:
+        other.result()
+
+
+def test_a_tile_ends_between_two_layers_when_nobody_waits_for_it():
+    worker, done, left = Worker(), [], threading.Event()
+    large = begun(worker, lambda: in_layers(worker, 1000, done, "large"), Share(left.is_set))
+    left.set()
+    with pytest.raises(LeftError):
+        large.result(5)
+    assert len(done) < 900
+    worker.compute(lambda: in_layers(worker, 1, done, "next"))
+    assert done[-1] == "next"
+
+
+def test_who_lets_others_pass_gets_the_same_result(tiny_weights):
+    from deconvdemo.engine.device import Compute
+    from deconvdemo.engine.restorer import Restorer
+    from deconvdemo.weights import Weights
+
+    for precision in ("fp32", "bf16"):
+        restorer = Restorer(Weights(tiny_weights), Compute("cpu", precision, "a test"))
+        plain = Restorer(Weights(tiny_weights), Compute("cpu", "fp32", "a test"))
+        photo, small = picture(300, 300), picture(24, 24)
+        alone = restorer.restore("denoise", photo, sigma=20).photo.pixels
+        expected = plain.restore("denoise", small, sigma=20).photo.pixels
+        with ThreadPoolExecutor(1) as pool:
+            large = pool.submit(restorer.restore, "denoise", photo, sigma=20)
+            while not large.done():
+                assert np.array_equal(plain.restore("denoise", small, sigma=20).photo.pixels, expected)
+        assert np.array_equal(large.result().photo.pixels, alone)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from deconvdemo.errors import BusyError, LeftError
 from deconvdemo.photo_header import Facts
@@ -31,6 +31,7 @@ UNKNOWN = 50_000_000  # pixels of a photo whose file does not say it
 PATIENCE = 0.2  # seconds between two looks whether whoever waits has left
 
 _C = ctypes.CDLL(None) if os.name == "posix" else None
+Step = TypeVar("Step")
 Who = tuple[str, str]  # a visitor's network address, and which one of its visitors
 
 
@@ -63,6 +64,10 @@ class Asker:
     who: Who = ("", "")
     left: Callable[[], bool] = _stays
 
+    def or_left(self, also: Callable[[], bool]) -> Asker:
+        """The same one, who has left also when `also` says so."""
+        return Asker(self.who, lambda: also() or self.left())
+
 
 _asker: ContextVar[Asker] = ContextVar("asker", default=Asker())  # noqa: B039 (it is frozen)
 
@@ -77,9 +82,25 @@ def asked_by(asker: Asker) -> Iterator[None]:
         _asker.reset(token)
 
 
+def each_for(asker: Asker, steps: Iterator[Step]) -> Iterator[Step]:
+    """`steps`, each of them made for this asker, on whatever thread it is asked for."""
+    while True:
+        with asked_by(asker):
+            try:
+                step = next(steps)
+            except StopIteration:
+                return
+        yield step
+
+
+def leaving() -> Callable[[], bool]:
+    """Tells whether whoever this thread computes for now has left: for other threads."""
+    return _asker.get().left
+
+
 def still_wanted() -> None:
     """LeftError if whoever this thread computes for has left."""
-    if _asker.get().left():
+    if leaving()():
         raise LeftError("whoever asked for this has left, so it was not finished")
 
 

@@ -22,11 +22,11 @@ from deconvdemo.alpha import visible
 from deconvdemo.apart import OWN_FILES, Pool
 from deconvdemo.checkpoints import Checkpoint
 from deconvdemo.engine import device as devices
-from deconvdemo.engine.admission import Admission, Asker, expected_bytes, still_wanted
+from deconvdemo.engine.admission import Admission, Asker, expected_bytes, leaving, still_wanted
 from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
 from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
-from deconvdemo.engine.worker import Share, compute
+from deconvdemo.engine.worker import Share, compute, giving_way
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.mask_reading import coverage
 from deconvdemo.photo import Photo
@@ -204,7 +204,7 @@ class Restorer:
         def tiles(area: Tile | None = None) -> list[Tile]:
             return plan(height, width, size, radius, stride, area, work.wraps)
 
-        started, done, waiting, share = time.monotonic(), 0, tiles(), Share()
+        started, done, waiting, share = time.monotonic(), 0, tiles(), Share(leaving())
         yield Progress(0, len(waiting))
         while waiting:
             still_wanted()
@@ -284,7 +284,7 @@ class Restorer:
             return self._serving[name]
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
-        return self.compute_on.network(checkpoint.network())
+        return giving_way(self.compute_on.network(checkpoint.network()))
 
 
 def _checked_tile(tile: str | int) -> str | int:

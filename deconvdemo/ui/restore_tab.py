@@ -11,8 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from deconvdemo.engine.admission import each_for
 from deconvdemo.engine.restorer import Progress
-from deconvdemo.errors import DeconvdemoError
+from deconvdemo.errors import DeconvdemoError, LeftError
 from deconvdemo.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.ui import words
@@ -89,18 +90,17 @@ def restore_tab(desk: Desk) -> None:
         nothing = [gr.skip() for _ in shown]
         # Gradio repeats the last values when a generator ends, after what Stop has said
         unchanged = [gr.skip() for _ in (*progress, *shown)]
-        asker = desk.asker()
         with ExitStack() as held:
             try:
                 called_off = held.enter_context(turns.turn(ticket, request.session_hash))
+                asker = desk.asker().or_left(called_off)
                 painted, settings = (values[0], values[1:]) if masks else (None, values)
                 given = controls.given(settings)
                 seat = held.enter_context(desk.seat(path, given, asker))
-                while not seat.wait(LOOKS) and not called_off() and not asker.left():
+                while not seat.wait(LOOKS) and not asker.left():
                     yield unchanged
-                steps = desk.steps(path, painted, given)
-                for step in chain([Progress(0, 0)], steps):
-                    if called_off() or asker.left():
+                for step in chain([Progress(0, 0)], each_for(asker, desk.steps(path, painted, given))):
+                    if asker.left():
                         yield unchanged
                         return
                     if isinstance(step, Progress):
@@ -110,6 +110,8 @@ def restore_tab(desk: Desk) -> None:
                     compared = comparison(kept.url(kept.observed), kept.url(kept.restored), kept.width, kept.height)
                     done = words.notice(f"Done in {step.seconds:.1f} s")
                     yield [done, *IDLE, compared, words.report(step, kept), *panel.shown(kept)]
+            except LeftError:
+                yield unchanged
             except DeconvdemoError as error:
                 yield [words.trouble(error), *IDLE, *nothing]
             except Exception:

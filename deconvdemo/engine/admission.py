@@ -74,7 +74,7 @@ _asker: ContextVar[Asker] = ContextVar("asker", default=Asker())  # noqa: B039 (
 
 @contextmanager
 def asked_by(asker: Asker) -> Iterator[None]:
-    """What this thread computes within is for them: it ends at the next tile when they have left."""
+    """What this thread computes within is for them: it ends at the next tile, or layer, when they have left."""
     token = _asker.set(asker)
     try:
         yield

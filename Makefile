@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 WORKERS ?= 3
 PY := $(VENV)/bin/python
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c $(CONSTRAINTS)
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
 .PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench hostile loop clean
 

@@ -7,6 +7,9 @@ WORKERS ?= 3
 PY := $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
+# the tests start hundreds of processes, each of which would compile all that it imports anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench hostile loop clean
 
 help:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import IO, Any, ClassVar
 
+from deconvdemo.address_space import limit_address_space
 from deconvdemo.bounded import in_bytes
 from deconvdemo.errors import DatasetError, DeconvdemoError
 
@@ -111,7 +112,7 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     work, arguments, memory = pickle.load(sys.stdin.buffer)
-    _limit(memory)
+    limit_address_space(memory, for_good=True)
     try:
         for item in work(*arguments):
             _say(out, "item", item)
@@ -141,15 +142,3 @@ def _say(out: IO[bytes], what: str, value: Any) -> None:
     out.write(len(data).to_bytes(8, "little"))
     out.write(data)
     out.flush()
-
-
-def _limit(memory: int) -> None:
-    """Beyond what is taken already; where the system does not know limits, time is the only one."""
-    try:
-        import resource
-
-        with open("/proc/self/statm") as file:
-            taken = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + memory,) * 2)
-    except (ImportError, OSError, ValueError):
-        return

@@ -18,7 +18,7 @@ LAYERS = [
         "noise", "noise_patches", "classical", "exif", "resolution", "decoded", "png_chunks", "jpeg_marks", "isobmff",
         "tiff_directories", "tiff_samples", "tiff_reading", "pillow_reading", "deep_files", "mask_reading",
         "photo_header", "photo_reading", "photo_writing", "photo", "apart", "lossless", "networks", "bounded", "inside",
-        "rows_apart", "parquet_rows", "dataset_reading", "image_datasets",
+        "address_space", "rows_apart", "parquet_rows", "dataset_reading", "image_datasets",
         "feedback.records", "feedback.imagefile",
     ],
     [

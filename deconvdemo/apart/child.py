@@ -17,6 +17,7 @@ import threading
 from typing import Any
 
 from deconvdemo import photo_reading
+from deconvdemo.address_space import address_space, limit_address_space
 from deconvdemo.apart.answer import packed, received, send
 from deconvdemo.errors import PhotoError, PhotoMemoryError
 
@@ -41,7 +42,7 @@ def main() -> int:
         return 2
     threading.stack_size(_THREAD_STACK)
     _end_with(connection)
-    send(connection, {"limits_memory": _address_space() is not None and _unlimited()})
+    send(connection, {"limits_memory": address_space() is not None and _unlimited()})
     while True:
         length, files, *_ = socket.recv_fds(connection, 4, 2)
         if not length:
@@ -97,15 +98,6 @@ def _end_with(connection: socket.socket) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _address_space() -> int | None:
-    """Bytes that this process has reserved; None where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None
-
-
 def _unlimited() -> bool:
     import resource
 
@@ -125,10 +117,7 @@ def _limit(memory: int, seconds: float) -> None:
     ends = math.ceil(usage.ru_utime + usage.ru_stime + seconds)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (ends, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    reserved = _address_space()
-    if reserved is not None:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (reserved + memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    limit_address_space(memory)
 
 
 if __name__ == "__main__":

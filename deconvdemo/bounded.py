@@ -42,7 +42,7 @@ def parsed_json(text: str | bytes, deepest: int = DEEPEST, most_values: int = MO
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except RecursionError:
         raise BoundsError(f"has values nested more than {deepest} deep") from None
-    _require_bounded(value, deepest, most_values)
+    require_bounded(value, deepest, most_values)
     return value
 
 
@@ -69,26 +69,30 @@ def _no_number(text: str) -> Any:
     raise BoundsError(f"has {text}, which is no number of JSON's")
 
 
-def _require_bounded(value: Any, deepest: int, most_values: int) -> None:
+def require_bounded(value: Any, deepest: int, most_values: int | None = None, whole_text: bool = True) -> None:
+    """BoundsError for a value of JSON's that is nested deeper, has more values, or a number that nothing here takes.
+
+    `whole_text`: and for one with half a character (a lone surrogate) in a text.
+    """
     level, depth, count = [value], 0, 0
     while level:
         depth, count = depth + 1, count + len(level)
-        if depth > deepest + 1:
-            raise BoundsError(f"has values nested more than {deepest} deep")
-        if count > most_values:
+        if most_values is not None and count > most_values:
             raise BoundsError(f"has more than {most_values:,} values")
         below: list[Any] = []
         for item in level:
+            if isinstance(item, dict | list) and depth > deepest:
+                raise BoundsError(f"has values nested more than {deepest} deep")
             if isinstance(item, dict):
                 below += item.values()
-                _require_text(item)
+                _require_text(item if whole_text else ())
             elif isinstance(item, list):
                 below += item
             elif isinstance(item, str):
-                _require_text([item])
+                _require_text([item] if whole_text else ())
             elif isinstance(item, float) and not math.isfinite(item):
                 raise BoundsError("has a number that is not finite")
-            elif isinstance(item, int) and abs(item) > LARGEST_WHOLE:
+            elif isinstance(item, int) and abs(item) >= LARGEST_WHOLE:
                 raise BoundsError("has a whole number of more than 64 bits")
         level = below
 

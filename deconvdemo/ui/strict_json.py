@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
+from deconvdemo.bounded import BoundsError, require_bounded
 from deconvdemo.errors import ControlError
 
 DEEPEST = 50  # lists and objects within each other
-LARGEST = 2**63  # of a whole number: databases and encoders take no larger ones
 
 
 class JSONError(ControlError):
@@ -23,39 +22,22 @@ def strict_json(body: bytes | str) -> tuple[Any, bool]:
     """
     try:
         value = json.loads(body.decode() if isinstance(body, bytes) else body)
+        require_bounded(value, DEEPEST, whole_text=False)
     except RecursionError:
-        raise _too_deep() from None
+        raise JSONError(f"what was sent has values nested more than {DEEPEST} deep") from None
+    except BoundsError as error:
+        raise JSONError(f"what was sent {error}") from None
     except ValueError:
         raise JSONError("what was sent is not JSON in UTF-8, or has a number of thousands of digits") from None
-    return _checked(value, 0)
+    mended = _mended(value)
+    return mended, mended != value
 
 
-def _checked(value: Any, depth: int) -> tuple[Any, bool]:
+def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return _whole(value)
-    if isinstance(value, dict | list):
-        if depth >= DEEPEST:
-            raise _too_deep()
-        if isinstance(value, list):
-            items = [_checked(item, depth + 1) for item in value]
-            mended = any(changed for _, changed in items)
-            return ([item for item, _ in items] if mended else value), mended
-        pairs = [(_whole(key), _checked(item, depth + 1)) for key, item in value.items()]
-        mended = any(key[1] or item[1] for key, item in pairs)
-        return ({key[0]: item[0] for key, item in pairs} if mended else value), mended
-    if isinstance(value, float) and not math.isfinite(value):
-        raise JSONError("a number is not finite: give one that is, or null")
-    if isinstance(value, int) and abs(value) >= LARGEST:
-        raise JSONError("a number has more than 18 digits: give a smaller one")
-    return value, False
-
-
-def _whole(text: str) -> tuple[str, bool]:
-    if text.isascii():
-        return text, False
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole, whole != text
-
-
-def _too_deep() -> JSONError:
-    return JSONError(f"what was sent is nested more than {DEEPEST} deep: no value here is")
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value

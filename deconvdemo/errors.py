@@ -47,3 +47,6 @@ class BusyError(DeconvdemoError):
 
 class LeftError(DeconvdemoError):
     """Whoever asked for something has left before it was done."""
+
+    def __init__(self) -> None:
+        super().__init__("whoever asked for this has left, so it was not finished")

@@ -101,7 +101,7 @@ def leaving() -> Callable[[], bool]:
 def still_wanted() -> None:
     """LeftError if whoever this thread computes for has left."""
     if leaving()():
-        raise LeftError("whoever asked for this has left, so it was not finished")
+        raise LeftError
 
 
 @dataclass(eq=False)

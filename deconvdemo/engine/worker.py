@@ -74,7 +74,7 @@ class Worker:
             return
         job = self._under_way[0]
         if job.share.left():
-            raise LeftError("whoever asked for this has left, so it was not finished")
+            raise LeftError
         if not self._waiting or job.lent >= self.longest:
             return
         begun = time.monotonic()

@@ -20,7 +20,9 @@ from tiny import picture
 from deconvdemo.errors import ControlError, DeconvdemoError, StartError
 from deconvdemo.settings import Settings
 from deconvdemo.ui import starting
+from deconvdemo.ui.ages import Ages
 from deconvdemo.ui.starting import listening_name, no_proxy, prepare_folders, ready
+from deconvdemo.ui.uploads import Uploads
 
 ROOT = Path(__file__).parent.parent
 
@@ -128,17 +130,17 @@ def test_what_the_system_refuses_is_said(monkeypatch, number, words):
 def test_folders_that_cannot_be_written_are_one_sentence(tmp_path, monkeypatch, no_folder_of_gradio):
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match="DECONVDEMO_DATA_DIR"):
-        prepare_folders(tmp_path / "file", 24)
+        prepare_folders(tmp_path / "file")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
     with pytest.raises(StartError, match="GRADIO_TEMP_DIR"):
-        prepare_folders(tmp_path / "data", 24)
+        prepare_folders(tmp_path / "data")
 
     def full(*given):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(starting.os, "write", full)
     with pytest.raises(StartError, match="make room there"):
-        prepare_folders(tmp_path / "data", 24)
+        prepare_folders(tmp_path / "data")
     assert not [*(tmp_path / "data").glob(".try-*")]
 
 
@@ -154,13 +156,13 @@ def test_a_folder_that_is_gone_and_certificates_that_are_not_there_are_one_sente
         ready(Settings(port=free_port(), data_dir=tmp_path))
 
 
-def test_uploads_that_a_killed_process_left_go(tmp_path, monkeypatch, no_folder_of_gradio):
+def test_uploads_that_a_killed_process_left_go(tmp_path):
     old, new = (tmp_path / "uploads" / name for name in ("old", "new"))
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "photo.png").write_bytes(b"x")
-    os.utime(old, (1, 1))
-    prepare_folders(tmp_path, 24)
+    os.utime(old / "photo.png", (1, 1))
+    Uploads(tmp_path / "uploads", Ages(24), 100).sweep()  # as at each start
     assert [*(tmp_path / "uploads").iterdir()] == [new]
 
 
@@ -171,7 +173,7 @@ def test_where_no_temporary_folder_can_be_written_ours_is_one(tmp_path, monkeypa
     monkeypatch.setattr(tempfile, "gettempdir", none)
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", "/nowhere")
-    prepare_folders(tmp_path, 24)
+    prepare_folders(tmp_path)
     assert tempfile.tempdir == os.environ["TMPDIR"] == str(tmp_path / "uploads")
 
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import socket
 import ssl
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from deconvdemo.errors import ControlError, StartError
@@ -27,7 +25,7 @@ def ready(settings: Settings) -> str:
     """The host as Gradio takes it, once nothing stands in the way. Before Gradio is imported: that writes already."""
     _check_certificates()
     name = listening_name(settings.host, settings.port)
-    prepare_folders(settings.data_dir, settings.results_hours)
+    prepare_folders(settings.data_dir)
     return name
 
 
@@ -100,7 +98,7 @@ def no_proxy() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def prepare_folders(data_dir: Path, results_hours: float) -> None:
+def prepare_folders(data_dir: Path) -> None:
     """Sees that the demo can write, and gives Gradio a folder of ours for uploads. StartError if it cannot.
 
     Gradio's own is one of the machine's temporary folder, which another user's demo may have made.
@@ -119,8 +117,6 @@ def prepare_folders(data_dir: Path, results_hours: float) -> None:
         (uploads, _TEMP_DIR),
     ):
         _try_to_write(folder, variable)
-    if uploads == data_dir / UPLOADS:
-        _forget(uploads, results_hours)
     try:
         tempfile.gettempdir()
     except FileNotFoundError:  # nowhere else can be written
@@ -156,11 +152,3 @@ def _try_to_write(folder: Path, variable: str) -> None:
             f"the demo cannot write to its folder {folder} ({error.strerror}): {remedy}, "
             f"or name another one in {variable}"
         ) from error
-
-
-def _forget(uploads: Path, hours: float) -> None:
-    """What a killed process left: Gradio forgets the files of its own time alone."""
-    for item in uploads.iterdir():
-        with suppress(OSError):
-            if time.time() - item.stat().st_mtime > hours * 3600:
-                shutil.rmtree(item) if item.is_dir() else item.unlink()

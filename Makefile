@@ -71,7 +71,7 @@ test-with-oldest: $(VENV)/.development
 	$(PY) -m pytest $(XDIST) --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
 
 lint: $(VENV)/.development
-	@rm -f deconvdemo/ui/*.pyi  # which mypy would read in place of the code
+	@find deconvdemo/web -name "*.pyi" -delete  # which mypy would read in place of the code
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from hostile_files import BOMBS, ordinary
 
-from deconvdemo.apart import STRANGERS
 from deconvdemo.errors import PhotoError
+from deconvdemo.image.apart import STRANGERS
 
 MAX_PIXELS = 50_000_000  # the demo's own
 HANGS = 10.0  # seconds

@@ -77,7 +77,7 @@ def whole() -> dict[str, bytes]:
     """A folder in which all is well: two networks, a candidate of one, and their history."""
     import torch
 
-    from deconvdemo.checkpoints import Header, save_checkpoint
+    from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
     from deconvdemo.networks import NETWORKS
 
     unet = {"image_channels": 3, "side_channels": 1, "widths": [4, 8], "blocks": [1, 1]}
@@ -221,10 +221,10 @@ def text_of(value: Any) -> bytes:
 
 def uses(folder: Path) -> list[Callable[[], Any]]:
     """What the demo and the commands do with a folder of weights."""
-    from deconvdemo.checkpoints import load_checkpoint
-    from deconvdemo.promotion import helped_train, history, learned_from, promote, rollback, versions
-    from deconvdemo.weights import Weights
-    from deconvdemo.weights_push import Release
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
+    from deconvdemo.checkpoints.promotion import helped_train, history, learned_from, promote, rollback, versions
+    from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.release.push import FolderRelease
 
     def told() -> None:
         lines = history(folder)
@@ -245,7 +245,7 @@ def uses(folder: Path) -> list[Callable[[], Any]]:
         looked,
         lambda: Weights(folder, str(folder)).list(),
         lambda: [found.load() for found in Weights(folder).candidates()],
-        lambda: Release.of(folder),
+        lambda: FolderRelease.of(folder),
         lambda: rollback(folder, "denoise"),
         lambda: promote(folder / "denoise-photo.safetensors", folder, {}),
     ]

@@ -156,7 +156,7 @@ def restored(url: str) -> str:
 def counted(hub: Any, data_dir: Path, database_url: str, visitors: Visitors, killed: int) -> Outcome:
     from published import rows_of
 
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(data_dir, database_url, min_free_mb=0)
     stored = [(flag.comment, flag.flag_id) for flag in store.flags()]  # each comment is its token

@@ -22,13 +22,13 @@ import skimage
 import torch
 from PIL import Image
 
+from deconvdemo.checkpoints.index import add_to_index, bundled_folder
 from deconvdemo.cli import main
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import Flag
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.lossless import lossless
-from deconvdemo.weights_index import add_to_index, bundled_folder
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import Flag
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image.lossless import lossless
 
 NAME = "denoise-fast"
 QUALITY = 10  # of a flagged photo's JPEG

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deconvdemo.apart import STRANGERS
-from deconvdemo.photo import Photo
+from deconvdemo.image.apart import STRANGERS
+from deconvdemo.image.photo import Photo
 
 MOST = 1.15  # times as long as in this process
 

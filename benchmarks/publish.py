@@ -21,11 +21,11 @@ def measure(folder: Path, repo: str, before: int, number: int) -> None:
     from flags import fill, photo
     from sqlalchemy import insert, update
 
-    from deconvdemo.feedback.database import flags, shards
-    from deconvdemo.feedback.dataset_hub import DatasetHub
-    from deconvdemo.feedback.publish import Publisher
-    from deconvdemo.feedback.records import Flag
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.dataset.publish import Publisher
+    from deconvdemo.feedback.dataset.repository import DatasetHub
+    from deconvdemo.feedback.events.records import Flag
+    from deconvdemo.feedback.store.database import flags, shards
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(folder, min_free_mb=0)
     fill(store, before)

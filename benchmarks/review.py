@@ -24,19 +24,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import postgres
 
-from deconvdemo.feedback import insights
-from deconvdemo.feedback.agreement import agreement
-from deconvdemo.feedback.catches import Catches
-from deconvdemo.feedback.database import flags, likenesses, replays, reviews, verdicts
-from deconvdemo.feedback.kinds import KINDS
-from deconvdemo.feedback.ledger import count
-from deconvdemo.feedback.likeness import Likenesses, pieces_of
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import REASONS, Flag
-from deconvdemo.feedback.replays import Replays
-from deconvdemo.feedback.review import ReviewQueue, View
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.ui.review_desk import ReviewDesk
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import REASONS, Flag
+from deconvdemo.feedback.review import insights
+from deconvdemo.feedback.review.agreement import agreement
+from deconvdemo.feedback.review.gold_items import GoldItems
+from deconvdemo.feedback.review.likeness import Likenesses, pieces_of
+from deconvdemo.feedback.review.replays import Replays
+from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.feedback.store.database import flags, likenesses, replays, reviews, verdicts
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.ledger import count
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.review.service import ReviewService
 
 SENTENCES = ("the beard is gone", "the sky has noise", "halo at the edges", "the text is soft", "too smooth a wall")
 
@@ -102,7 +102,7 @@ def relate(store: FeedbackStore, ids: list[str]) -> None:
         with store.writing() as connection:
             connection.execute(insert(likenesses), rows)
     for flag_id in chance.sample(ids, 100):
-        Catches(store).set(flag_id, "accept", "bench")
+        GoldItems(store).set(flag_id, "accept", "bench")
 
 
 def replay(store: FeedbackStore) -> None:
@@ -145,9 +145,9 @@ def measure(store: FeedbackStore, number: int) -> None:
         "the next flag": lambda: queue.ids(View(), "ada", middle, 1),
         "the next one of few": lambda: queue.ids(View(status="disputed", sort="disputed"), "cyd", middle, 1),
     }
-    desk = ReviewDesk(queue, None, 1)  # type: ignore[arg-type]  # nothing is run again here
+    desk = ReviewService(queue, None, 1)  # type: ignore[arg-type]  # nothing is run again here
     relate(store, list(store.ids()))
-    alike, catches = Likenesses(store), Catches(store)
+    alike, catches = Likenesses(store), GoldItems(store)
     replay(store)
     replayed = Replays(store)
     waits |= {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deconvdemo.training.tables import NOTHING, table, tables
+from deconvdemo.evaluation.tables import NOTHING, table, tables
 
 SIGMAS = ("sigma 15", "sigma 25", "sigma 50")
 # title, task, scale, and the settings that share a column

@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
-EXAMPLES = Path(__file__).parents[1] / "deconvdemo" / "ui" / "assets" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "deconvdemo" / "web" / "assets" / "examples"
 
 
 def denoise(page: Page) -> None:

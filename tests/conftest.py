@@ -33,9 +33,9 @@ def tiny_weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def restorer(tiny_weights):
     """A Restorer in fp32 on the CPU with `tiny_weights`. Shared: build another one to change anything of it."""
+    from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.engine.device import Compute
     from deconvdemo.engine.restorer import Restorer
-    from deconvdemo.weights import Weights
 
     return Restorer(Weights(tiny_weights), Compute("cpu", "fp32", "a test"))
 
@@ -64,7 +64,7 @@ def database_url(request) -> str:
 
 @pytest.fixture
 def store(tmp_path, database_url):
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(tmp_path, database_url, min_free_mb=0)
     yield store
@@ -73,7 +73,7 @@ def store(tmp_path, database_url):
 
 @pytest.fixture
 def sqlite_store(tmp_path):
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(tmp_path, min_free_mb=0)
     yield store

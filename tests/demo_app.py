@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback.records import StoredFlag
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.records import StoredFlag
+from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.settings import Settings
-from deconvdemo.ui.demo import launch
-from deconvdemo.weights import Weights
+from deconvdemo.web.demo import launch
 
 MAX_PIXELS = 1_000_000
 

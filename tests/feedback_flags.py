@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from deconvdemo.feedback.records import Flag
+from deconvdemo.feedback.events.records import Flag
 
 
 def picture(seed: object, side: int = 8, format: str = "PNG", **options) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
-from deconvdemo.photo import Photo
+from deconvdemo.image.photo import Photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -16,7 +16,7 @@ from tiny import picture
 from deconvdemo.engine.admission import Admission, Asker, asked_by, expected_bytes
 from deconvdemo.engine.worker import Share, Worker
 from deconvdemo.errors import BusyError, LeftError
-from deconvdemo.photo_reading import stated
+from deconvdemo.image.reading import stated
 
 LARGE, SMALL = 1000, 10
 
@@ -103,9 +103,9 @@ def test_who_leaves_while_waiting_frees_the_seat(admission):
 
 
 def test_work_ends_at_the_next_tile_when_its_visitor_has_left(tiny_weights):
+    from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.engine.device import Compute
     from deconvdemo.engine.restorer import Restorer
-    from deconvdemo.weights import Weights
 
     restorer = Restorer(Weights(tiny_weights), Compute("cpu", "fp32", "a test"), tile=32)
     left = threading.Event()
@@ -243,9 +243,9 @@ def test_a_tile_ends_between_two_layers_when_nobody_waits_for_it():
 
 
 def test_who_lets_others_pass_gets_the_same_result(tiny_weights):
+    from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.engine.device import Compute
     from deconvdemo.engine.restorer import Restorer
-    from deconvdemo.weights import Weights
 
     for precision in ("fp32", "bf16"):
         restorer = Restorer(Weights(tiny_weights), Compute("cpu", precision, "a test"))

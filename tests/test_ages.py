@@ -12,10 +12,10 @@ import pytest
 from demo_app import App, png, running_app
 from tiny import picture
 
-from deconvdemo.photo import Photo
-from deconvdemo.ui.ages import Ages, Sweeper
-from deconvdemo.ui.results import Results
-from deconvdemo.ui.uploads import Uploads
+from deconvdemo.image.photo import Photo
+from deconvdemo.web.restore.results import Results
+from deconvdemo.web.server.ages import Ages, Sweeper
+from deconvdemo.web.server.uploads import Uploads
 
 HOUR = 3600.0
 

@@ -5,11 +5,11 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.alpha import enlarged, visible, visible_colours
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.photo import Photo
-from deconvdemo.weights import Weights
+from deconvdemo.image.alpha import enlarged, visible, visible_colours
+from deconvdemo.image.photo import Photo
 
 DTYPES = (np.uint8, np.uint16, np.float32)
 SHAPES = {"hard": 0.01, "antialiased": 1.0, "soft": 12.0}  # pixels over which a disc's rim fades

@@ -19,12 +19,12 @@ import pytest
 from hostile_files import BOMBS, inflating_pixels, ordinary
 from photo_files import SRGB, camera_exif, chunk, file_of, png, random_photo, tiff, with_chunks
 
-from deconvdemo.apart import OWN_FILES, STRANGERS, Pool
-from deconvdemo.apart.answer import packed, unpacked
-from deconvdemo.apart.pool import Limits
-from deconvdemo.apart.process import Allowance, Child
 from deconvdemo.errors import PhotoError, PhotoMemoryError
-from deconvdemo.photo import Photo
+from deconvdemo.image.apart import OWN_FILES, STRANGERS, Pool
+from deconvdemo.image.apart.answer import packed, unpacked
+from deconvdemo.image.apart.pool import DecodingLimits
+from deconvdemo.image.apart.process import Allowance, Child
+from deconvdemo.image.photo import Photo
 
 ROOT = Path(__file__).parent.parent
 MAX_PIXELS = 50_000_000
@@ -136,7 +136,7 @@ def test_what_needs_too_much_memory_is_a_sentence_and_the_next_photo_is_opened(c
 
 def test_memory_is_watched_from_here_where_a_system_does_not_limit_it(child, small_file, monkeypatch):
     looks = iter([50e6, 60e6, 900e6, 900e6])
-    monkeypatch.setattr("deconvdemo.apart.process._resident", lambda pid: next(looks))
+    monkeypatch.setattr("deconvdemo.image.apart.process._resident", lambda pid: next(looks))
     child.limits_memory = False
     child.process.send_signal(signal.SIGSTOP)
     with pytest.raises(PhotoMemoryError, match="more memory"):
@@ -205,7 +205,7 @@ def test_a_child_ends_with_its_parent(busy, tmp_path):
     slow = tmp_path / "slow.png"
     slow.write_bytes(inflating_pixels(16, 30_000) if busy else random_photo().encode("PNG"))
     script = (
-        "import threading, time; from deconvdemo.apart import OWN_FILES\n"
+        "import threading, time; from deconvdemo.image.apart import OWN_FILES\n"
         f"threading.Thread(target=OWN_FILES.open, args=({str(slow)!r},)).start()\n"
         "time.sleep(600)"
     )
@@ -249,7 +249,7 @@ def _until(asked, seconds=30):
 
 
 def test_a_script_needs_no_guard(small_file):
-    script = f"from deconvdemo.apart import OWN_FILES\nprint(OWN_FILES.open({str(small_file)!r}).width)"
+    script = f"from deconvdemo.image.apart import OWN_FILES\nprint(OWN_FILES.open({str(small_file)!r}).width)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("5\n", "")
 
@@ -306,7 +306,7 @@ def test_refusals_are_those_of_this_process(pool, source):
 
 
 def test_what_is_in_memory_is_sent_nowhere(monkeypatch):
-    monkeypatch.setattr("deconvdemo.apart.process.Child", None)
+    monkeypatch.setattr("deconvdemo.image.apart.process.Child", None)
     photo, pool = random_photo(), Pool(STRANGERS.limits)
     for source in (photo, photo.pixels, photo.image()):
         assert pool.open(source).width == 5
@@ -365,7 +365,7 @@ def test_a_child_that_says_something_else_is_a_sentence(child, small_file, said)
 
 
 def test_waiting_for_a_place_has_an_end(small_file):
-    pool = Pool(Limits(places=1, memory=1 << 30, together=1 << 30, small=1 << 30, seconds=9, patience=0.2))
+    pool = Pool(DecodingLimits(places=1, memory=1 << 30, together=1 << 30, small=1 << 30, seconds=9, patience=0.2))
     with pool._place(1 << 20), pytest.raises(PhotoError, match="too many photos are being opened at once: try again"):
         pool.open(small_file)
     assert pool.open(small_file).width == 5
@@ -382,7 +382,7 @@ def test_large_photos_leave_a_place_and_room_to_small_ones():
 
 def test_an_ordinary_photo_of_a_telephone_is_a_small_one():
     limits = STRANGERS.limits
-    from deconvdemo.photo_header import Facts
+    from deconvdemo.image.header import Facts
 
     assert limits.of(Facts(4032, 3024, 3), 6_000_000).memory <= limits.small
     assert OWN_FILES.limits.of(Facts(4032, 3024, 3), 6_000_000).seconds > 10
@@ -390,25 +390,26 @@ def test_an_ordinary_photo_of_a_telephone_is_a_small_one():
 
 # the only places where the server's side decodes in its own process: files that this program has written or checked
 TRUSTED = {
-    "deconvdemo.ui.results": "a mask in memory",
-    "deconvdemo.ui.flagging": "a mask in memory",
-    "deconvdemo.ui.contenders": "bundled photos, and published flags",
-    "deconvdemo.ui.replaying": "stored flags",
-    "deconvdemo.ui.review_desk": "stored flags",
-    "deconvdemo.feedback.imagefile": "stored flags, and headers",
-    "deconvdemo.feedback.likeness": "stored flags",
-    "deconvdemo.feedback.pairs": "stored flags",
+    "deconvdemo.web.restore.results": "a mask in memory",
+    "deconvdemo.web.restore.flagging": "a mask in memory",
+    "deconvdemo.evaluation.protocols": "test images of whoever runs the command",
+    "deconvdemo.evaluation.contenders": "bundled photos, and published flags",
+    "deconvdemo.evaluation.replaying": "stored flags",
+    "deconvdemo.web.review.service": "stored flags",
+    "deconvdemo.feedback.events.imagefile": "stored flags, and headers",
+    "deconvdemo.feedback.review.likeness": "stored flags",
+    "deconvdemo.feedback.review.pairs": "stored flags",
 }
 
 
 def test_what_others_bring_is_opened_apart():
     opens = re.compile(r"\b(Image\.open|Photo\.open|open_mask|read_mask|imdecode|TiffFile)\b")
     found = set()
-    for package in ("ui", "feedback", "engine"):
-        for file in (ROOT / "deconvdemo" / package).glob("*.py"):
+    for package in ("web", "feedback", "engine", "evaluation"):
+        for file in (ROOT / "deconvdemo" / package).rglob("*.py"):
             calls = (
                 ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
             )
             if any(opens.search(call) and not re.search(r"STRANGERS|opener", call) for call in calls):
-                found.add(f"deconvdemo.{package}.{file.stem}")
+                found.add(".".join(file.relative_to(ROOT).with_suffix("").parts))
     assert found == set(TRUSTED)

@@ -15,13 +15,13 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.apart import Pool
 from deconvdemo.cli import main
 from deconvdemo.cli.console import Lasting, lasting_console, shown
 from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import targets
 from deconvdemo.errors import PhotoError
-from deconvdemo.photo import Photo
+from deconvdemo.image.apart import Pool
+from deconvdemo.image.photo import Photo
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from demo_app import App, running_app
 
-from deconvdemo.ui import bodies, patience
-from deconvdemo.ui.examples import EXAMPLES
-from deconvdemo.ui.turns import Turns
+from deconvdemo.web.components.examples import EXAMPLES
+from deconvdemo.web.restore.cancellations import Cancellations
+from deconvdemo.web.server import bodies, patience
 
 HEAD, BODY = 1.0, 1.5  # seconds
 
@@ -214,7 +214,7 @@ def test_sessions_have_short_names(app, door):
 def test_upload_ids_are_short_and_forgotten(app, monkeypatch):
     from gradio.routes import file_upload_statuses
 
-    from deconvdemo.ui import uploads
+    from deconvdemo.web.server import uploads
 
     monkeypatch.setattr(uploads, "_FORGOTTEN_AFTER", 0.2)
     for wrong in ("x" * 65, "a/b", ""):
@@ -228,14 +228,14 @@ def test_upload_ids_are_short_and_forgotten(app, monkeypatch):
 
 
 def test_what_is_remembered_of_tickets_has_a_size():
-    turns = Turns()
+    turns = Cancellations()
     turns.call_off("x" * 1_000_000, "a page")
     assert sum(map(len, turns._called_off)) < 100
 
 
 @pytest.mark.parametrize("ticket", ["1732665123456-0.12345678901234567", "1732665123456-0", "1-5.551115123125783e-17"])
 def test_tickets_of_the_page_are_known(ticket):
-    turns = Turns()
+    turns = Cancellations()
     turns.call_off(ticket, "a page")
     with turns.turn(ticket, "a page") as called_off:
         assert called_off()

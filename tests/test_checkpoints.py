@@ -13,13 +13,13 @@ import safetensors.torch
 import tiny
 import torch
 
-from deconvdemo.checkpoints import Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.index import Entry, add_to_index, read_index, write_index
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.checkpoints.sources import source_of
 from deconvdemo.errors import CheckpointError, ControlError
-from deconvdemo.hub import HubRef
+from deconvdemo.hub.download import HubRef
 from deconvdemo.networks import NETWORKS
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import Entry, add_to_index, read_index, write_index
-from deconvdemo.weights_sources import source_of
 
 SMALL = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},

@@ -12,9 +12,9 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
-from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.cli import main, parser
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent

@@ -6,10 +6,10 @@ import gradio as gr
 import pytest
 from tiny import picture
 
-from deconvdemo.photo import Photo
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS
-from deconvdemo.ui.controls import ControlPanel
-from deconvdemo.ui.desk import Desk
+from deconvdemo.web.components.controls import ControlPanel
+from deconvdemo.web.restore.service import RestoreService
 
 EVERY = [task.weights(choices) for task in TASKS.values() for choices in task.combinations()]
 
@@ -85,11 +85,11 @@ def test_a_network_offers_the_scales_that_it_was_trained_for():
 
 @pytest.mark.parametrize("names", [["denoise"], ["denoise", "denoise-photo"], ["denoise-photo", "denoise-fast"]])
 def test_a_photo_is_estimated_for_the_networks_that_need_it(names):
-    desk = Desk(TASKS["denoise"].offering(names), None, None)
+    desk = RestoreService(TASKS["denoise"].offering(names), None, None)
     assert desk.estimates(Photo.open(picture(40, 40)))["sigma"] > 0
 
 
 def test_nothing_is_estimated_for_networks_that_judge_by_themselves():
     photo = Photo.open(picture(40, 40))
-    assert Desk(TASKS["denoise"].offering(["denoise-photo"]), None, None).estimates(photo) == {}
-    assert Desk(TASKS["upscale"], None, None).estimates(photo) == {}
+    assert RestoreService(TASKS["denoise"].offering(["denoise-photo"]), None, None).estimates(photo) == {}
+    assert RestoreService(TASKS["upscale"], None, None).estimates(photo) == {}

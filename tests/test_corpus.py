@@ -6,8 +6,8 @@ import tiny
 from PIL import Image
 
 from deconvdemo.errors import TrainingError
-from deconvdemo.training import corpus as corpus_module
-from deconvdemo.training.corpus import Corpus
+from deconvdemo.training.data import corpus as corpus_module
+from deconvdemo.training.data.corpus import Corpus
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import tiny
 import torch
 from torch import nn
 
+from deconvdemo.evaluation import cost
 from deconvdemo.networks import NETWORKS
 from deconvdemo.networks.layers import SubPixelDeconvolution
-from deconvdemo.training import cost
 
 
 class Upsampling(nn.Module):

@@ -10,7 +10,7 @@ import pytest
 
 from deconvdemo.cli import main
 from deconvdemo.errors import TrainingError
-from deconvdemo.training.curves import changes, measures, plot, stretches
+from deconvdemo.training.run.curves import changes, measures, plot, stretches
 
 
 def row(step: int, **values) -> dict:

@@ -7,7 +7,7 @@ import pytest
 from tiled import assert_tiled_is_whole
 from tiny import picture
 
-from deconvdemo.engine import deep_holes, restorer
+from deconvdemo.engine import coarse_to_fine, restorer
 from deconvdemo.engine.restorer import Restorer
 
 SIDE = 150
@@ -45,8 +45,8 @@ def test_shallow_holes_are_filled_as_ever(restorer, monkeypatch):
     def never(*arguments):
         raise AssertionError("a shallow hole needs no coarser copy")
 
-    mask = hole(side=2 * deep_holes.DEEP)
-    assert deep_holes.middle_of(mask) is None
+    mask = hole(side=2 * coarse_to_fine.DEEP)
+    assert coarse_to_fine.middle_of(mask) is None
     monkeypatch.setattr("deconvdemo.engine.restorer.halved", never)
     filled(restorer, picture(201, 230), mask)
     filled(restorer, picture(201, 230), hole(), strength=0)
@@ -57,10 +57,10 @@ def test_shallow_holes_are_filled_as_ever(restorer, monkeypatch):
 def test_only_deep_holes_have_a_middle():
     mask = hole()
     mask[:, 200:220] = True  # a shallow hole that does not touch the deep one
-    middle = deep_holes.middle_of(mask)
+    middle = coarse_to_fine.middle_of(mask)
     assert not middle[:, 200:].any()
     assert not middle[~mask].any()
-    ring = deep_holes.RING
+    ring = coarse_to_fine.RING
     assert middle[20 + ring : 20 + SIDE - ring, 40 + ring : 40 + SIDE - ring].all()
 
 
@@ -80,7 +80,7 @@ def test_progress_counts_up_and_ends_with_a_result(restorer):
 def test_almost_nothing_to_go_by_is_filled_all_the_same(restorer):
     mask = np.ones((180, 181), bool)
     mask[90, 90] = False
-    assert deep_holes.halved(picture(180, 181), mask) is None
+    assert coarse_to_fine.halved(picture(180, 181), mask) is None
     assert filled(restorer, picture(180, 181), mask).shape == (180, 181, 3)
 
 

@@ -16,17 +16,18 @@ from sqlalchemy import insert, update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.promotion import shadow
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.database import flags, shards
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.limits import Limits
-from deconvdemo.promotion import shadow
-from deconvdemo.ui import contenders, duel_routes
-from deconvdemo.ui.contenders import Ring, words_of
-from deconvdemo.ui.duel_routes import Duels
-from deconvdemo.weights import Weights
+from deconvdemo.evaluation import contenders
+from deconvdemo.evaluation.contenders import DuelSampler, words_of
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.store.database import flags, shards
+from deconvdemo.feedback.store.limits import FlagLimits
+from deconvdemo.web.duel import routes as duel_routes
+from deconvdemo.web.duel.routes import Duels
 
 TASKS = ("denoise", "upscale", "inpaint")
 
@@ -37,7 +38,7 @@ def visitor(duels: Duels) -> TestClient:
 
 @pytest.fixture
 def duels(sqlite_store, restorer) -> Duels:
-    return Duels(Ring(restorer, sqlite_store), Limits(sqlite_store), np.random.default_rng(7))
+    return Duels(DuelSampler(restorer, sqlite_store), FlagLimits(sqlite_store), np.random.default_rng(7))
 
 
 def publish(store, flag_id: str) -> None:
@@ -103,7 +104,9 @@ def test_what_is_not_there_is_one_sentence(duels):
 
 
 def test_a_visitor_has_so_many_votes_an_hour(sqlite_store, restorer):
-    duels = Duels(Ring(restorer, sqlite_store), Limits(sqlite_store, per_visitor=2), np.random.default_rng(0))
+    duels = Duels(
+        DuelSampler(restorer, sqlite_store), FlagLimits(sqlite_store, per_visitor=2), np.random.default_rng(0)
+    )
     client = visitor(duels)
     answers = []
     for _ in range(3):
@@ -190,7 +193,7 @@ def test_a_candidate_meets_what_it_would_replace(sqlite_store, tiny_weights, res
     shutil.copytree(tiny_weights, folder)
     served = load_checkpoint(folder / "denoise.safetensors")
     save_checkpoint(file, served.header, {name: 1.5 * value.float() for name, value in served.tensors.items()})
-    ring = Ring(Restorer(Weights(folder), restorer.compute_on), sqlite_store)
+    ring = DuelSampler(Restorer(Weights(folder), restorer.compute_on), sqlite_store)
     rng = np.random.default_rng(0)
     before = {task: len(ring.contenders(ring.subject(task, rng))) for task in TASKS}
     candidate = shadow(file, folder).sha256
@@ -208,7 +211,7 @@ def test_a_candidate_meets_what_it_would_replace(sqlite_store, tiny_weights, res
     assert before == {task: len(ring.contenders(ring.subject(task, rng))) for task in TASKS}
     assert not ring.candidates(ring.subject("inpaint", rng))
     (folder / f"denoise-{candidate[:12]}.safetensors").write_bytes(b"damaged")
-    assert not Ring(ring.restorer, sqlite_store).candidates(ring.subject("denoise", rng))
+    assert not DuelSampler(ring.restorer, sqlite_store).candidates(ring.subject("denoise", rng))
 
 
 def test_one_visitors_duels_do_not_take_everyones_away(duels, monkeypatch):

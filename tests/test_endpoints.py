@@ -15,8 +15,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from tiny import picture
 
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.photo import Photo
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS
 
 MASK = np.zeros((40, 56, 1), np.uint8)

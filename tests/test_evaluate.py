@@ -10,9 +10,9 @@ from PIL import Image
 
 from deconvdemo.cli import main
 from deconvdemo.errors import ControlError, TrainingError
-from deconvdemo.metrics import psnr
-from deconvdemo.training.evaluate import classical_method, evaluate, network_method
-from deconvdemo.training.protocols import cases
+from deconvdemo.evaluation.evaluate import classical_method, evaluate, network_method
+from deconvdemo.evaluation.protocols import cases
+from deconvdemo.image.metrics import psnr
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_missing_mask_is_named(folder):
 
 @pytest.mark.parametrize("task", ["denoise", "upscale", "inpaint"])
 def test_every_classical_method_runs(task, folder):
-    from deconvdemo.classical import CLASSICAL
+    from deconvdemo.evaluation.classical import CLASSICAL
 
     with_masks(folder)
     if task != "inpaint":

@@ -11,16 +11,16 @@ import torch
 from tiled import assert_tiled_is_whole
 from tiny_training import photos, small
 
-from deconvdemo.checkpoints import Checkpoint, Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback.records import TARGET, Pair
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.expert import GATED, with_expert, without_expert
-from deconvdemo.training.flagged import Flagged
-from deconvdemo.training.gating import learn_gate
-from deconvdemo.training.processes import Alone
-from deconvdemo.weights import Weights
+from deconvdemo.feedback.events.records import TARGET, Pair
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.flagged import Flagged
+from deconvdemo.training.data.processes import OneProcess
+from deconvdemo.training.run.expert import GATED, with_expert, without_expert
+from deconvdemo.training.run.router_training import learn_gate
 
 CPU = Compute("cpu", "fp32", "a test")
 
@@ -125,8 +125,8 @@ def test_a_gate_learns_what_is_flagged_and_leaves_the_rest(tmp_path):
     corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
     recipe = small("denoise", patch=32, steps=40)
     start = with_expert(served(), small_denoiser)
-    learned = learn_gate(start, recipe, corpus, Flagged(pairs), Alone("cpu"))
-    assert equal(learned.tensors, learn_gate(start, recipe, corpus, Flagged(pairs), Alone("cpu")).tensors)
+    learned = learn_gate(start, recipe, corpus, Flagged(pairs), OneProcess("cpu"))
+    assert equal(learned.tensors, learn_gate(start, recipe, corpus, Flagged(pairs), OneProcess("cpu")).tensors)
     assert {name for name in start.tensors if not torch.equal(start.tensors[name], learned.tensors[name])} <= {
         name for name in start.tensors if name.startswith("gate.")
     }

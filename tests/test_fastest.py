@@ -7,12 +7,12 @@ import pytest
 import tiny
 import torch
 
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import fastest as speed
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.fastest import FORMATS, fastest, measure
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.metrics import psnr
-from deconvdemo.weights import Weights
+from deconvdemo.image.metrics import psnr
 
 CHANNELS_LAST = "channels_last"
 

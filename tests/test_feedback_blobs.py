@@ -9,9 +9,9 @@ import pytest
 from feedback_flags import flag_of, picture
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.blobs import DamagedBlobError, RemoteBlobs, blob_name
-from deconvdemo.feedback.kinds import KINDS
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.store.blobs import DamagedBlobError, RemoteBlobs, blob_name
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.store import FeedbackStore
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_what_a_killed_process_left_in_the_bucket_is_tidied(store, url, monkeypa
     with store.blobs.staged({blob_name(lost): lost}):
         pass  # uploaded, and then the process was killed
     assert store.tidy() == 0  # it may be a living process's
-    monkeypatch.setattr("deconvdemo.feedback.store.STALE_SECONDS", -1)
+    monkeypatch.setattr("deconvdemo.feedback.store.store.STALE_SECONDS", -1)
     assert store.tidy() == 1
     assert files_in(url) == {blob_name(data) for data in saved.images.values()}
 

@@ -15,11 +15,11 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from PIL import Image
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback import export
-from deconvdemo.feedback.blobs import blob_name
-from deconvdemo.feedback.export import Limits, export_dataset
-from deconvdemo.feedback.records import IMAGES, REASONS
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.records import IMAGES, REASONS
+from deconvdemo.feedback.exchange import export
+from deconvdemo.feedback.exchange.export import ShardLimits, export_dataset
+from deconvdemo.feedback.store.blobs import blob_name
+from deconvdemo.feedback.store.store import FeedbackStore
 
 COLUMNS = [
     "flag_id",
@@ -40,7 +40,7 @@ COLUMNS = [
 ]
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store", "PIL.Image"])
+PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store.store", "PIL.Image"])
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_datasets_opens_it_with_images_and_the_designed_columns(filled, tmp_path
 
 
 def test_every_row_is_what_was_stored_in_order_also_streaming(filled, tmp_path):
-    export_dataset(filled, tmp_path / "out", limits=Limits(rows_a_group=2, rows_a_shard=4))
+    export_dataset(filled, tmp_path / "out", limits=ShardLimits(rows_a_group=2, rows_a_shard=4))
     loaded = raw(opened(tmp_path / "out", tmp_path / "cache"))
     assert loaded == raw(opened(tmp_path / "out", tmp_path / "cache", streaming=True))
     for row, flag in zip(loaded, filled.flags(), strict=True):
@@ -152,11 +152,11 @@ def test_images_keep_sixteen_bits(tmp_path):
 @pytest.mark.parametrize(
     ("limits", "groups_of_shards"),
     [
-        (Limits(), [[7]]),
-        (Limits(rows_a_group=3), [[3, 3, 1]]),
-        (Limits(rows_a_group=2, rows_a_shard=4), [[2, 2], [2, 1]]),
-        (Limits(bytes_a_group=1), [[1] * 7]),  # a row larger than the limit has a group to itself
-        (Limits(bytes_a_group=1, bytes_a_shard=1), [[1]] * 7),
+        (ShardLimits(), [[7]]),
+        (ShardLimits(rows_a_group=3), [[3, 3, 1]]),
+        (ShardLimits(rows_a_group=2, rows_a_shard=4), [[2, 2], [2, 1]]),
+        (ShardLimits(bytes_a_group=1), [[1] * 7]),  # a row larger than the limit has a group to itself
+        (ShardLimits(bytes_a_group=1, bytes_a_shard=1), [[1]] * 7),
     ],
 )
 def test_pieces_are_bounded_by_rows_and_by_bytes_and_have_a_page_index(store, tmp_path, limits, groups_of_shards):
@@ -172,7 +172,7 @@ def test_pieces_are_bounded_by_rows_and_by_bytes_and_have_a_page_index(store, tm
 
 
 def test_the_defaults_are_the_viewers():
-    assert Limits().rows_a_group <= 100
+    assert ShardLimits().rows_a_group <= 100
 
 
 def test_the_card_has_the_config_and_no_sizes_that_would_forbid_more_rows(filled, tmp_path):
@@ -198,7 +198,7 @@ def test_the_same_flags_are_the_same_bytes(filled, tmp_path):
 
 def test_exporting_again_replaces_and_leaves_other_files(store, tmp_path):
     out = tmp_path / "out"
-    export_dataset(store, out, limits=Limits(rows_a_group=1, rows_a_shard=1))
+    export_dataset(store, out, limits=ShardLimits(rows_a_group=1, rows_a_shard=1))
     (out / "data" / "mine").mkdir()
     (out / "data" / "mine" / "rows.parquet").write_text("mine")
     (out / "notes.txt").write_text("mine")
@@ -224,7 +224,7 @@ def die_in_the_middle(data_dir: Path, out: Path) -> None:
         return read(flag_id, kind)
 
     store.get = get  # type: ignore[method-assign]
-    export_dataset(store, out, limits=Limits(rows_a_group=1, rows_a_shard=2))
+    export_dataset(store, out, limits=ShardLimits(rows_a_group=1, rows_a_shard=2))
 
 
 def test_a_killed_export_leaves_the_earlier_one_and_no_half_file(store, tmp_path):

@@ -13,14 +13,14 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from PIL import Image
 
 from deconvdemo.errors import ControlError, FeedbackError
-from deconvdemo.feedback.csv_export import export_csv, safe_cell
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.export import export_dataset
-from deconvdemo.feedback.importing import Plan, import_feedback
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.exchange.csv_export import export_csv, safe_cell
+from deconvdemo.feedback.exchange.export import export_dataset
+from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
+from deconvdemo.feedback.store.store import FeedbackStore
 
-AGREED = Plan("denoise", consent=True)
+AGREED = ImportPlan("denoise", consent=True)
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ def test_what_was_erased_stays_away(store, logged, tmp_path):
     export_dataset(store, tmp_path / "export")
     first = next(store.ids())
     erase(store, [first])
-    report = import_feedback(store, str(tmp_path / "export"), Plan())
+    report = import_feedback(store, str(tmp_path / "export"), ImportPlan())
     assert (report.added, report.known) == (0, 2)
 
 
 def test_columns_may_be_named_whatever_they_are_called(store, logged):
-    plan = Plan("denoise", {"observed": "Denoised", "restored": "Noisy photo"}, "good", consent=True)
+    plan = ImportPlan("denoise", {"observed": "Denoised", "restored": "Noisy photo"}, "good", consent=True)
     import_feedback(store, str(logged), plan)
     assert next(store.flags()).observed == picture(1)
     for named, says in (
@@ -94,7 +94,7 @@ def test_columns_may_be_named_whatever_they_are_called(store, logged):
         ({"observed": "Denoised", "restored": "Denoised"}, "cannot be two things"),
     ):
         with pytest.raises(ControlError, match=says):
-            import_feedback(store, str(logged), Plan("denoise", named, consent=True))
+            import_feedback(store, str(logged), ImportPlan("denoise", named, consent=True))
     assert store.totals()["flags"] == 2
 
 
@@ -127,7 +127,7 @@ def test_a_dataset_with_image_columns_comes_in(store, tmp_path):
     place = str(tmp_path / "pairs.parquet")
     with pytest.raises(ControlError, match=r"which of its images is the restored one: name its .*'blurred', 'sharp'"):
         import_feedback(store, place, AGREED)  # a sharp photo may be a result, or what it should have been
-    report = import_feedback(store, place, Plan("denoise", {"restored": "sharp"}, consent=True))
+    report = import_feedback(store, place, ImportPlan("denoise", {"restored": "sharp"}, consent=True))
     assert (report.added, report.refused) == (2, [])
     assert report.roles == [f"{place}: observed is 'blurred', restored is 'sharp'"]
     flag = next(store.flags())
@@ -195,7 +195,7 @@ def test_roles_come_from_what_is_certain(store, tmp_path, case, simplify):
 
 def test_what_was_painted_in_an_editor_is_the_mask_of_an_inpainting(store, tmp_path):
     folder = of_gradio(tmp_path, {"Paint": gr.ImageEditor, "Result": gr.Image}, [[DRAWN, "b"]])
-    report = import_feedback(store, str(folder), Plan("inpaint", consent=True))
+    report = import_feedback(store, str(folder), ImportPlan("inpaint", consent=True))
     assert next(store.flags()).mask == picture("stroke")
     assert report.roles[0].endswith("mask is 'Paint (layer 1)'; not taken: 'Paint (composite)'")
 
@@ -241,9 +241,9 @@ def test_an_image_within_a_cell_can_be_named(store, tmp_path, named, taken):
     folder = of_gradio(tmp_path, components, [[PAIR, ["earlier", "later"]]])
     if taken is None:  # what went in is a choice still
         with pytest.raises(ControlError, match="is the observed one"):
-            import_feedback(store, str(folder), Plan("denoise", named, consent=True))
+            import_feedback(store, str(folder), ImportPlan("denoise", named, consent=True))
         return
-    import_feedback(store, str(folder), Plan("denoise", named, consent=True))
+    import_feedback(store, str(folder), ImportPlan("denoise", named, consent=True))
     (flag,) = store.flags()
     assert [flag.observed, flag.restored] == [picture(name) for name in taken]
 
@@ -252,7 +252,7 @@ def test_two_columns_of_one_name_are_two(store, tmp_path):
     folder = of_gradio(tmp_path, {"Image": gr.Image, "Other": gr.Image}, [["a", "b"]])
     table = folder / "dataset1.csv"
     table.write_text(table.read_text().replace("Other,", "Image,", 1))
-    plan = Plan("denoise", {"observed": "Image", "restored": "Image #2"}, consent=True)
+    plan = ImportPlan("denoise", {"observed": "Image", "restored": "Image #2"}, consent=True)
     import_feedback(store, str(folder), plan)
     assert next(store.flags()).restored == picture("b")
 
@@ -289,7 +289,7 @@ def test_an_export_of_ours_comes_in_as_it_was(store, tmp_path):
         other.add(flag)
     other.add(Verdict(flag_id=flags[0].flag_id, reviewer="ada", decision="accept", clean=picture("clean")))
     export_dataset(other, tmp_path / "export")
-    report = import_feedback(store, str(tmp_path / "export"), Plan())
+    report = import_feedback(store, str(tmp_path / "export"), ImportPlan())
     assert (report.added, report.refused) == (3, [])
     assert [(flag.flag_id, flag.created_at, flag.images) for flag in store.flags()] == [
         (flag.flag_id, flag.created_at, flag.images) for flag in flags
@@ -303,8 +303,8 @@ def test_a_place_without_anything_or_without_consent_is_one_sentence(store, logg
     for place, plan, says in (
         (tmp_path / "empty", AGREED, "there is nothing to import at"),
         (tmp_path / "nowhere", AGREED, "there is nothing to import at"),
-        (logged, Plan("denoise"), "if they did, say so with --consent"),
-        (logged, Plan(consent=True), "name the task"),
+        (logged, ImportPlan("denoise"), "if they did, say so with --consent"),
+        (logged, ImportPlan(consent=True), "name the task"),
     ):
         with pytest.raises(ControlError, match=says):
             import_feedback(store, str(place), plan)

@@ -10,19 +10,19 @@ import pytest
 from feedback_flags import flag_of
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.addresses import network_of, visitor_of
-from deconvdemo.feedback.lease import Lease
-from deconvdemo.feedback.limits import Limits
-from deconvdemo.feedback.opinions import Vote
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.opinions import Vote
+from deconvdemo.feedback.store.addresses import network_of, visitor_of
+from deconvdemo.feedback.store.lease import Lease
+from deconvdemo.feedback.store.limits import FlagLimits
+from deconvdemo.feedback.store.store import FeedbackStore
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def test_a_visitor_is_the_same_all_day_and_another_tomorrow(store):
-    limits = Limits(store)
+    limits = FlagLimits(store)
     today = limits.visitor("203.0.113.7", NOON)
-    assert today == Limits(FeedbackStore(store.folder.parent, store.database_url)).visitor(
+    assert today == FlagLimits(FeedbackStore(store.folder.parent, store.database_url)).visitor(
         "203.0.113.7", NOON + timedelta(hours=5)
     )
     assert today != limits.visitor("203.0.113.8", NOON)
@@ -32,7 +32,7 @@ def test_a_visitor_is_the_same_all_day_and_another_tomorrow(store):
 
 def test_no_address_is_stored_and_yesterdays_salt_is_gone(sqlite_store):
     store = sqlite_store
-    limits = Limits(store)
+    limits = FlagLimits(store)
     for day in range(3):
         visitor = limits.visitor("203.0.113.7", NOON + timedelta(days=day))
     store.add(flag_of(1, visitor=visitor))
@@ -44,7 +44,7 @@ def test_no_address_is_stored_and_yesterdays_salt_is_gone(sqlite_store):
 
 
 def test_each_visitor_and_all_together_have_a_share_of_the_hour(store):
-    limits = Limits(store, per_visitor=2, per_hour=3)
+    limits = FlagLimits(store, per_visitor=2, per_hour=3)
     for number in range(2):
         limits.check("flags", "one", NOON)
         store.add(flag_of(number, visitor="one", created_at=NOON - timedelta(minutes=40 - number)))
@@ -61,7 +61,7 @@ def test_each_visitor_and_all_together_have_a_share_of_the_hour(store):
 def test_votes_are_counted_like_flags(store):
     store.add(Vote(task="denoise", choice="left", visitor="one", created_at=NOON))
     with pytest.raises(FeedbackError, match="1 votes came from you"):
-        Limits(store, per_visitor=1).check("votes", "one", NOON)
+        FlagLimits(store, per_visitor=1).check("votes", "one", NOON)
 
 
 def test_a_budget_is_kept(tmp_path):
@@ -92,14 +92,14 @@ def test_who_an_address_is_counted_as(address, visitor, network):
 
 
 def test_a_visitor_of_ipv6_is_one_whichever_of_their_addresses_they_use(store):
-    limits = Limits(store)
+    limits = FlagLimits(store)
     assert limits.visitor("2001:db8:1:2::1", NOON) == limits.visitor("2001:db8:1:2:ffff::9", NOON)
     assert limits.visitor("2001:db8:1:2::1", NOON) != limits.visitor("2001:db8:1:3::1", NOON)
     assert limits.visitor("::ffff:203.0.113.7", NOON) == limits.visitor("203.0.113.7", NOON)
 
 
 def test_one_networks_burst_leaves_room_for_others(store):
-    limits = Limits(store, per_visitor=2, per_hour=16)
+    limits = FlagLimits(store, per_visitor=2, per_hour=16)
     for number in range(4):
         visitor = limits.visitor(f"2001:db8:{number}::1", NOON)
         limits.check("votes", visitor, NOON)
@@ -110,7 +110,7 @@ def test_one_networks_burst_leaves_room_for_others(store):
 
 
 def test_a_clock_that_is_set_back_shuts_nobody_out(store):
-    limits = Limits(store, per_visitor=1, per_hour=1)
+    limits = FlagLimits(store, per_visitor=1, per_hour=1)
     store.add(Vote(task="denoise", choice="left", visitor="one", created_at=NOON))
     with pytest.raises(FeedbackError):
         limits.check("votes", "one", NOON)
@@ -123,5 +123,5 @@ def test_a_lease_from_before_the_clock_was_set_back_is_taken(store, monkeypatch)
     assert before.take()
     assert not after.take()
     now = time.time()
-    monkeypatch.setattr("deconvdemo.feedback.lease.time.time", lambda: now - 86400)
+    monkeypatch.setattr("deconvdemo.feedback.store.lease.time.time", lambda: now - 86400)
     assert after.take()

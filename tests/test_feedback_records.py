@@ -17,9 +17,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback import records
-from deconvdemo.feedback.imagefile import stored_image
-from deconvdemo.feedback.records import CONSENT, REASONS, as_json, new_id
+from deconvdemo.feedback.events import records
+from deconvdemo.feedback.events.imagefile import stored_image
+from deconvdemo.feedback.events.records import CONSENT, REASONS, as_json, new_id
 
 WHOLE = picture("whole", side=32)
 
@@ -169,8 +169,8 @@ def test_the_consent_names_licence_use_privacy_and_erasure():
 
 def test_feedback_imports_nothing_heavy():
     code = (
-        "import sys, deconvdemo.feedback.records; light = set(sys.modules);"
-        "import deconvdemo.feedback.store, deconvdemo.feedback.export;"
+        "import sys, deconvdemo.feedback.events.records; light = set(sys.modules);"
+        "import deconvdemo.feedback.store.store, deconvdemo.feedback.exchange.export;"
         "print({'PIL', 'sqlalchemy'} & light, {'torch', 'gradio', 'datasets', 'pyarrow'} & set(sys.modules))"
     )
     path = os.pathsep.join(entry for entry in sys.path if entry)

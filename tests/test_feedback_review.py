@@ -8,9 +8,9 @@ import pytest
 from feedback_flags import NASTY_COMMENTS, flag_of
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.review import SORTS, STATUSES, Opinions, ReviewQueue, View
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review.review import SORTS, STATUSES, Opinions, ReviewQueue, View
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -21,14 +21,14 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from sqlalchemy import event
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback import store as store_module
-from deconvdemo.feedback.blobs import STALE_SECONDS, DamagedBlobError, blob_name
-from deconvdemo.feedback.records import Flag
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.records import Flag
+from deconvdemo.feedback.store import store as store_module
+from deconvdemo.feedback.store.blobs import STALE_SECONDS, DamagedBlobError, blob_name
+from deconvdemo.feedback.store.store import FeedbackStore
 
 # processes of their own, not forks: a fork shares locks and SQLite's open files with its parent
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store", "PIL.Image"])
+PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store.store", "PIL.Image"])
 
 
 def files_in(folder: Path) -> set[str]:

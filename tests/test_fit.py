@@ -10,17 +10,17 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import photos, small, trained
 
-from deconvdemo.bicubic import resize
-from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
+from deconvdemo.degradations.holes import KINDS, random_masks
 from deconvdemo.errors import CheckpointError, TrainingError
 from deconvdemo.networks import NETWORKS
-from deconvdemo.training.batches import Batches
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.fit import WARM_UP, Budget, fit, learning_rate
-from deconvdemo.training.masks import KINDS, random_masks
-from deconvdemo.training.processes import Alone
+from deconvdemo.networks.bicubic import resize
+from deconvdemo.training.data.batches import Batches
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import RECIPES, Recipe
-from deconvdemo.training.state import State
+from deconvdemo.training.run.fit import WARM_UP, Budget, fit, learning_rate
+from deconvdemo.training.run.state import State
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_another_scale_starts_with_the_same_deconvolution(corpus, tmp_path):
     given = trained(small("upscale-x2"), corpus, tmp_path / "x2.safetensors", 2)
     recipes = {scale: small(f"upscale-x{scale}") for scale in (2, 3, 4)}
     states = {scale: State.fresh(recipe, "cpu") for scale, recipe in recipes.items()}
-    image = Batches(recipes[2], corpus, Alone("cpu")).sample(0).inputs
+    image = Batches(recipes[2], corpus, OneProcess("cpu")).sample(0).inputs
 
     def mean_corrections() -> list[torch.Tensor]:
         """What each network adds to bicubic, averaged over each pixel of the small image."""

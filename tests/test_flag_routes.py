@@ -8,9 +8,9 @@ from sqlalchemy import insert, update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from deconvdemo.feedback.database import flags, shards
-from deconvdemo.promotion import helped_train
-from deconvdemo.ui.flag_routes import erase_link, flag_routes
+from deconvdemo.checkpoints.promotion import helped_train
+from deconvdemo.feedback.store.database import flags, shards
+from deconvdemo.web.restore.flag_routes import erase_link, flag_routes
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from test_results import photo_with_place
 from tiny import picture
 
 from deconvdemo.errors import FeedbackError, PhotoError
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.photo import Photo
-from deconvdemo.ui.flagging import Flagging
-from deconvdemo.ui.results import Kept, Results
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image.photo import Photo
+from deconvdemo.web.restore.flagging import Flagging
+from deconvdemo.web.restore.results import Kept, Results
 
 
 def flagging_in(folder) -> Flagging:
@@ -132,7 +132,7 @@ def test_a_full_disk_is_one_sentence(flagging, kept, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("deconvdemo.feedback.blobs.open", full, raising=False)
+    monkeypatch.setattr("deconvdemo.feedback.store.blobs.open", full, raising=False)
     with pytest.raises(FeedbackError) as refusal:
         flagging.add(kept.restoration_id, ["good"], consent=True)
     assert "\n" not in str(refusal.value)

@@ -14,8 +14,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from deconvdemo.errors import ControlError
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.ui.frontier import Frontier, Rules, is_local, origins_of
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.server.frontier import Frontier, Rules, is_local, origins_of
 
 EVIL = ("https://evil.example", "http://localhost:9999", "http://127.0.0.1:9999", "null", "http://[::1]:9999")
 PAGES = ("", "insight", "duel", "review", "review/releases", f"erase/{'0' * 32}?key=x")

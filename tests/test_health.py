@@ -14,16 +14,16 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback import behind as behind_module
-from deconvdemo.feedback.blobs import RemoteBlobs
-from deconvdemo.feedback.erase import erase_by_key
-from deconvdemo.feedback.publish import NoPublisher, Publisher
-from deconvdemo.feedback.refusals import refusals
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.looks import Look
-from deconvdemo.places import without_places
-from deconvdemo.ui.flag_routes import flag_routes
-from deconvdemo.ui.health import health_route
+from deconvdemo.feedback import background
+from deconvdemo.feedback.dataset.erase import erase_by_key
+from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
+from deconvdemo.feedback.store.blobs import RemoteBlobs
+from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.heartbeat import Look
+from deconvdemo.redaction import without_places
+from deconvdemo.web.restore.flag_routes import flag_routes
+from deconvdemo.web.server.health import health_route
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_health_tells_what_watches_and_since_when(sqlite_store, restorer):
 
 
 def test_work_behind_the_demo_goes_on_after_what_nobody_foresaw(monkeypatch):
-    monkeypatch.setattr(behind_module, "PAUSE", 0.01)
+    monkeypatch.setattr(background, "PAUSE", 0.01)
     look, again, calls = Look(), threading.Event(), []
 
     def piece() -> bool:
@@ -118,7 +118,7 @@ def test_work_behind_the_demo_goes_on_after_what_nobody_foresaw(monkeypatch):
         again.set()
         return False
 
-    behind_module.behind("a test", piece, "it does not work", look)
+    background.in_background("a test", piece, "it does not work", look)
     assert again.wait(10)
     assert calls[1] == "unexpected ZeroDivisionError, see the log"
 

@@ -17,14 +17,14 @@ from feedback_flags import flag_of, picture
 from PIL import Image
 
 from deconvdemo.errors import DatasetError, FeedbackError
-from deconvdemo.feedback.export import export_dataset
-from deconvdemo.feedback.imagefile import stored_image
-from deconvdemo.feedback.importing import Plan, import_feedback
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.inside import file_inside, relative_parts
-from deconvdemo.training.corpus import Corpus
+from deconvdemo.feedback.events.imagefile import stored_image
+from deconvdemo.feedback.exchange.export import export_dataset
+from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.hub.inside import file_inside, relative_parts
+from deconvdemo.training.data.corpus import Corpus
 
-AGREED = Plan("denoise", consent=True)
+AGREED = ImportPlan("denoise", consent=True)
 MARK = b"PLANTED-MARKER"
 STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
@@ -157,7 +157,7 @@ def test_an_export_with_a_link_out_of_it_is_not_followed(store, tmp_path):
     file = next((tmp_path / "export").rglob("*.parquet"))
     file.rename(tmp_path / "moved.parquet")
     file.symlink_to(tmp_path / "moved.parquet")
-    report = import_feedback(store, str(tmp_path / "export"), Plan())
+    report = import_feedback(store, str(tmp_path / "export"), ImportPlan())
     assert report.added == 0
     assert "leads out of" in report.refused[0]
 
@@ -240,7 +240,7 @@ def test_imported_images_are_stripped_like_any(store, tmp_path, kind, way):
         rows = table.to_pylist()
         rows[0]["observed"] = rows[0]["clean"] = image(planted)
         pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
-    report = import_feedback(store, str(place), Plan() if way == "export" else AGREED)
+    report = import_feedback(store, str(place), ImportPlan() if way == "export" else AGREED)
     assert (report.added, report.refused) == (1, [])
     assert MARK not in bytes_of(store)
 

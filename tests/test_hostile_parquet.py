@@ -19,18 +19,18 @@ import pyarrow.parquet as pq
 import pytest
 from feedback_flags import flag_of, picture
 
-from deconvdemo import parquet_rows
 from deconvdemo.errors import DatasetError, DeconvdemoError, FeedbackError, TrainingError
-from deconvdemo.feedback import pairs
-from deconvdemo.feedback.dataset import event_of
-from deconvdemo.feedback.export import export_dataset
-from deconvdemo.feedback.importing import ImportReport, Plan, import_feedback
-from deconvdemo.feedback.kinds import KINDS
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.parquet_rows import Damage, ParquetRows
-from deconvdemo.rows_apart import rows_apart
-from deconvdemo.training.sources import Pack
+from deconvdemo.feedback.dataset.rows import event_of
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.exchange.export import export_dataset
+from deconvdemo.feedback.exchange.importing import ImportPlan, ImportReport, import_feedback
+from deconvdemo.feedback.review import pairs
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.hub import parquet_rows
+from deconvdemo.hub.parquet_rows import Damage, ParquetRows
+from deconvdemo.hub.rows_apart import rows_apart
+from deconvdemo.training.data.sources import Pack
 
 STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
@@ -161,7 +161,7 @@ def test_a_damaged_file_or_row_is_not_the_end_of_an_import(store, tmp_path):
     (folder / "a-damaged.parquet").write_bytes(whole.read_bytes()[:-30])
     (folder / "b-other.parquet").write_bytes(b"not parquet")
     pq.write_table(pa.Table.from_pylist(rows, table.schema), whole)
-    report = import_feedback(store, str(tmp_path / "export"), Plan())
+    report = import_feedback(store, str(tmp_path / "export"), ImportPlan())
     assert report.added == 2
     assert len(report.refused) == 3
     assert sum("cannot be read" in sentence for sentence in report.refused) == 2
@@ -311,7 +311,7 @@ def test_accepted_flags_that_cannot_be_learned_from_are_skipped(store):
     found, skipped = [], []
     for held_back in (False, True):
         try:
-            made = pairs.snapshot(store, "upscale", 2, held_back=held_back)
+            made = pairs.snapshot(store, "upscale", 2, held_out=held_back)
         except FeedbackError as error:
             skipped.append(str(error))
             continue

@@ -15,15 +15,15 @@ import torch
 from test_checkpoints import SMALL, a_header, refusal, rewritten, the_tensors
 
 from deconvdemo.bounded import BoundsError, parsed_json, read_file
-from deconvdemo.checkpoints import Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import Header, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.index import read_index
+from deconvdemo.checkpoints.promotion import history, learned_from
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.checkpoints.sources import source_of
 from deconvdemo.errors import CheckpointError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.networks.arguments import require_arguments
-from deconvdemo.promotion import history, learned_from
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import read_index
-from deconvdemo.weights_sources import source_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -278,7 +278,7 @@ def test_whatever_goes_wrong_in_a_look_is_told_and_the_next_one_is_made(tmp_path
             looks.append(1)
             raise MemoryError if len(looks) < 3 else SystemExit  # the thread's end
 
-    monkeypatch.setattr("deconvdemo.weights.on_hub", lambda repo: Broken())
+    monkeypatch.setattr("deconvdemo.checkpoints.serving.on_hub", lambda repo: Broken())
     thread = weights.fetch_in_background(lambda ready: None, every=0.01)
     thread.join(20)
     assert len(looks) == 3
@@ -289,8 +289,8 @@ def test_weights_that_are_too_much_together_are_not_loaded(tmp_path, monkeypatch
     for scale in (2, 3):
         tiny.weights_file(tmp_path, TASKS["upscale"], {"scale": scale, "variant": "standard"})
     size = (tmp_path / "upscale-x2.safetensors").stat().st_size
-    monkeypatch.setattr("deconvdemo.weights.LARGEST_RELEASE", size + 10)
+    monkeypatch.setattr("deconvdemo.checkpoints.serving.LARGEST_RELEASE", size + 10)
     weights = Weights(tmp_path / "none", repo="lab/nets")
-    monkeypatch.setattr("deconvdemo.weights.on_hub", lambda repo: source_of(str(tmp_path)))
+    monkeypatch.setattr("deconvdemo.checkpoints.serving.on_hub", lambda repo: source_of(str(tmp_path)))
     weights.fetch_in_background(lambda ready: pytest.fail("they were taken")).join(20)
     assert "together" in weights.looks.places["repository"].error

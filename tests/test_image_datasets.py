@@ -10,9 +10,9 @@ from datasets import Image as ImageColumn
 from PIL import Image
 
 from deconvdemo.errors import ControlError, DatasetError
-from deconvdemo.image_datasets import HubDataset
-from deconvdemo.training.corpus import Corpus, source
-from deconvdemo.training.sources import Folder, Pack
+from deconvdemo.hub.datasets import HubDataset
+from deconvdemo.training.data.corpus import Corpus, source
+from deconvdemo.training.data.sources import ImageFolder, Pack
 
 
 def png(side: int) -> dict:
@@ -94,7 +94,7 @@ def test_places_are_told_apart(tmp_path):
     photos.mkdir()
     Image.fromarray(tiny.picture(8, 8)).save(photos / "a.png")
     dataset(8).to_parquet(photos / "index.parquet")  # a folder of photographs with a table beside them
-    assert isinstance(source(photos), Folder)
+    assert isinstance(source(photos), ImageFolder)
     assert isinstance(source("crops.safetensors"), Pack)
     assert source("hf://datasets/some/one") == HubDataset("some/one")
     assert source("hf://datasets/some/one@v1.0:train:clean image") == HubDataset(

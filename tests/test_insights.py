@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from feedback_flags import flag_of, picture
 
-from deconvdemo.feedback import insights
-from deconvdemo.feedback.agreement import agreement
-from deconvdemo.feedback.likeness import Likenesses, perceptual_hash
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review import insights
+from deconvdemo.feedback.review.agreement import agreement
+from deconvdemo.feedback.review.likeness import Likenesses, perceptual_hash
+from deconvdemo.feedback.store.store import FeedbackStore
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEW, OLD = ({"name": "denoise", "sha256": letter * 64, "source": "bundled"} for letter in "ab")

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.checkpoints.watching import WeightsLooks
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
-from deconvdemo.feedback.publish import NoPublisher
+from deconvdemo.feedback.dataset.publish import NoPublisher
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
-from deconvdemo.ui.demo import _serving, build, launch
-from deconvdemo.weights import Weights
-from deconvdemo.weights_look import WeightsLooks
+from deconvdemo.web.demo import _serving, build, launch
 
 
 def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):

@@ -12,7 +12,7 @@ import pytest
 from demo_app import App, png, running_app
 from tiny import picture
 
-from deconvdemo.ui import leaving
+from deconvdemo.web.server import leaving
 
 TILES = 40  # of 32 pixels
 API = "/gradio_api"
@@ -131,7 +131,7 @@ def test_a_review_or_duel_that_is_left_ends(slow, monkeypatch):
             ended.set()
             raise
 
-    monkeypatch.setattr("deconvdemo.ui.duel_routes.Duels.new", work)
+    monkeypatch.setattr("deconvdemo.web.duel.routes.Duels.new", work)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{slow.url}duel/new", json={}, timeout=0.5)
     assert ended.wait(5)

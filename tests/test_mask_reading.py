@@ -8,8 +8,8 @@ import tiny
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.mask_reading import coverage
-from deconvdemo.photo import Photo, open_mask, read_mask
+from deconvdemo.image.mask_reading import coverage
+from deconvdemo.image.photo import Photo, open_mask, read_mask
 
 SIZE = (60, 80)
 HOLE = np.zeros(SIZE, bool)

@@ -6,11 +6,11 @@ import pytest
 import tiny
 import torch
 
+from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.degradations.holes import KINDS, blocks, brush, pixels, random_masks, scratches, writing
 from deconvdemo.tasks import TASKS
-from deconvdemo.training.masks import KINDS, blocks, brush, pixels, random_masks, scratches, writing
-from deconvdemo.training.samples import holed
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, bundled_folder, read_index
+from deconvdemo.training.samples.sample import holed
 
 BUNDLED = [name for name in read_index(bundled_folder() / INDEX) if name.partition("-")[0] == "inpaint"]
 # pixels to the nearest known one, of half and of 99 % of a kind's hole pixels, in photos of 480×320: ranges

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from deconvdemo.metrics import psnr, ssim
-from deconvdemo.ui.measured import measured
+from deconvdemo.image.metrics import psnr, ssim
+from deconvdemo.web.review.measured import measured
 
 
 @pytest.mark.parametrize(("height", "width"), [(11, 11), (50, 40), (64, 33), (10, 40), (40, 10), (1, 1)])

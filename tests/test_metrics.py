@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny
 
-from deconvdemo.metrics import luma, psnr, psnr_inside, ssim
+from deconvdemo.image.metrics import luma, psnr, psnr_inside, ssim
 
 skimage_metrics = pytest.importorskip("skimage.metrics")
 

@@ -10,12 +10,12 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.checkpoints import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.errors import ControlError
-from deconvdemo.metrics import psnr
-from deconvdemo.model_pictures import GAP, SIDE, caption, picture
+from deconvdemo.image.metrics import psnr
+from deconvdemo.release.pictures import GAP, SIDE, caption, picture
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import Weights
 
 
 def tiles(data: bytes) -> list[np.ndarray]:

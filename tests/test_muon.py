@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from deconvdemo.networks import NETWORKS
-from deconvdemo.training.muon import Muon, optimizers, orthogonalised
+from deconvdemo.training.run.muon import Muon, optimizers, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(16, 144), (64, 16), (8, 8)])

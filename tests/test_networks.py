@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.networks import NETWORKS
 from deconvdemo.networks.gated_expert import GatedExpert
 from deconvdemo.networks.layers import Halving, deconvolution, pad_to_multiple
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, bundled_folder, read_index
 
 SCALES = {"DeconvSR": (2, 3, 4)}
 CASES = [(name, {"scale": scale} if name in SCALES else {}) for name in NETWORKS for scale in SCALES.get(name, (1,))]

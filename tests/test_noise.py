@@ -5,8 +5,8 @@ import pytest
 import tiny
 from PIL import Image, ImageDraw, ImageFont
 
-from deconvdemo.noise import estimate_sigma
-from deconvdemo.noise_patches import MOST_PATCHES, sampled
+from deconvdemo.image.noise_estimation import estimate_sigma
+from deconvdemo.image.noise_patches import MOST_PATCHES, sampled
 
 CASES = [(name, sigma) for name in ("astronaut", "chelsea", "coffee", "rocket") for sigma in (5, 10, 25, 50)]
 CASES += [("camera", sigma) for sigma in (25, 50)]  # grey; its grass passes for a little noise of its own

@@ -22,9 +22,9 @@ from tiny import picture
 
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
-from deconvdemo.ui.demo import build
-from deconvdemo.ui.sentences import SpeakingBlocks
-from deconvdemo.ui.strict_json import DEEPEST, JSONError, strict_json
+from deconvdemo.web.demo import build
+from deconvdemo.web.server.sentences import SpeakingBlocks
+from deconvdemo.web.server.strict_json import DEEPEST, JSONError, strict_json
 
 # as text, since some of them are no JSON
 ODD = [

@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 
 from deconvdemo.cli import main
 from deconvdemo.errors import TrainingError
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.pack import detail, pack
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.pack import detail, pack
 
 PATCH = 32
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.ui.painter import mask_from_painter, painting
+from deconvdemo.web.components.painter import mask_from_painter, painting
 
 HOLES = np.random.default_rng(0).random((37, 53)) < 0.1
 

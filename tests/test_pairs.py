@@ -15,23 +15,23 @@ from tiny_training import photos, small
 
 from deconvdemo.cli import main
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback import pairs
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.pairs import snapshot
-from deconvdemo.feedback.records import HOLES, NOISY, SELF, TARGET
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.noise import estimate_sigma
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, TARGET
+from deconvdemo.feedback.review import pairs
+from deconvdemo.feedback.review.pairs import snapshot
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
-from deconvdemo.training.batches import Batches
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.flagged import ATTENTION, Flagged, _neighbours
-from deconvdemo.training.processes import Alone
+from deconvdemo.training.data.batches import Batches
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.flagged import ATTENTION, Flagged, _neighbours
+from deconvdemo.training.data.processes import OneProcess
 
 
 @pytest.fixture(autouse=True)
 def nothing_held_back(monkeypatch):
-    monkeypatch.setattr(pairs, "is_held_back", lambda family: False)
+    monkeypatch.setattr(pairs, "is_held_out", lambda family: False)
 
 
 def picture(number: int, side: int = 64) -> np.ndarray:
@@ -135,7 +135,7 @@ def test_held_back_flags_are_the_others(sqlite_store, monkeypatch):
     store = sqlite_store
     drawn = [np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8) for number in range(30)]
     ids = [flagged(store, number, observed=png(photo), clean=png(picture(8))) for number, photo in enumerate(drawn)]
-    train, held = (snapshot(store, "denoise", held_back=back) for back in (False, True))
+    train, held = (snapshot(store, "denoise", held_out=back) for back in (False, True))
     trained, kept = ({pair.flag_id for pair in one.pairs} for one in (train, held))
     assert trained | kept == set(ids)
     assert not trained & kept
@@ -251,10 +251,10 @@ def test_batches_mix_flags_and_photographs_the_same_way_each_time(sqlite_store, 
     recipe = small("denoise", batch=16)
     corpus = Corpus.open([photos(tmp_path)], tmp_path / "cache", say=lambda text: None)
     found = Flagged(snapshot(sqlite_store, "denoise").pairs, 0.5).for_recipe(recipe)
-    batches = Batches(recipe, corpus, Alone("cpu"), found)
+    batches = Batches(recipe, corpus, OneProcess("cpu"), found)
     one, again = batches.sample(3), batches.sample(3)
     assert np.array_equal(one.inputs, again.inputs)
-    plain = Batches(recipe, corpus, Alone("cpu"))
+    plain = Batches(recipe, corpus, OneProcess("cpu"))
     of_flags = 0
     for step in range(30):
         mixed, alone = batches.sample(step), plain.sample(step)
@@ -286,7 +286,7 @@ def finetuned(workplace, tiny_weights, *more: str) -> int:
 
 
 def test_a_candidate_names_its_parent_its_flags_and_its_recipe(workplace, tiny_weights, sqlite_store, capsys):
-    from deconvdemo.checkpoints import load_checkpoint
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
 
     flag_id = flagged(sqlite_store, 0, clean=png(picture(8)))
     assert finetuned(workplace, tiny_weights, "--steps", "3") == 0, capsys.readouterr().err
@@ -304,7 +304,7 @@ def test_a_candidate_names_its_parent_its_flags_and_its_recipe(workplace, tiny_w
 def test_a_candidate_names_its_dataset_and_what_its_parent_learned_from(
     workplace, tiny_weights, sqlite_store, tmp_path, monkeypatch
 ):
-    from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 
     flagged(sqlite_store, 0, clean=png(picture(8)))
     monkeypatch.setattr(pairs, "_published", lambda store, task: "a" * 40)  # as if all were
@@ -330,7 +330,7 @@ def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sql
 
 
 def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_weights, sqlite_store, monkeypatch):
-    from deconvdemo.checkpoints import load_checkpoint
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
 
     flagged(sqlite_store, 0, clean=png(picture(8)))
     assert finetuned(workplace, tiny_weights, "--steps", "2") == 0

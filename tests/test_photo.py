@@ -21,7 +21,7 @@ from photo_files import SRGB, assert_same_picture, camera_exif, chunk, file_of, 
 from PIL import Image, ImageCms, ImageOps
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.photo import Photo, open_mask, to_depth
+from deconvdemo.image.photo import Photo, open_mask, to_depth
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**32 - 1)
@@ -811,7 +811,7 @@ def test_mask_of_another_size_names_both():
 
 def test_import_brings_nothing_heavy():
     code = (
-        "import sys, deconvdemo.photo; "
+        "import sys, deconvdemo.image.photo; "
         "print(sorted({'torch', 'gradio', 'datasets', 'cv2', 'tifffile', 'pillow_heif'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

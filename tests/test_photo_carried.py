@@ -13,9 +13,9 @@ from photo_files import SRGB, camera_exif, chunks_of, file_of, random_photo, tif
 from PIL import Image, ImageOps
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.lossless import lossless, lossless_suffix
-from deconvdemo.photo import Photo
-from deconvdemo.resolution import Resolution
+from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.lossless import lossless, lossless_suffix
+from deconvdemo.image.photo import Photo
 
 PQ, HLG, P3 = bytes([9, 16, 0, 1]), bytes([9, 18, 0, 1]), bytes([12, 13, 0, 1])
 XMP_6 = b'<x:xmpmeta><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></x:xmpmeta>'

@@ -12,9 +12,9 @@ from demo_app import png
 from gradio.data_classes import ImageData
 from tiny import picture
 
-from deconvdemo.photo import Photo
-from deconvdemo.ui.photo_input import PhotoInput
-from deconvdemo.ui.previews import preview
+from deconvdemo.image.photo import Photo
+from deconvdemo.web.components.photo_input import PhotoInput
+from deconvdemo.web.components.previews import preview
 
 
 @pytest.fixture

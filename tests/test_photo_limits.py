@@ -13,7 +13,7 @@ from photo_files import SRGB, camera_exif, chunk, file_of, png, random_photo, ti
 from PIL import Image, features
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.photo import Photo
+from deconvdemo.image.photo import Photo
 
 XMP = "<x:xmpmeta><rdf:Description {}/></x:xmpmeta>"
 has_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")

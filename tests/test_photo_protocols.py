@@ -7,15 +7,15 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.checkpoints import Checkpoint, Header
+from deconvdemo.checkpoints.checkpoint import Checkpoint, Header
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import ControlError, TrainingError
-from deconvdemo.metrics import psnr
-from deconvdemo.training.evaluate import classical_method, evaluate
-from deconvdemo.training.measure import network_scores
-from deconvdemo.training.photo_protocols import ISOS, QUALITIES, photo_cases
-from deconvdemo.training.protocols import cases
+from deconvdemo.evaluation.evaluate import classical_method, evaluate
+from deconvdemo.evaluation.measure import network_scores
+from deconvdemo.evaluation.photo_protocols import ISOS, QUALITIES, photo_cases
+from deconvdemo.evaluation.protocols import cases
+from deconvdemo.image.metrics import psnr
 
 
 @pytest.fixture

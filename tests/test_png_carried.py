@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from photo_files import SRGB, chunk, png, random_photo, with_chunks
 
-from deconvdemo.lossless import lossless
-from deconvdemo.photo import Photo
+from deconvdemo.image.lossless import lossless
+from deconvdemo.image.photo import Photo
 
 
 def enlarged(photo, scale=2):
@@ -36,7 +36,7 @@ def test_text_goes_into_a_png_download_and_nowhere_else(dtype):
 
 
 def test_more_text_than_is_carried_is_told(monkeypatch):
-    monkeypatch.setattr("deconvdemo.png_chunks.LARGEST_TEXT", 1000)
+    monkeypatch.setattr("deconvdemo.image.formats.png_chunks.LARGEST_TEXT", 1000)
     texts = [(b"tEXt", b"a\0" + b"x" * 900), (b"tEXt", b"b\0" + b"y" * 900), (b"tEXt", b"c\0z")]
     photo = Photo.open(with_chunks(random_photo().encode("PNG"), *texts))
     assert photo.texts == (texts[0], texts[2])

@@ -14,15 +14,15 @@ from feedback_flags import flag_of
 from safetensors.torch import load_file
 from tiny_training import of_several, photos, small, trained
 
-from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.cli import main
 from deconvdemo.errors import TrainingError
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.training.batches import GROUP, Batches
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.processes import Alone, processes
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.training.data.batches import GROUP, Batches
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.processes import OneProcess, processes
 from deconvdemo.training.recipes import RECIPES
-from deconvdemo.training.state import State
+from deconvdemo.training.run.state import State
 
 PROGRAM = Path(__file__).parent / "tiny_training.py"
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--main_process_port=0"]
@@ -38,9 +38,9 @@ def corpus(folder, tmp_path_factory) -> Corpus:
     return Corpus.open([folder], tmp_path_factory.mktemp("cache"), say=lambda text: None)
 
 
-def one_of(count: int) -> list[Alone]:
+def one_of(count: int) -> list[OneProcess]:
     """What `count` processes are, as far as batches know."""
-    team = [Alone("cpu") for _ in range(count)]
+    team = [OneProcess("cpu") for _ in range(count)]
     for number, one in enumerate(team):
         one.number, one.count = number, count
     return team
@@ -49,7 +49,7 @@ def one_of(count: int) -> list[Alone]:
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_the_shares_of_several_processes_are_the_batch_of_one(name, corpus):
     recipe = small(name, batch=4 * GROUP)
-    whole = Batches(recipe, corpus, Alone("cpu")).sample(7)
+    whole = Batches(recipe, corpus, OneProcess("cpu")).sample(7)
     shares = [Batches(recipe, corpus, one).sample(7) for one in one_of(2)]
     assert torch.equal(whole.inputs, torch.cat([share.inputs for share in shares]))
     assert torch.equal(whole.target, torch.cat([share.target for share in shares]))
@@ -57,7 +57,7 @@ def test_the_shares_of_several_processes_are_the_batch_of_one(name, corpus):
     if whole.weight is not None:
         assert torch.equal(whole.weight, torch.cat([share.weight for share in shares]))
     assert not torch.equal(shares[0].target, shares[1].target)
-    assert not torch.equal(whole.target, Batches(recipe, corpus, Alone("cpu")).sample(8).target)
+    assert not torch.equal(whole.target, Batches(recipe, corpus, OneProcess("cpu")).sample(8).target)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(corpus):

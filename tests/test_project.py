@@ -74,8 +74,8 @@ sys.modules.update(dict.fromkeys({DEVELOPMENT_ONLY!r}))  # None there is Python'
 import app
 from deconvdemo import Restorer
 from deconvdemo.settings import Settings
-from deconvdemo.ui.demo import build
-from deconvdemo.ui.examples import EXAMPLES
+from deconvdemo.web.demo import build
+from deconvdemo.web.components.examples import EXAMPLES
 restorer = Restorer.load()
 build(Settings(data_dir=__import__("pathlib").Path({str(tmp_path)!r})), restorer)
 example = EXAMPLES["upscale"][0]

@@ -14,19 +14,19 @@ from demo_app import png
 from feedback_flags import flag_of
 from PIL import Image
 
-from deconvdemo import promotion
-from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints import promotion
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.index import INDEX, SHADOW, add_to_index, read_index
+from deconvdemo.checkpoints.promotion import history, promote, rollback, shadow, withdraw
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError
-from deconvdemo.feedback import pairs
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.records import TARGET, Pair
-from deconvdemo.promotion import history, promote, rollback, shadow, withdraw
-from deconvdemo.training import gate
-from deconvdemo.training.gate import CLEAN, FLAGS, Comparison, judge
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, SHADOW, add_to_index, read_index
+from deconvdemo.evaluation import acceptance
+from deconvdemo.evaluation.acceptance import CLEAN, FLAGS, Comparison, judge
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import TARGET, Pair
+from deconvdemo.feedback.review import pairs
 
 NAME = "denoise-fast"
 CPU = Compute("cpu", "fp32", "a test")
@@ -34,8 +34,8 @@ CPU = Compute("cpu", "fp32", "a test")
 
 @pytest.fixture(autouse=True)
 def small_photos_are_timed(monkeypatch):
-    monkeypatch.setattr(gate, "TIMED", 64)
-    monkeypatch.setattr(gate, "SLOWER", np.inf)  # on so little, a busy machine says anything
+    monkeypatch.setattr(acceptance, "TIMED", 64)
+    monkeypatch.setattr(acceptance, "SLOWER", np.inf)  # on so little, a busy machine says anything
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_damaged_candidate_is_refused_with_the_reasons(good, dev, held_back, t
 def test_a_candidate_that_breaks_laws_is_refused(good, dev, held_back, tmp_path, monkeypatch):
     report = judge(good, load_checkpoint(shaken(good, tmp_path, 2.0)), [dev], held_back, CPU)
     assert any("a flat field of" in reason for reason in report.refusals)
-    monkeypatch.setattr(gate, "SLOWER", 0.0)
+    monkeypatch.setattr(acceptance, "SLOWER", 0.0)
     served = load_checkpoint(shaken(good, tmp_path, 0.35))
     assert ["times as long" in reason for reason in judge(served, good, [dev], held_back, CPU).refusals] == [True]
 
@@ -206,7 +206,7 @@ def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypa
         real(path, data)
 
     monkeypatch.setattr(promotion, "write_atomically", dies)
-    monkeypatch.setattr("deconvdemo.weights_index.write_atomically", dies)
+    monkeypatch.setattr("deconvdemo.checkpoints.index.write_atomically", dies)
     with pytest.raises(KeyboardInterrupt):
         promote(file, folder, {})
     assert serving(folder) == first
@@ -281,7 +281,7 @@ def store(sqlite_store, monkeypatch):
         sqlite_store.add(Verdict(flag_id=flag_id, reviewer="ada", decision="accept"))
     families: dict[str, str] = {}
     monkeypatch.setattr(pairs.Likenesses, "family", lambda self, flag_id: (families.setdefault(flag_id, flag_id), 1))
-    monkeypatch.setattr(pairs, "is_held_back", lambda family: held.get(family, False))
+    monkeypatch.setattr(pairs, "is_held_out", lambda family: held.get(family, False))
     sqlite_store.held = held
     return sqlite_store
 
@@ -370,7 +370,7 @@ def test_the_command_refuses_a_file_with_a_nan_in_it(store, good, folder, dev, t
 
 @pytest.mark.parametrize("why", ["rejected", "erased", "held back", "no manifest", "other manifest"])
 def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, folder, dev, tmp_path, capsys, why):
-    from deconvdemo.feedback.erase import erase
+    from deconvdemo.feedback.dataset.erase import erase
 
     file, before = candidate_of(store, good, folder, tmp_path), contents(folder)
     learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
@@ -398,7 +398,7 @@ def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, fold
 
 
 def test_a_promotion_may_be_published_at_once(store, good, folder, dev, tmp_path, capsys, monkeypatch):
-    from deconvdemo import weights_push
+    from deconvdemo.release import push as release_push
 
     asked = []
 
@@ -406,7 +406,7 @@ def test_a_promotion_may_be_published_at_once(store, good, folder, dev, tmp_path
         asked.append(given)
         raise CheckpointError("the Hub cannot be reached")
 
-    monkeypatch.setattr(weights_push, "push", push)
+    monkeypatch.setattr(release_push, "push", push)
     monkeypatch.delenv("DECONVDEMO_WEIGHTS_REPO", raising=False)
     first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
     assert promoted(file, folder, dev, "--push") == 2  # to nowhere: known before anything is judged
@@ -443,7 +443,7 @@ def test_the_command_lets_a_candidate_into_the_duels_and_takes_it_out(store, goo
 
 def test_the_command_refuses_what_people_like_less(store, good, folder, dev, tmp_path, capsys, monkeypatch):
     first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
-    monkeypatch.setattr("deconvdemo.feedback.ranking.direct", lambda *asked: (1.0, 12))
+    monkeypatch.setattr("deconvdemo.feedback.review.ranking.direct", lambda *asked: (1.0, 12))
     assert promoted(file, folder, dev) == 1
     assert "people prefer what serves: it was chosen 1 times in 12 duels" in capsys.readouterr().out
     assert serving(folder) == first

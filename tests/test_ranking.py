@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from feedback_flags import picture
 
-from deconvdemo.feedback.opinions import CHOICES, Vote
-from deconvdemo.feedback.ranking import direct, fit, less_liked, ranking
+from deconvdemo.feedback.events.opinions import CHOICES, Vote
+from deconvdemo.feedback.review.ranking import direct, fit, less_liked, ranking
 
 STRENGTHS = {"a": 1.0, "b": 0.3, "c": -0.2, "d": -1.1}
 

@@ -15,23 +15,23 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from deconvdemo.checkpoints.index import add_to_index
+from deconvdemo.checkpoints.promotion import promote
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback import behind
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.insights import noted_weights
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.publish import NoPublisher
-from deconvdemo.feedback.replays import Replays
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.promotion import promote
-from deconvdemo.ui.insight import Insight
-from deconvdemo.ui.release_desk import ReleaseDesk
-from deconvdemo.ui.release_routes import release_routes
-from deconvdemo.ui.replaying import Past, Replayer
-from deconvdemo.ui.reviewers import Reviewers
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import add_to_index
+from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
+from deconvdemo.feedback import background
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.dataset.publish import NoPublisher
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review.insights import noted_weights
+from deconvdemo.feedback.review.replays import Replays
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.insight.tab import Insight
+from deconvdemo.web.releases.routes import release_routes
+from deconvdemo.web.releases.service import ReleaseService
+from deconvdemo.web.review.reviewers import Reviewers
 
 NAME = "denoise-fast"
 LIST = "/review/releases/list"
@@ -76,11 +76,11 @@ def replayed(sqlite_store, folder, tmp_path) -> tuple[FeedbackStore, list[str]]:
 
 
 def replay(store, folder: Path) -> None:
-    assert Replayer(Replays(store), Past(restorer_of(folder))).all()[1] == []
+    assert Replayer(Replays(store), ReleaseRestorers(restorer_of(folder))).all()[1] == []
 
 
 def client_of(store, folder: Path, **reviewers) -> TestClient:
-    desk = ReleaseDesk(Replays(store), Past(restorer_of(folder)))
+    desk = ReleaseService(Replays(store), ReleaseRestorers(restorer_of(folder)))
     routes = release_routes(desk, Reviewers(store, **{"local": True, **reviewers}))
     app = Starlette(routes=routes)
     return TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000), follow_redirects=False)
@@ -200,7 +200,7 @@ def test_what_is_not_there_is_one_sentence(replayed, folder, address, why):
 
 def test_a_running_demo_replays_what_is_promoted(replayed, folder, tmp_path, monkeypatch):
     store, ids = replayed
-    monkeypatch.setattr(behind, "PAUSE", 0.1)
+    monkeypatch.setattr(background, "PAUSE", 0.1)
     with running_app(folder, store.folder.parent):
         newer = tiny.shaken(Weights().load(NAME), tmp_path / "newer.safetensors", 0.01)
         sha256 = promote(newer, folder, {}).sha256

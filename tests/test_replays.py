@@ -13,24 +13,24 @@ from demo_app import png
 from feedback_flags import flag_of, picture
 from sqlalchemy import Float, cast, func, select
 
-from deconvdemo.checkpoints import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.index import Entry, add_to_index, write_index
+from deconvdemo.checkpoints.promotion import history, learned_from, promote, rollback
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.checkpoints.sources import Nothing, ResolvedWeights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, FeedbackError, PhotoError
-from deconvdemo.feedback import pairs
-from deconvdemo.feedback.catches import Catches
-from deconvdemo.feedback.database import replays as table
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.insights import note_weights
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replays, state_of
-from deconvdemo.metrics import psnr, psnr_inside
-from deconvdemo.promotion import history, learned_from, promote, rollback
-from deconvdemo.ui.replaying import Past, Replayer, figures
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import Entry, add_to_index, write_index
-from deconvdemo.weights_sources import Found, Nothing
+from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer, figures
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review import pairs
+from deconvdemo.feedback.review.gold_items import GoldItems
+from deconvdemo.feedback.review.insights import note_weights
+from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replays, state_of
+from deconvdemo.feedback.store.database import replays as table
+from deconvdemo.image.metrics import psnr, psnr_inside
 
 NAME = "denoise-fast"
 FAST = {"variant": "fast", "sigma": 25.0}
@@ -196,7 +196,7 @@ def test_what_is_not_accepted_any_more_is_not_shown(store):
 def test_held_back_flags_are_counted_by_themselves(store, monkeypatch):
     ids = [accepted(store, number) for number in range(3)]
     released(store, NEW)
-    monkeypatch.setattr(pairs, "is_held_back", lambda family: family == ids[0])
+    monkeypatch.setattr(pairs, "is_held_out", lambda family: family == ids[0])
     for flag_id in ids:
         noted(store, NEW, flag_id, 31.0)
     (release,) = Replays(store).releases()
@@ -209,7 +209,7 @@ def test_a_catch_item_does_not_give_its_truth_away(store):
     flag_id = accepted(store)
     released(store, NEW)
     noted(store, NEW, flag_id, 31.0)
-    Catches(store).set(flag_id, "accept", "test")
+    GoldItems(store).set(flag_id, "accept", "test")
     replays = Replays(store)
     assert counts(replays, "ada") == {NEW: {FIXED: 1}}  # who has judged it
     assert not replays.releases("bob")
@@ -239,7 +239,7 @@ def restorer_of(folder: Path) -> Restorer:
 
 
 def replayer_of(store, folder: Path) -> Replayer:
-    return Replayer(Replays(store), Past(restorer_of(folder)))
+    return Replayer(Replays(store), ReleaseRestorers(restorer_of(folder)))
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_behind_a_demo_flags_are_replayed_when_they_come_and_when_weights_change
 ):
     store = sqlite_store
     weights = Weights(folder)
-    replayer = Replayer(Replays(store), Past(Restorer(weights, Compute("cpu", "fp32", "a test"))))
+    replayer = Replayer(Replays(store), ReleaseRestorers(Restorer(weights, Compute("cpu", "fp32", "a test"))))
     other = replayer_of(store, folder)
 
     def pieces() -> int:
@@ -325,17 +325,17 @@ def test_weights_that_come_from_a_repository_replay_like_those_of_a_folder(
             return [NAME]
 
         def find(self, name):
-            return Found(better, "hf://lab/weights@abc/better.safetensors", name=name)
+            return ResolvedWeights(better, "hf://lab/weights@abc/better.safetensors", name=name)
 
     restorer = restorer_of(folder)
-    replayer = Replayer(Replays(sqlite_store), Past(restorer))
+    replayer = Replayer(Replays(sqlite_store), ReleaseRestorers(restorer))
     assert replayer.all() == (3, [])
     restorer.weights._fetched = Elsewhere()
     assert replayer.piece()
     sha256 = load_checkpoint(better).sha256
     assert counts(Replays(sqlite_store))[sha256] == {FIXED: 1}
     restorer.weights._fetched = Nothing()  # its next commit may be another: of this one nothing is left here
-    assert not Past(restorer).here(NAME, sha256)
+    assert not ReleaseRestorers(restorer).here(NAME, sha256)
 
 
 def test_a_flag_that_cannot_be_replayed_stops_nobody(sqlite_store, folder, flagged):
@@ -381,18 +381,18 @@ def test_older_weights_are_found_as_long_as_they_are_there(folder, good, tmp_pat
     first = Weights(folder).load(NAME)
     old = next(folder.glob("*.safetensors"))
     second = serve(good, folder, tmp_path / "b.safetensors", 0.01)
-    past = Past(restorer_of(folder))
+    past = ReleaseRestorers(restorer_of(folder))
     assert past.serving() == {NAME: second}
     assert past.restorer(NAME, first.sha256).weights.load(NAME).sha256 == first.sha256
     assert past.here(NAME, second)
     old.unlink()
-    gone = Past(restorer_of(folder))
+    gone = ReleaseRestorers(restorer_of(folder))
     assert not gone.here(NAME, first.sha256)
     with pytest.raises(CheckpointError, match="are not here any more: their figures stand"):
         gone.restorer(NAME, first.sha256)
     shutil.copy(tmp_path / "b.safetensors", old)  # a file of that name, but not of that content
     with pytest.raises(CheckpointError, match="has sha256"):
-        Past(restorer_of(folder)).restorer(NAME, first.sha256)
+        ReleaseRestorers(restorer_of(folder)).restorer(NAME, first.sha256)
 
 
 def test_weights_learned_what_those_learned_that_they_were_made_from(folder, good, tmp_path):
@@ -414,7 +414,7 @@ def test_weights_learned_what_those_learned_that_they_were_made_from(folder, goo
 
 def test_the_command_replays_and_prints_the_counts(sqlite_store, folder, flagged, good, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(sqlite_store.folder.parent))
-    monkeypatch.setattr(pairs, "is_held_back", lambda family: family == flagged[0])
+    monkeypatch.setattr(pairs, "is_held_out", lambda family: family == flagged[0])
     asked = ["feedback", "replay", "--weights", str(folder), "--device", "cpu", "--precision", "fp32"]
     assert main(asked) == 0
     sha256 = Weights(folder).sha256(NAME)[:12]
@@ -442,4 +442,4 @@ def test_weights_tell_their_sha256_without_being_fetched(folder, tmp_path):
     assert alone.sha256(NAME) == weights.sha256(NAME)
     elsewhere = Entry("denoise.safetensors", OLD, "lab/weights", "abc1234")  # not on this disk, and nobody asks the Hub
     write_index(tmp_path, {"denoise": elsewhere})
-    assert Past(restorer_of(tmp_path)).serving() == {"denoise": OLD}
+    assert ReleaseRestorers(restorer_of(tmp_path)).serving() == {"denoise": OLD}

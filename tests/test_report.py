@@ -11,19 +11,19 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
+from deconvdemo.checkpoints.index import add_to_index, read_index
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine import device, fastest
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import TrainingError
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.fit import Budget, fit
-from deconvdemo.training.measure import measured
-from deconvdemo.training.protocols import sets_in
+from deconvdemo.evaluation.measure import measured
+from deconvdemo.evaluation.protocols import sets_in
+from deconvdemo.evaluation.report import ReportPlan, compare_headers, report
+from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import RECIPES
-from deconvdemo.training.report import Plan, compare_headers, report
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import add_to_index, read_index
+from deconvdemo.training.run.fit import Budget, fit
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_figures_are_those_of_one_task_alone(sets, weights, capsys):
 
 
 def test_costs_need_no_images_and_one_method_can_be_chosen(sets, weights, capsys, monkeypatch):
-    from deconvdemo.training import cost
+    from deconvdemo.evaluation import cost
 
     monkeypatch.setattr(cost, "result_size", lambda scale: (48, 48))
     found, _ = all_of(capsys, "--weights", weights)
@@ -176,7 +176,9 @@ def test_the_header_of_a_trained_file_is_what_evaluate_prints(
     assert header.measured == evaluated
     for name, value in header.measured.items():
         assert f"{value:.4f}" in table if "SSIM" in name else f"{value:.2f}" in table
-    everything = report(Weights(tmp_path), device.choose("cpu"), Plan(sets, methods=["network"], timings=False), quiet)
+    everything = report(
+        Weights(tmp_path), device.choose("cpu"), ReportPlan(sets, methods=["network"], timings=False), quiet
+    )
     assert [row["measured"] for row in everything["networks"][0]["scores"]] == [row["measured"] for row in rows]
     compare_headers(Weights(tmp_path), everything, False, pytest.fail)
 
@@ -237,8 +239,8 @@ def test_wrong_calls_end_in_one_sentence(options, says, capsys):
 
 
 def test_a_method_whose_package_is_missing_is_said_and_left_out(sets, weights, capsys, monkeypatch):
-    from deconvdemo import classical
     from deconvdemo.errors import ControlError
+    from deconvdemo.evaluation import classical
 
     def missing(*observed):
         raise ControlError("wavelet needs PyWavelets: `pip install PyWavelets` to have it")

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from tiled import assert_tiled_is_whole
 
-from deconvdemo.bicubic import resize
+from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import SMALLEST_TILE, Progress, Restoration, Restorer
 from deconvdemo.engine.rounding import Rounding
 from deconvdemo.errors import CheckpointError, ControlError, DeviceError, PhotoError
+from deconvdemo.networks.bicubic import resize
 from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX, bundled_folder, read_index
 
 FP32 = Compute("cpu", "fp32", "a test")
 # what each task is asked for; a sigma is given where it would be estimated, so that nothing depends on an estimate

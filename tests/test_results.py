@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from tiny import picture
 
 from deconvdemo.errors import FeedbackError, PhotoError
-from deconvdemo.photo import Photo
-from deconvdemo.ui.results import Results
+from deconvdemo.image.photo import Photo
+from deconvdemo.web.restore.results import Results
 
 
 @pytest.fixture

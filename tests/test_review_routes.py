@@ -17,15 +17,15 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from deconvdemo.feedback.catches import Accuracy, Catches
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.likeness import Likenesses
-from deconvdemo.feedback.review import ReviewQueue
-from deconvdemo.metrics import psnr
-from deconvdemo.ui import review_routes as routes_module
-from deconvdemo.ui.review_desk import ReviewDesk
-from deconvdemo.ui.review_routes import review_routes
-from deconvdemo.ui.reviewers import HOURS, Reviewers
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.review.gold_items import Accuracy, GoldItems
+from deconvdemo.feedback.review.likeness import Likenesses
+from deconvdemo.feedback.review.review import ReviewQueue
+from deconvdemo.image.metrics import psnr
+from deconvdemo.web.review import routes as routes_module
+from deconvdemo.web.review.reviewers import HOURS, Reviewers
+from deconvdemo.web.review.routes import review_routes
+from deconvdemo.web.review.service import ReviewService
 
 ADDRESSES = (
     "/review/queue",
@@ -62,7 +62,7 @@ def visitor(
     needed=1,
     restorer=None,
 ):
-    desk = ReviewDesk(ReviewQueue(store, needed), restorer, 1_000_000)
+    desk = ReviewService(ReviewQueue(store, needed), restorer, 1_000_000)
     app = Starlette(routes=review_routes(desk, Reviewers(store, password, local, clock=clock)))
     page = {"X-Deconvdemo": "page"}
     return TestClient(app, base_url=host, client=(address, 5000), follow_redirects=False, headers=page)
@@ -373,7 +373,7 @@ def test_catch_items_come_to_every_reviewer_and_measure_them(store):
     assert oldest in page[:-1]
     assert [flag_id for flag_id in page if flag_id != oldest] == ids[:-11:-1]
     decide(bob, oldest, "reject")
-    catches = Catches(store)
+    catches = GoldItems(store)
     assert catches.accuracy() == [Accuracy("ada", 0, 1), Accuracy("bob", 1, 1)]
     assert bob.post(f"/review/flags/{oldest}/catch", json={"decision": "maybe"}).status_code == 400
     bob.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
@@ -415,7 +415,7 @@ class Session:
 )
 def test_hugging_face_opens_it_to_the_listed_alone(store, told, status):
     reviewers = Reviewers(store, listed=frozenset({"ada"}), oauth=True)
-    app = Starlette(routes=review_routes(ReviewDesk(ReviewQueue(store), None, 1), reviewers))
+    app = Starlette(routes=review_routes(ReviewService(ReviewQueue(store), None, 1), reviewers))
     client = TestClient(Session(app, told), base_url="https://demo.example")
     assert client.get("/review/queue").status_code == status
     page = client.get("/review").text
@@ -427,7 +427,7 @@ def test_hugging_face_opens_it_to_the_listed_alone(store, told, status):
 
 def test_nobody_takes_a_listed_reviewers_name_by_the_password(store):
     reviewers = Reviewers(store, "word", listed=frozenset({"ada"}), oauth=True)
-    app = Starlette(routes=review_routes(ReviewDesk(ReviewQueue(store), None, 1), reviewers))
+    app = Starlette(routes=review_routes(ReviewService(ReviewQueue(store), None, 1), reviewers))
     client = TestClient(app, base_url="https://demo.example", follow_redirects=False)
     for name, told in (("Ada", "signs%20in%20with%20Hugging%20Face"), ("bob", "../review")):
         assert told in client.post("/review/sign_in", data={"name": name, "password": "word"}).headers["location"]
@@ -435,7 +435,7 @@ def test_nobody_takes_a_listed_reviewers_name_by_the_password(store):
 
 
 def test_in_the_hubs_page_the_cookie_is_that_of_another_site(store):
-    desk = ReviewDesk(ReviewQueue(store), None, 1_000_000)
+    desk = ReviewService(ReviewQueue(store), None, 1_000_000)
     app = Starlette(routes=review_routes(desk, Reviewers(store, "word", embedded=True)))
     client = TestClient(app, base_url="https://demo.hf.space", follow_redirects=False)
     answer = client.post("/review/sign_in", data={"name": "ada", "password": "word"})

@@ -6,11 +6,11 @@ import tiny
 import torch
 from tiled import assert_tiled_is_whole
 
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import EDGE, ONE_IN, Rounding
 from deconvdemo.engine.tiles import plan
-from deconvdemo.weights import Weights
 
 SIDE, TILE = 400, 100
 TILES = plan(SIDE, SIDE, TILE, 8, 4)

@@ -7,9 +7,9 @@ import torch
 
 from deconvdemo.degradations import BicubicDownscale, quantised
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
-from deconvdemo.training import wild
-from deconvdemo.training.samples import downscaled, holed, noisy
-from deconvdemo.training.wild import photographed, shrunk
+from deconvdemo.training.samples import wild
+from deconvdemo.training.samples.sample import downscaled, holed, noisy
+from deconvdemo.training.samples.wild import photographed, shrunk
 
 SCALES = {downscaled: 2, shrunk: 2}
 every_sample = pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from feedback_flags import flag_of
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.store.store import FeedbackStore
 
 
 class Provider(BaseHTTPRequestHandler):

@@ -19,10 +19,10 @@ from tiny import picture
 
 from deconvdemo.errors import ControlError, DeconvdemoError, StartError
 from deconvdemo.settings import Settings
-from deconvdemo.ui import starting
-from deconvdemo.ui.ages import Ages
-from deconvdemo.ui.starting import listening_name, no_proxy, prepare_folders, ready
-from deconvdemo.ui.uploads import Uploads
+from deconvdemo.web.server import starting
+from deconvdemo.web.server.ages import Ages
+from deconvdemo.web.server.starting import listening_name, no_proxy, prepare_folders, ready
+from deconvdemo.web.server.uploads import Uploads
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,14 +13,14 @@ import pytest
 import tiny
 from demo_app import png, running_app
 
-from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.index import INDEX
+from deconvdemo.checkpoints.promotion import promote, rollback
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.photo import Photo
-from deconvdemo.promotion import promote, rollback
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import INDEX
 
 CLIENTS, SWAPS = 8, 10
 

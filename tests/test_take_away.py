@@ -19,9 +19,15 @@ from pyarrow.parquet import read_table
 
 from deconvdemo.cli import main
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.opinions import TRUTHS, Verdict
-from deconvdemo.feedback.review import ReviewQueue, View
-from deconvdemo.feedback.take_away import FORMATS, SHOWN, export_argilla, export_image_folder, export_label_studio
+from deconvdemo.feedback.events.opinions import TRUTHS, Verdict
+from deconvdemo.feedback.exchange.annotation_export import (
+    FORMATS,
+    SHOWN,
+    export_argilla,
+    export_image_folder,
+    export_label_studio,
+)
+from deconvdemo.feedback.review.review import ReviewQueue, View
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deconvdemo.checkpoints import Header
+from deconvdemo.checkpoints.checkpoint import Header
 from deconvdemo.errors import ControlError
 from deconvdemo.tasks import STANDARD, TASKS, Choice, Number, Variant, in_words
 

@@ -10,7 +10,7 @@ from photo_files import SRGB, assert_pixels, random_photo, tiff
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.photo import Photo
+from deconvdemo.image.photo import Photo
 
 RGB = {"photometric": "rgb"}
 LARGE = random_photo(1, 48, 64).pixels

@@ -10,21 +10,21 @@ from sqlalchemy import update
 from tiny import picture
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.database import flags
-from deconvdemo.feedback.limits import Limits
-from deconvdemo.feedback.review import ReviewQueue
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.ui.flagging import Flagging
-from deconvdemo.ui.results import Results
-from deconvdemo.ui.review_desk import ReviewDesk
-from deconvdemo.ui.turns import Turns
+from deconvdemo.feedback.review.review import ReviewQueue
+from deconvdemo.feedback.store.database import flags
+from deconvdemo.feedback.store.limits import FlagLimits
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.restore.cancellations import Cancellations
+from deconvdemo.web.restore.flagging import Flagging
+from deconvdemo.web.restore.results import Results
+from deconvdemo.web.review.service import ReviewService
 
 ADA, BOB = "203.0.113.7", "198.51.100.9"
 
 
 @pytest.fixture
 def flagging(tmp_path, store) -> Flagging:
-    return Flagging(Results(tmp_path / "results", 24, 100), store, max_pixels=10_000, limits=Limits(store))
+    return Flagging(Results(tmp_path / "results", 24, 100), store, max_pixels=10_000, limits=FlagLimits(store))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_repetition_gets_its_own_answer_also_of_another_process_and_from_elsew
     one = result()
     first = flagging.add(one, ["halo"], consent=True, client_token="1", address=ADA)
     again = FeedbackStore(flagging.store.folder.parent, flagging.store.database_url, min_free_mb=0)
-    other = replace(flagging, store=again, limits=Limits(again))
+    other = replace(flagging, store=again, limits=FlagLimits(again))
     # the result's id is what shows whose it is: a phone's address changes
     assert other.add(one, ["halo"], consent=True, client_token="1", address=BOB) == first
     assert again.totals()["flags"] == 1
@@ -86,7 +86,7 @@ def test_a_token_may_be_any_text_of_a_bounded_length(flagging, result):
 
 
 def test_a_verdicts_token_is_its_reviewers_and_of_one_flag(store):
-    desk = ReviewDesk(ReviewQueue(store), None, 1_000)
+    desk = ReviewService(ReviewQueue(store), None, 1_000)
     one, two = (store.add(flag_of(number)).flag_id for number in range(2))
 
     def give(reviewer: str, flag_id: str, token: str):
@@ -100,7 +100,7 @@ def test_a_verdicts_token_is_its_reviewers_and_of_one_flag(store):
 
 
 def test_many_verdicts_at_once_are_all_stored_whatever_their_token(store):
-    desk = ReviewDesk(ReviewQueue(store), None, 1_000)
+    desk = ReviewService(ReviewQueue(store), None, 1_000)
     ids = [store.add(flag_of(number)).flag_id for number in range(3)]
     said = {"flag_ids": ids, "decision": "accept", "client_token": "x" * 300}
     assert desk.give_many("ada", said)["saved"] == ids
@@ -108,7 +108,7 @@ def test_many_verdicts_at_once_are_all_stored_whatever_their_token(store):
 
 
 def test_a_stop_ticket_ends_the_work_of_its_own_page_alone():
-    turns, ticket = Turns(), "1764200000000-0.123"
+    turns, ticket = Cancellations(), "1764200000000-0.123"
     with turns.turn(ticket, "adas page") as called_off:
         turns.call_off(ticket, "bobs page", patience=0)
         assert not called_off()

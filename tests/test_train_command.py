@@ -10,7 +10,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from deconvdemo.checkpoints import load_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,7 @@ def test_a_networks_name_stands_for_its_task_scale_and_variant(capsys):
 
 
 def test_a_network_starts_from_what_its_recipe_says(capsys, monkeypatch):
-    monkeypatch.setattr("deconvdemo.weights_index.bundled_folder", lambda: Path("bundled"))
+    monkeypatch.setattr("deconvdemo.checkpoints.index.bundled_folder", lambda: Path("bundled"))
     status, err = train(capsys, "upscale-x3", *QUICK, out="made/upscale-x3.safetensors")
     assert status == 1
     assert "upscale-x3 begins with the weights of upscale-x2, but there is no made/upscale-x2.safetensors" in err[-1]

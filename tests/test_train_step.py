@@ -9,15 +9,15 @@ from safetensors.torch import load_file
 from tiny_training import photos, small, trained
 from torch import nn
 
-from deconvdemo.checkpoints import load_checkpoint
-from deconvdemo.training import fit as fitting
-from deconvdemo.training.batches import Batches
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.fit import CLIP, WARM_UP, learning_rate
-from deconvdemo.training.gating import DOUBT, gate_loss
-from deconvdemo.training.processes import Alone
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
+from deconvdemo.training.data.batches import Batches
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import Phase, Recipe
-from deconvdemo.training.state import State
+from deconvdemo.training.run import fit as fitting
+from deconvdemo.training.run.fit import CLIP, WARM_UP, learning_rate
+from deconvdemo.training.run.router_training import DOUBT, gate_loss
+from deconvdemo.training.run.state import State
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def steps(recipe: Recipe, corpus: Corpus, number: int, add: float = 0.0, loudnes
     state = State.fresh(recipe, "cpu")
     seen = Seen(state.network, add)
     state.optimizers = [seen]
-    sample = Batches(recipe, corpus, Alone("cpu")).sample(0)
+    sample = Batches(recipe, corpus, OneProcess("cpu")).sample(0)
     sample.target.mul_(loudness)
     for _ in range(number):
         rate = learning_rate(recipe.rate, state.step, 0.0)
-        fitting._train_step(state, sample, recipe, Phase(1.0, "mse"), rate, Alone("cpu"), bf16=False)
+        fitting._train_step(state, sample, recipe, Phase(1.0, "mse"), rate, OneProcess("cpu"), bf16=False)
     return state, seen
 
 

@@ -9,8 +9,8 @@ import pytest
 from starlette.responses import Response
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.ui.reviewers import BROWSER, Reviewers, _same
-from deconvdemo.ui.tries import BURST, FREE, LONGEST_WAIT, REMEMBERED, SECONDS_EACH, Tries
+from deconvdemo.web.review.reviewers import BROWSER, Reviewers, _same
+from deconvdemo.web.server.tries import BURST, FREE, LONGEST_WAIT, REMEMBERED, SECONDS_EACH, Tries
 
 
 class Clock:

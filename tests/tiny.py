@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from deconvdemo.checkpoints import Checkpoint, Header, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, save_checkpoint
+from deconvdemo.checkpoints.index import add_to_index
 from deconvdemo.networks import NETWORKS
 from deconvdemo.tasks import STANDARD, Task
 from deconvdemo.training.recipes import RECIPES
-from deconvdemo.weights_index import add_to_index
 
 # a network that is not listed here is tested at its default size
 SIZES: dict[str, dict] = {

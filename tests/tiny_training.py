@@ -13,10 +13,10 @@ import numpy as np
 import tiny
 from PIL import Image
 
-from deconvdemo.training.corpus import Corpus
-from deconvdemo.training.fit import Budget, fit
-from deconvdemo.training.processes import processes
+from deconvdemo.training.data.corpus import Corpus
+from deconvdemo.training.data.processes import processes
 from deconvdemo.training.recipes import RECIPES, Recipe
+from deconvdemo.training.run.fit import Budget, fit
 
 
 def small(name: str, **changes) -> Recipe:

@@ -74,13 +74,13 @@ def get_ready() -> None:
     import torch
     from scipy import stats  # noqa: F401
 
-    from deconvdemo.feedback import pairs, store  # noqa: F401
+    from deconvdemo.evaluation import acceptance
     from deconvdemo.networks import NETWORKS
-    from deconvdemo.training import corpus, fit, gate, muon  # noqa: F401
+    from deconvdemo.training.run import fit, muon
 
     with torch.device("meta"):  # torch imports much at the first use of some of its parts
         muon.optimizers(NETWORKS["DeconvUNet"](**tiny.SIZES["DeconvUNet"]), "muon")
-    gate.TIMED, gate.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
+    acceptance.TIMED, acceptance.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
     fit.fit = partial(fit.fit, checkpoint_every=0.0)  # a state after each step, not every five minutes
 
 

@@ -24,7 +24,7 @@ def add_verbs(verbs) -> None:
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.engine.compute import Compute
-    from deconvdemo.training.cost import Machine, side_by_side
+    from deconvdemo.evaluation.cost import Machine, side_by_side
 
     if options.runs < 1:
         raise ControlError(f"--runs is {options.runs}, but it takes a whole number from 1 on")

@@ -34,8 +34,8 @@ def add_verbs(verbs) -> None:
 
 
 def _pack(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.training.corpus import Corpus
-    from deconvdemo.training.pack import pack
+    from deconvdemo.training.data.corpus import Corpus
+    from deconvdemo.training.data.pack import pack
 
     if options.out.suffix != ".safetensors":
         raise ControlError(f"--out is {options.out}, but a packed corpus is a .safetensors file: name one")

@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if not options.out:
         print(text)
         return 0
-    from deconvdemo.checkpoints import write_atomically
+    from deconvdemo.checkpoints.checkpoint import write_atomically
 
     write_atomically(options.out, f"{text}\n".encode())
     return 0
@@ -80,9 +80,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 def _one(options: argparse.Namespace, settings: Settings) -> str:
     """One task on one folder."""
-    from deconvdemo.training import evaluate
-    from deconvdemo.training.photo_protocols import photo_cases
-    from deconvdemo.training.protocols import cases
+    from deconvdemo.evaluation import evaluate
+    from deconvdemo.evaluation.photo_protocols import photo_cases
+    from deconvdemo.evaluation.protocols import cases
 
     methods = [_method(method) for method in options.method or ["network", *QUICK[options.task]]]
     engine = restorer(options, settings)
@@ -104,15 +104,15 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
 
 def _all(options: argparse.Namespace, settings: Settings) -> str:
     """Every network and every classical method, on every set."""
-    from deconvdemo.training.report import Plan, compare_headers, report
-    from deconvdemo.training.tables import tables
+    from deconvdemo.evaluation.report import ReportPlan, compare_headers, report
+    from deconvdemo.evaluation.tables import tables
 
     if options.update_headers and (options.device or options.precision):
         raise ControlError(
             "a header says what evaluate prints by itself: --update-headers goes without --precision or --device"
         )
     engine = restorer(options, settings)
-    plan = Plan(
+    plan = ReportPlan(
         options.images,
         _numbers("sigma", options.sigma, float),
         _numbers("scale", options.scale, int),
@@ -159,7 +159,7 @@ def _finite(value: Any) -> Any:
 
 
 def _table(scores) -> str:
-    from deconvdemo.training.evaluate import printed
+    from deconvdemo.evaluation.evaluate import printed
 
     columns = list(scores[0].measured)
     settings = list(dict.fromkeys(score.setting for score in scores))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.feedback.records import REASONS
+from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.settings import Settings
 
 
@@ -90,7 +90,7 @@ def add_verbs(verbs) -> None:
 
 
 def _store(settings: Settings):
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     return FeedbackStore.of(settings)
 
@@ -111,8 +111,8 @@ def _stats(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.review import ReviewQueue, View
-    from deconvdemo.feedback.take_away import FORMATS
+    from deconvdemo.feedback.exchange.annotation_export import FORMATS
+    from deconvdemo.feedback.review.review import ReviewQueue, View
 
     store = _store(settings)
     asked = {name: value for name in options.filters if (value := getattr(options, name))}
@@ -130,27 +130,27 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _catch(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.catches import Catches
+    from deconvdemo.feedback.review.gold_items import GoldItems
 
-    catches = Catches(_store(settings))
+    items = GoldItems(_store(settings))
     if not options.flag_id:
-        for flag_id, decision in catches.all().items():
+        for flag_id, decision in items.all().items():
             print(f"{flag_id} {decision}")
     elif options.decision:
-        catches.set(options.flag_id, options.decision, "command")
+        items.set(options.flag_id, options.decision, "command")
         print(f"{options.flag_id} is a catch item: {options.decision}")
     else:
-        removed = catches.unset(options.flag_id)
+        removed = items.unset(options.flag_id)
         print(f"{options.flag_id} is {'no catch item any more' if removed else 'no catch item'}")
     return 0
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.columns import ROLES
-    from deconvdemo.feedback.importing import Plan, import_feedback
+    from deconvdemo.feedback.exchange.columns import ROLES
+    from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
 
     columns = {role: column for role in ROLES if (column := getattr(options, role))}
-    plan = Plan(options.task, columns, options.reason, options.consent)
+    plan = ImportPlan(options.task, columns, options.reason, options.consent)
     report = import_feedback(_store(settings), options.place, plan)
     known = f", {report.known} were here already or erased" if report.known else ""
     revision = f", from {report.revision}" if report.revision else ""
@@ -165,11 +165,11 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _replay(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.replays import STATES, Replays
-    from deconvdemo.ui.replaying import Past, Replayer
+    from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
+    from deconvdemo.feedback.review.replays import STATES, Replays
 
     replays = Replays(_store(settings), settings.verdicts_needed)
-    done, refused = Replayer(replays, Past(restorer(options, settings))).all()
+    done, refused = Replayer(replays, ReleaseRestorers(restorer(options, settings))).all()
     releases = replays.releases()
     if options.json:
         print(json.dumps({"replayed": done, "releases": [vars(release) for release in releases]}, indent=2))
@@ -188,7 +188,7 @@ def _replay(options: argparse.Namespace, settings: Settings) -> int:
 
 def _publish(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.errors import ControlError
-    from deconvdemo.feedback.publish import NoPublisher, publisher_of
+    from deconvdemo.feedback.dataset.publish import NoPublisher, publisher_of
 
     publisher = publisher_of(settings, _store(settings))
     if isinstance(publisher, NoPublisher):
@@ -214,7 +214,7 @@ def _publish(options: argparse.Namespace, settings: Settings) -> int:
 def _show(options: argparse.Namespace, settings: Settings) -> int:
     from dataclasses import asdict
 
-    from deconvdemo.feedback.state import state_of
+    from deconvdemo.feedback.dataset.state import state_of
 
     store = _store(settings)
     flag = store.get(options.flag_id)
@@ -227,7 +227,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 def _erase(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.errors import ControlError
-    from deconvdemo.feedback.erase import erase, erase_visitor
+    from deconvdemo.feedback.dataset.erase import erase, erase_visitor
 
     if bool(options.flag_ids) == bool(options.visitor):
         raise ControlError("say what to erase: ids of flags, or --visitor HASH")

@@ -48,17 +48,17 @@ def add_verbs(verbs) -> None:
 
 
 def _finetune(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.feedback.pairs import snapshot
-    from deconvdemo.feedback.records import PAIRS
-    from deconvdemo.feedback.store import FeedbackStore
-    from deconvdemo.training.corpus import Corpus
-    from deconvdemo.training.expert import with_expert
-    from deconvdemo.training.fit import Budget, fit
-    from deconvdemo.training.flagged import Flagged
-    from deconvdemo.training.gating import learn_gate
-    from deconvdemo.training.measure import measured
-    from deconvdemo.training.processes import processes
-    from deconvdemo.weights import Weights
+    from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.evaluation.measure import measured
+    from deconvdemo.feedback.events.records import PAIRS
+    from deconvdemo.feedback.review.pairs import snapshot
+    from deconvdemo.feedback.store.store import FeedbackStore
+    from deconvdemo.training.data.corpus import Corpus
+    from deconvdemo.training.data.flagged import Flagged
+    from deconvdemo.training.data.processes import processes
+    from deconvdemo.training.run.expert import with_expert
+    from deconvdemo.training.run.fit import Budget, fit
+    from deconvdemo.training.run.router_training import learn_gate
 
     _check(options)
     weights = Weights(spec=options.weights)
@@ -93,7 +93,7 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         start_from=None if options.resume else learn_gate(start, recipe, corpus, flagged, team),
         bf16=compute.precision == "bf16",
         team=team,
-        measure=(lambda network: measured(network, recipe, options.dev, compute)) if options.dev else None,
+        measure=(lambda network: measured(network, recipe.header, options.dev, compute)) if options.dev else None,
         flagged=flagged,
         about=about,
         say=say,
@@ -117,8 +117,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _recipe(options: argparse.Namespace, start: Any):
     """The network's own recipe, gentler, for the network with its expert."""
-    from deconvdemo.training.expert import without_expert
     from deconvdemo.training.recipes import RECIPES, Phase
+    from deconvdemo.training.run.expert import without_expert
 
     header, network = start.header, without_expert(start)
     known = RECIPES.get(header.name)
@@ -133,7 +133,7 @@ def _recipe(options: argparse.Namespace, start: Any):
 
 def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
     """Writes, beside the candidate, which flags it learns from. A run that goes on must go on with the same."""
-    from deconvdemo.checkpoints import write_atomically
+    from deconvdemo.checkpoints.checkpoint import write_atomically
 
     manifest = options.out.with_suffix(".pairs.json")
     if options.resume:

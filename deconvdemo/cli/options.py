@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deconvdemo.settings import Settings
 
 if TYPE_CHECKING:
-    from deconvdemo.apart import Pool
+    from deconvdemo.image.apart import Pool
 
 
 def add_engine_options(verb: argparse.ArgumentParser) -> None:
@@ -50,10 +50,10 @@ def restorer(
 
     `folder` is where to keep what was measured of this machine, if `kept_in` shall not tell; `opener` reads the photos.
     """
-    from deconvdemo.apart import OWN_FILES
+    from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.engine.processor import use_allotted_cores
     from deconvdemo.engine.restorer import Restorer
-    from deconvdemo.weights import Weights
+    from deconvdemo.image.apart import OWN_FILES
 
     use_allotted_cores()
     opener = opener or OWN_FILES

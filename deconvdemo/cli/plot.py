@@ -19,7 +19,7 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.training.curves import plot
+    from deconvdemo.training.run.curves import plot
 
     out = options.out or options.logs[0].with_suffix(".svg")
     plot(options.logs, out)

@@ -37,15 +37,15 @@ def add_verbs(verbs) -> None:
 
 
 def _promote(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.checkpoints import load_checkpoint
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
+    from deconvdemo.checkpoints.index import bundled_folder
+    from deconvdemo.checkpoints.promotion import promote, shadow
+    from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.errors import DeviceError, FeedbackError
-    from deconvdemo.feedback.pairs import objections, snapshot
-    from deconvdemo.feedback.ranking import direct, less_liked
-    from deconvdemo.feedback.store import FeedbackStore
-    from deconvdemo.promotion import promote, shadow
-    from deconvdemo.training.gate import Report, judge
-    from deconvdemo.weights import Weights
-    from deconvdemo.weights_index import bundled_folder
+    from deconvdemo.evaluation.acceptance import Report, judge
+    from deconvdemo.feedback.review.pairs import objections, snapshot
+    from deconvdemo.feedback.review.ranking import direct, less_liked
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     folder, repo = options.into or bundled_folder(), destination(options.push, settings)
     candidate = load_checkpoint(options.file)
@@ -69,13 +69,13 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     won, duels = direct(store, header.task, candidate.sha256, served.sha256)
     against += less_liked(won, duels)
     try:
-        held_back = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_back=True).pairs
+        held_out = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_out=True).pairs
     except FeedbackError:
-        held_back = ()
+        held_out = ()
     compute = compute_on(options, settings)
     say = lambda text: print(text, file=sys.stderr)
     try:
-        report = judge(served, candidate, options.dev, held_back, compute, against, say)
+        report = judge(served, candidate, options.dev, held_out, compute, against, say)
     except DeviceError as error:
         report = Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (f"it cannot be measured: {error}",))
     print(report.table())

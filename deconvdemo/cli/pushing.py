@@ -20,7 +20,7 @@ def add_push_option(verb: argparse.ArgumentParser) -> None:
 
 def destination(given: str | None, settings: Settings) -> str:
     """ "owner/repo", given or from the settings; "" for None. Raises ControlError."""
-    from deconvdemo.hub import HubRef
+    from deconvdemo.hub.download import HubRef
 
     if given is None:
         return ""
@@ -38,7 +38,7 @@ def destination(given: str | None, settings: Settings) -> str:
 
 def push_after(folder: Path, repo: str) -> None:
     """Publishes what has just changed in `folder`, unless `repo` is "". A failure says how to make up for it."""
-    from deconvdemo.weights_push import push
+    from deconvdemo.release.push import push
 
     if not repo:
         return

@@ -15,7 +15,7 @@ from deconvdemo.cli.batch import Tally
 from deconvdemo.cli.console import shown
 from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.cli.photos import find
-from deconvdemo.cli.targets import THERE, Guard, TakenError, Target, require_writable, targets
+from deconvdemo.cli.targets import THERE, OverwriteGuard, TakenError, Target, require_writable, targets
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Switch, Task
@@ -75,12 +75,12 @@ def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
     tally = Tally(len(found.photos), options.skip_existing, skipped=found.passed, failed=found.failed)
     if not found.photos and not found.failed:
-        from deconvdemo.photo_reading import TAKEN
+        from deconvdemo.image.reading import TAKEN
 
         among = f" ({tally.line()})" if found.passed else ""
         raise ControlError(f"{inputs[0]} holds no photos{among}: give {TAKEN} files")
     pairs = targets(found.photos, options.output, one_file)
-    guard = Guard([source for source, _ in pairs] + ([mask] if mask else []), options.overwrite)
+    guard = OverwriteGuard([source for source, _ in pairs] + ([mask] if mask else []), options.overwrite)
     work = _Work(task, options, settings, mask, guard)
     return _one(work, *pairs[0]) if one_file and len(inputs) == 1 else _batch(work, pairs, tally)
 
@@ -167,7 +167,9 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no
 class _Work:
     """One command's work on each photo. The engine is loaded when there is a photo to restore."""
 
-    def __init__(self, task: Task, options: argparse.Namespace, settings: Settings, mask: Path | None, guard: Guard):
+    def __init__(
+        self, task: Task, options: argparse.Namespace, settings: Settings, mask: Path | None, guard: OverwriteGuard
+    ):
         self.task, self.options, self.settings, self.mask, self.guard = task, options, settings, mask, guard
 
     def kept(self, source: Path, target: Target) -> Path | None:

@@ -41,7 +41,7 @@ class Target:
             return self.path
         import numpy as np
 
-        from deconvdemo.photo import Photo
+        from deconvdemo.image.photo import Photo
 
         form = form_of(source)
         return self.named(Photo(np.zeros((1, 1, 3), np.uint8), format=form).suffix) if form else None
@@ -52,7 +52,7 @@ def targets(photos: list[tuple[Path, Path]], output: Path, one_file: bool) -> li
 
     No two targets differ only in case, or in how their accents are written: that is one file on many disks.
     """
-    from deconvdemo.photo_writing import FORMATS
+    from deconvdemo.image.writing import FORMATS
 
     if output.suffix and not output.is_dir():
         if output.suffix.lower() not in FORMATS:
@@ -79,7 +79,7 @@ def _on_any_disk(path: Path) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", str(path)).casefold())
 
 
-class Guard:
+class OverwriteGuard:
     """Keeps what is there: no result ever takes the place of a photo (or mask) that was given, and of another file
     only if `overwrite` says so."""
 

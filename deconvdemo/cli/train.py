@@ -58,9 +58,9 @@ def add_verbs(verbs) -> None:
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.training.corpus import Corpus
-    from deconvdemo.training.fit import Budget, fit
-    from deconvdemo.training.processes import processes
+    from deconvdemo.training.data.corpus import Corpus
+    from deconvdemo.training.data.processes import processes
+    from deconvdemo.training.run.fit import Budget, fit
 
     _check(options)
     recipe = _changed(_recipe(options), options)
@@ -94,7 +94,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     )
     index = options.out.parent / "index.json"
     if index.exists() and team.is_first:  # a folder of weights that serve: what it promises must be what is there
-        from deconvdemo.weights_index import add_to_index
+        from deconvdemo.checkpoints.index import add_to_index
 
         say(f"{index}: {add_to_index(options.out)} is served by {options.out.name}")
     team.close()
@@ -117,8 +117,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _check_dev(folder: Path, recipe) -> None:
     """Raises ControlError or TrainingError, before anything is trained, for images that could not be measured on."""
-    from deconvdemo.training.photo_protocols import variant_cases
-    from deconvdemo.training.protocols import SIGMAS
+    from deconvdemo.evaluation.photo_protocols import variant_cases
+    from deconvdemo.evaluation.protocols import SIGMAS
 
     for ending, task in OTHER_SETS.items():
         if recipe.task != task and any(folder.glob(f"*{ending}.*")):
@@ -140,7 +140,7 @@ def _changed(recipe, options: argparse.Namespace):
 
 def _start(options: argparse.Namespace, recipe) -> Path | None:
     """The checkpoint to begin with: what was asked for, or the recipe's, from --out's folder or the bundled weights."""
-    from deconvdemo.weights_index import bundled_folder
+    from deconvdemo.checkpoints.index import bundled_folder
 
     if options.start_from:
         return None if str(options.start_from) == "none" else options.start_from
@@ -170,6 +170,6 @@ def _recipe(options: argparse.Namespace):
 
 def _measure(options: argparse.Namespace, recipe, compute):
     """What to measure at every checkpoint: the network under training on the --dev images, as `evaluate` would."""
-    from deconvdemo.training.measure import measured
+    from deconvdemo.evaluation.measure import measured
 
-    return lambda network: measured(network, recipe, options.dev, compute)
+    return lambda network: measured(network, recipe.header, options.dev, compute)

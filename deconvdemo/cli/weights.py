@@ -12,7 +12,7 @@ from deconvdemo.cli.pushing import REPO, add_push_option, destination, print_pus
 from deconvdemo.settings import Settings
 
 if TYPE_CHECKING:
-    from deconvdemo.weights_index import Entry
+    from deconvdemo.checkpoints.index import Entry
 
 
 def add_verbs(verbs) -> None:
@@ -66,7 +66,7 @@ def add_verbs(verbs) -> None:
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.weights import Weights
+    from deconvdemo.checkpoints.serving import Weights
 
     rows = Weights(spec=options.weights).list()
     _print(rows, options.json)
@@ -74,15 +74,15 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _pull(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.weights import pull
+    from deconvdemo.checkpoints.serving import pull
 
     _print(pull(options.spec), options.json)
     return 0
 
 
 def _show(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.checkpoints import load_checkpoint
-    from deconvdemo.weights import Weights
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
+    from deconvdemo.checkpoints.serving import Weights
 
     if options.name.endswith(".safetensors"):
         checkpoint = load_checkpoint(options.name)
@@ -94,19 +94,19 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _withdraw(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.promotion import withdraw
+    from deconvdemo.checkpoints.promotion import withdraw
 
     return _undo(withdraw, "stands in no duels in {} any more", options, settings)
 
 
 def _rollback(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.promotion import rollback
+    from deconvdemo.checkpoints.promotion import rollback
 
     return _undo(rollback, "serves again in {}", options, settings)
 
 
 def _undo(change: Callable[[Path, str], Entry], words: str, options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.weights_index import bundled_folder
+    from deconvdemo.checkpoints.index import bundled_folder
 
     folder, repo = options.into or bundled_folder(), destination(options.push, settings)
     entry = change(folder, options.name)
@@ -116,8 +116,8 @@ def _undo(change: Callable[[Path, str], Entry], words: str, options: argparse.Na
 
 
 def _push(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.weights_index import bundled_folder
-    from deconvdemo.weights_push import push
+    from deconvdemo.checkpoints.index import bundled_folder
+    from deconvdemo.release.push import push
 
     folder, repo = options.folder or bundled_folder(), destination(options.repo, settings)
     print_pushed(repo, push(folder, repo, options.private, options.replace, options.dry_run), options.dry_run)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deconvdemo.bicubic import resize
+from deconvdemo.networks.bicubic import resize
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from deconvdemo.errors import BusyError, LeftError
-from deconvdemo.photo_header import Facts
-from deconvdemo.photo_reading import stated
+from deconvdemo.image.header import Facts
+from deconvdemo.image.reading import stated
 
 PLACES = 4
 ROOM = 24  # how many may wait in each line

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.checkpoints import write_atomically
+from deconvdemo.checkpoints.checkpoint import write_atomically
 from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
 from deconvdemo.errors import CheckpointError
 

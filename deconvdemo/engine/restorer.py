@@ -18,20 +18,20 @@ import torch
 from PIL import Image
 from torch import nn
 
-from deconvdemo.alpha import visible
-from deconvdemo.apart import OWN_FILES, Pool
-from deconvdemo.checkpoints import Checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint
+from deconvdemo.checkpoints.serving import OneNetwork, Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes, leaving, still_wanted
-from deconvdemo.engine.deep_holes import halved, middle_of, with_middle
+from deconvdemo.engine.coarse_to_fine import halved, middle_of, with_middle
 from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import Share, compute, giving_way
 from deconvdemo.errors import ControlError, DeviceError, PhotoError
-from deconvdemo.mask_reading import coverage
-from deconvdemo.photo import Photo
+from deconvdemo.image.alpha import visible
+from deconvdemo.image.apart import OWN_FILES, Pool
+from deconvdemo.image.mask_reading import coverage
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS, Task, in_words
-from deconvdemo.weights import OneNetwork, Weights
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
 SMALLEST_TILE = 32

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deconvdemo.alpha import visible_colours
-from deconvdemo.bicubic import linear, resize
-from deconvdemo.checkpoints import Checkpoint
+from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.tiles import Tile, window_of
 from deconvdemo.errors import DeviceError
-from deconvdemo.metrics import PEAK
-from deconvdemo.photo import Photo
+from deconvdemo.image.alpha import visible_colours
+from deconvdemo.image.metrics import PEAK
+from deconvdemo.image.photo import Photo
+from deconvdemo.networks.bicubic import linear, resize
 from deconvdemo.tasks import Task
 
 

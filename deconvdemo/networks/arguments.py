@@ -49,7 +49,7 @@ class Wholes:
 
 
 @dataclass(frozen=True)
-class Kind:
+class NetworkKind:
     """The name of another network."""
 
     among: Collection[str]

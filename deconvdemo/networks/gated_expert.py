@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.networks.arguments import Argument, Inner, Kind
+from deconvdemo.networks.arguments import Argument, Inner, NetworkKind
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.layers import Halving, pad_to_multiple
@@ -95,7 +95,7 @@ class GatedExpert(nn.Module):
     """
 
     ARGUMENTS: ClassVar[dict[str, Argument]] = {
-        "network": Kind(KINDS),
+        "network": NetworkKind(KINDS),
         "base": Inner("network", KINDS),
         "expert": Inner("network", KINDS),
     }

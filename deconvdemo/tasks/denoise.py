@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deconvdemo.metrics import GREY_LEVELS
-from deconvdemo.noise import estimate_sigma
+from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deconvdemo.metrics import GREY_LEVELS
+from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
@@ -50,6 +50,6 @@ class Upscale(Task):
 
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """Bicubic: what the network's correction is added to."""
-        from deconvdemo.bicubic import resize
+        from deconvdemo.networks.bicubic import resize
 
         return resize(observed, controls["scale"])

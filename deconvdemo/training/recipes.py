@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconvdemo.checkpoints import Header
-from deconvdemo.training.samples import Sample, downscaled, holed, noisy
-from deconvdemo.training.wild import photographed, shrunk
+from deconvdemo.checkpoints.checkpoint import Header
+from deconvdemo.training.samples.sample import Sample, downscaled, holed, noisy
+from deconvdemo.training.samples.wild import photographed, shrunk
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,14 @@ class Recipe:
     starts_from: str = ""  # the weights, by name, whose tensors it takes over
 
     @property
+    def header(self) -> Header:
+        """What its weights say of themselves before anything is known of how they were made."""
+        return Header(self.network, self.config, self.task, self.scale, variant=self.variant)
+
+    @property
     def name(self) -> str:
         """The weights' name: the task, and the scale and the variant where the task has several."""
-        return Header(self.network, self.config, self.task, self.scale, self.variant).name
+        return self.header.name
 
     def phase(self, progress: float) -> tuple[Phase, float]:
         """Which phase a run is in at `progress` (0 to 1), and how far it is in that phase."""

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.store.store import FeedbackStore
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 expect.set_options(timeout=15_000)  # ms: the machine has other tests to do

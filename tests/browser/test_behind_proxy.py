@@ -20,9 +20,9 @@ from playwright.sync_api import Page, expect
 from tiny import picture
 
 from deconvdemo.errors import ControlError
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.ui.behind import PublicAddress
-from deconvdemo.ui.demo import ASSETS
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.demo import ASSETS
+from deconvdemo.web.server.proxy import PublicAddress
 
 WAYS = ("stripped", "kept", "stripped, TLS", "kept, TLS")
 PAGES = ("", "duel", "insight", "review", "healthz", "duel/page.js", "review/page.css", "config")

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from tiny import picture
 
-from deconvdemo.photo import Photo
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS
 
 EXAMPLES = {"denoise": "Portrait, noise", "upscale": "Small cat", "inpaint": "Scratched coffee"}

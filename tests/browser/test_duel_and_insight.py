@@ -9,8 +9,8 @@ from demo_app import App, running_app
 from feedback_flags import flag_of, picture
 from playwright.sync_api import expect
 
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.store.store import FeedbackStore
 
 LOOKS = [{"width": 1280}, {"width": 390, "dark": True, "touch": True}]
 

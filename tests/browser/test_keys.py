@@ -10,8 +10,8 @@ from demo_app import App, running_app
 from feedback_flags import flag_of, picture
 from playwright.sync_api import Page, expect
 
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.ui.asset import asset
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.asset import asset
 
 TABLE = ["a", "r", "t", "w", "q", "m", "b", "n", "1", "2", "3", "4", "0", "[", "]", "?", "-", "ArrowLeft"]
 SHIFT, ALT_GR = {"shiftKey": True}, {"modifierAltGraph": True}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
-from deconvdemo.ui.painter import mask_from_painter, painter, painting
+from deconvdemo.web.components.painter import mask_from_painter, painter, painting
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
 LARGE = np.zeros((2000, 3000, 3), np.uint8)  # more than the painter's canvas may have

@@ -12,15 +12,15 @@ from demo_app import App, png, running_app
 from feedback_flags import NASTY_COMMENTS, flag_of
 from playwright.sync_api import Page, expect
 
+from deconvdemo.checkpoints.index import add_to_index
+from deconvdemo.checkpoints.promotion import promote
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.replays import Replays
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.promotion import promote
-from deconvdemo.ui.replaying import Past, Replayer
-from deconvdemo.weights import Weights
-from deconvdemo.weights_index import add_to_index
+from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review.replays import Replays
+from deconvdemo.feedback.store.store import FeedbackStore
 
 LOOKS = [{"width": 1280}, {"width": 390, "dark": True, "touch": True}]
 NAME, FLAGS = "denoise-fast", 23
@@ -46,7 +46,7 @@ def app(tmp_path_factory) -> Iterator[App]:
         if amount is not None:
             promote(tiny.shaken(good, folder / "new.safetensors", amount), weights, {})
         now = Restorer(Weights(weights), Compute("cpu", "fp32", "a test"))
-        Replayer(Replays(store), Past(now)).all()
+        Replayer(Replays(store), ReleaseRestorers(now)).all()
     store.close()
     with running_app(weights, folder) as started:
         yield started

@@ -14,8 +14,8 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.store.store import FeedbackStore
 
 SEEN = lambda page: page.locator('#review[aria-busy="false"]')  # a flag, not one on its way
 LOOKS = [{"width": 1280}, {"width": 390, "dark": True, "touch": True}]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from deconvdemo.ui.viewer import comparison, viewer
+from deconvdemo.web.components.viewer import comparison, viewer
 
 # noise: any blur, shift or lossy step on the way to the screen changes it
 CLEAN = np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8)

@@ -7,6 +7,6 @@ import PIL.Image
 import pyarrow.parquet  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 
-import deconvdemo.feedback.publish  # noqa: F401
+import deconvdemo.feedback.dataset.publish  # noqa: F401
 
 PIL.Image.init()

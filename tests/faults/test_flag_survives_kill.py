@@ -11,14 +11,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from deconvdemo.feedback.records import Flag
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.events.records import Flag
+from deconvdemo.feedback.store.store import FeedbackStore
 
 ROUNDS = 15
 
 # forked from a server that has imported all this already: a round takes milliseconds
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store", "PIL.Image"])
+PROCESSES.set_forkserver_preload(["deconvdemo.feedback.store.store", "PIL.Image"])
 
 
 def picture(seed: str) -> bytes:

@@ -33,7 +33,7 @@ STEPS += [None] * len(STEPS)
 
 
 def event_of(number: int):
-    from deconvdemo.feedback.opinions import Verdict, Vote
+    from deconvdemo.feedback.events.opinions import Verdict, Vote
 
     if number % 5 == 3:
         return Verdict(flag_id=f"flag-{number}", reviewer="ada", decision="accept", client_token=f"verdict-{number}")
@@ -46,9 +46,9 @@ def work_until_killed(folder: Path, number: int, url: str, told) -> None:
     """Stores events and publishes them, and tells of each that was acknowledged and of each step."""
     assert url == constants().ENDPOINT
     assert sys.modules.keys() >= set(PRELOADED)
-    from deconvdemo.feedback.dataset_hub import DatasetHub
-    from deconvdemo.feedback.publish import Publisher
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.dataset.publish import Publisher
+    from deconvdemo.feedback.dataset.repository import DatasetHub
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(folder, min_free_mb=0)
     publisher = Publisher(store, DatasetHub(REPO), commits_per_hour=100_000)
@@ -150,9 +150,9 @@ def heard(receiver, acknowledged: dict[int, str]) -> str:
 
 def publish_the_rest(folder: Path, url: str) -> None:
     assert url == constants().ENDPOINT
-    from deconvdemo.feedback.dataset_hub import DatasetHub
-    from deconvdemo.feedback.publish import Publisher
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.dataset.publish import Publisher
+    from deconvdemo.feedback.dataset.repository import DatasetHub
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     publisher = Publisher(FeedbackStore(folder, min_free_mb=0), DatasetHub(REPO), commits_per_hour=100_000)
     for _ in range(5):

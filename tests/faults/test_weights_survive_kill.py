@@ -19,16 +19,16 @@ from safetensors.torch import load_file
 from tiny_training import photos
 from writes import END, get_ready, killed
 
-from deconvdemo.checkpoints import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.promotion import promote
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.feedback.opinions import Verdict
-from deconvdemo.feedback.pairs import is_held_back
-from deconvdemo.feedback.store import FeedbackStore
-from deconvdemo.promotion import promote
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.review.pairs import is_held_out
+from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import Weights
 
 CPU = ["--device", "cpu", "--precision", "fp32"]
 SIDE = 48
@@ -68,7 +68,7 @@ def served(tmp_path, monkeypatch) -> Path:
     """A folder of weights that restore badly, which serve."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr("deconvdemo.weights.bundled_folder", lambda: folder)
+    monkeypatch.setattr("deconvdemo.checkpoints.serving.bundled_folder", lambda: folder)
     tiny.weights_file(folder, TASKS["denoise"], {"variant": "standard"})
     return folder
 
@@ -87,7 +87,7 @@ def flagged(tmp_path) -> None:
     """Accepted flags with targets, three of them held back."""
     store = FeedbackStore(tmp_path / "data", min_free_mb=0)
     names = [f"flag-{number}" for number in range(40)]
-    held_back, others = ([name for name in names if is_held_back(name) == back] for back in (True, False))
+    held_back, others = ([name for name in names if is_held_out(name) == back] for back in (True, False))
     for number, flag_id in enumerate(held_back[:3] + others[:3]):
         clean = picture(number)
         noisy = np.clip(clean + np.random.default_rng(number).normal(0, 5, clean.shape), 0, 255).astype(np.uint8)

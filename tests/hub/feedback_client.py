@@ -13,16 +13,16 @@ from unittest import mock
 
 from feedback_flags import flag_of
 
-from deconvdemo.feedback.dataset import COLUMNS
-from deconvdemo.feedback.dataset_hub import DatasetHub
-from deconvdemo.feedback.erase import erase
-from deconvdemo.feedback.importing import Plan, import_feedback
-from deconvdemo.feedback.kinds import KINDS
-from deconvdemo.feedback.opinions import Verdict, Vote
-from deconvdemo.feedback.pairs import snapshot
-from deconvdemo.feedback.publish import Publisher
-from deconvdemo.feedback.records import StoredFlag
-from deconvdemo.feedback.store import FeedbackStore
+from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.dataset.publish import Publisher
+from deconvdemo.feedback.dataset.repository import DatasetHub
+from deconvdemo.feedback.dataset.rows import COLUMNS
+from deconvdemo.feedback.events.opinions import Verdict, Vote
+from deconvdemo.feedback.events.records import StoredFlag
+from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
+from deconvdemo.feedback.review.pairs import snapshot
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.store import FeedbackStore
 
 
 @cache
@@ -127,7 +127,7 @@ def publish_and_tell(folder: str, repo: str) -> tuple[int, str, list[str]]:
 
 
 def import_from_hub(folder: str, repo: str) -> tuple[int, int, list[str]]:
-    report = import_feedback(store_in(folder), f"hf://datasets/{repo}", Plan())
+    report = import_feedback(store_in(folder), f"hf://datasets/{repo}", ImportPlan())
     return report.added, report.known, report.refused
 
 
@@ -163,7 +163,7 @@ class Taught:
 
 def taught(folder: str) -> Taught:
     store = store_in(folder)
-    one, other = (snapshot(store, "denoise", held_back=back) for back in (False, True))
+    one, other = (snapshot(store, "denoise", held_out=back) for back in (False, True))
     trained, held_back = ([pair.flag_id for pair in found.pairs] for found in (one, other))
     return Taught((one.name, other.name), trained, held_back, one.revision)
 

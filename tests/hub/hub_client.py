@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
-from deconvdemo.hub import HubRef, fetch
-from deconvdemo.hub_repo import HubRepo
-from deconvdemo.weights import Weights
+from deconvdemo.hub.download import HubRef, fetch
+from deconvdemo.hub.repository import HubRepo
 
 _seen: dict[str, list[str]] = {}  # repository → sha256 of each denoise that its watch handed over
 

@@ -13,10 +13,10 @@ import tiny
 from PIL import Image
 from tiny_training import photos
 
-from deconvdemo.checkpoints import load_checkpoint
-from deconvdemo.feedback.pairs import is_held_back
-from deconvdemo.model_metadata import Shown
-from deconvdemo.weights_index import Entry
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
+from deconvdemo.checkpoints.index import Entry
+from deconvdemo.feedback.review.pairs import is_held_out
+from deconvdemo.release.metadata import CardEntry
 
 SIDE = 48
 
@@ -28,7 +28,7 @@ def repo() -> str:
 
 def ids(held_back: bool, how_many: int) -> list[str]:
     """Of flags that are trained on, or held back."""
-    found = (f"flag-{number}" for number in count() if is_held_back(f"flag-{number}") == held_back)
+    found = (f"flag-{number}" for number in count() if is_held_out(f"flag-{number}") == held_back)
     return [next(found) for _ in range(how_many)]
 
 
@@ -91,7 +91,7 @@ def test_a_frozen_revision_teaches_elsewhere_what_it_taught_where_it_came_from(
     header = load_checkpoint(out).header
     assert header.recipe["flags"]["from"] == frozen
     assert any(frozen in line for line in header.data)
-    of_card = Shown(Entry(out.name, ""), header, 0).flags
+    of_card = CardEntry(Entry(out.name, ""), header, 0).flags
     assert (of_card["repo"], of_card["from"]) == (repo, known.revision)
 
     client(at.judged, elsewhere, "flag-own", photo(7), "accept", photo(7, 9), None)

@@ -16,11 +16,11 @@ def imported(folder: str, place: str) -> tuple[int, list[str], list[bytes]]:
     """Runs in a client process: rows added, refusals, and what went in."""
     from pathlib import Path
 
-    from deconvdemo.feedback.importing import Plan, import_feedback
-    from deconvdemo.feedback.store import FeedbackStore
+    from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
+    from deconvdemo.feedback.store.store import FeedbackStore
 
     store = FeedbackStore(Path(folder), min_free_mb=0)
-    report = import_feedback(store, place, Plan("denoise", consent=True))
+    report = import_feedback(store, place, ImportPlan("denoise", consent=True))
     found = [flag.observed for flag in store.flags()]
     store.close()
     return report.added, report.refused, found

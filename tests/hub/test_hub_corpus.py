@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(180)
 
 def opened(place: str, cache: str) -> tuple[list, dict, list[str], int]:
     """Runs in a client process: the shapes, what the source says of itself, what was said, the pixels' sum."""
-    from deconvdemo.training.corpus import Corpus
+    from deconvdemo.training.data.corpus import Corpus
 
     said: list[str] = []
     corpus = Corpus.open([place], cache_path(cache), said.append)

@@ -10,11 +10,11 @@ from pathlib import Path
 import hub_client
 import pytest
 
-from deconvdemo.checkpoints import Header, save_checkpoint
+from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
+from deconvdemo.checkpoints.index import Entry, write_index
+from deconvdemo.checkpoints.serving import pull
 from deconvdemo.errors import CheckpointError
 from deconvdemo.networks import NETWORKS
-from deconvdemo.weights import pull
-from deconvdemo.weights_index import Entry, write_index
 
 SMALL = {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1}
 

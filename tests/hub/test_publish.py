@@ -159,7 +159,7 @@ def test_a_dataset_with_another_card_is_left_alone(hub, client, repo, folder):
 
 
 def test_a_flag_with_a_damaged_image_waits_and_the_others_go(hub, client, repo, folder, tmp_path):
-    from deconvdemo.feedback.blobs import blob_name
+    from deconvdemo.feedback.store.blobs import blob_name
 
     ids = client(at.fill, folder, [1, 2, 3])
     name = blob_name(flag_of(2).observed)

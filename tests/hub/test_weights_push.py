@@ -25,11 +25,11 @@ from gradio_client import Client, handle_file
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from deconvdemo.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from deconvdemo.promotion import promote, rollback, shadow, withdraw
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from deconvdemo.checkpoints.index import INDEX, SHADOW, Entry, add_to_index, read_index, write_index
+from deconvdemo.checkpoints.promotion import promote, rollback, shadow, withdraw
+from deconvdemo.checkpoints.serving import pull
 from deconvdemo.tasks import TASKS
-from deconvdemo.weights import pull
-from deconvdemo.weights_index import INDEX, SHADOW, Entry, add_to_index, read_index, write_index
 
 NAMES = {"denoise": ("denoise", {}), "inpaint": ("inpaint", {}), "upscale-x2": ("upscale", {"scale": 2})}
 NUMBERS = itertools.count()

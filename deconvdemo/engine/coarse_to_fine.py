@@ -1,0 +1,56 @@
+"""Holes that are too deep for a network to fill at once: their middle is filled in a copy of half the size first.
+
+From coarse to fine (as PatchMatch fills large holes, Barnes et al. 2009): the half-size copy's hole is half as deep,
+and if that is still too much, it is halved again. Enlarged, its middle stands in for lost pixels, and the network fills
+the ring between them and the known ones at full size. Shallow holes are filled as if this file were not there.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from deconvdemo.image.metrics import PEAK
+
+DEEP = 24  # pixels to the nearest known one, from which on a network alone paints smears
+RING = 12  # pixels of a deep hole's margin that are filled at full size
+
+
+def middle_of(holes: np.ndarray) -> np.ndarray | None:
+    """(H, W) bool: the pixels of deep holes that are not in their margin; None where no hole is deep."""
+    depth = cv2.distanceTransform(holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    if depth.max() <= DEEP:
+        return None
+    # the margin of a shallow hole beside a deep one is left alone, too
+    _, labels = cv2.connectedComponents(holes.astype(np.uint8))
+    of_deep = np.isin(labels, np.unique(labels[depth > DEEP]))
+    return np.asarray((depth > RING) & of_deep)
+
+
+def halved(pixels: np.ndarray, holes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Half the size: float32 means in [0, 1] of 2×2 known pixels, and holes where one of them is lost.
+
+    None if no known pixel would be left. An odd side's last pixels are repeated.
+    """
+    odd = [(0, side % 2) for side in holes.shape]
+    lost = np.pad(holes, odd, mode="edge")
+    rows, columns = lost.shape[0] // 2, lost.shape[1] // 2
+    coarse = np.asarray(lost.reshape(rows, 2, columns, 2).any(axis=(1, 3)))
+    if coarse.all():
+        return None
+    blocks = np.pad(pixels, [*odd, (0, 0)], mode="edge").reshape(rows, 2, columns, 2, -1)
+    small = blocks.mean(axis=(1, 3), dtype=np.float32) / np.float32(PEAK.get(pixels.dtype.name, 1.0))
+    small[coarse] = 0.5  # what was there has no influence
+    return small, coarse
+
+
+def with_middle(pixels: np.ndarray, middle: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """A copy of `pixels` whose `middle` is that of `small`, its filled copy of half the size."""
+    height, width = middle.shape
+    size = (2 * small.shape[1], 2 * small.shape[0])
+    large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).reshape(size[1], size[0], -1)[:height, :width]
+    peak = PEAK.get(pixels.dtype.name)
+    values = large[middle] if peak is None else (large[middle].clip(0, 1) * peak).round()
+    shown = pixels.copy()
+    shown[middle] = values.astype(pixels.dtype)
+    return shown

@@ -1,0 +1,226 @@
+"""What meets in a duel: a photo, and two ways to restore it that a visitor cannot tell by their names.
+
+Photos are bundled ones, which are damaged here so that the original is known, and published flags. Bundled, from
+scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (Stéfan van der Walt, CC0) and "coffee"
+(Rachel Michetti, CC0), cropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from sqlalchemy import func, select
+
+from deconvdemo.degradations import BicubicDownscale, GaussianNoise
+from deconvdemo.degradations.holes import scratches
+from deconvdemo.engine.restorer import Restorer
+from deconvdemo.errors import CheckpointError
+from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
+from deconvdemo.evaluation.classical import CLASSICAL
+from deconvdemo.evaluation.protocols import as_images, eight_bits
+from deconvdemo.feedback.dataset.shards import COMMITTED
+from deconvdemo.feedback.store.database import flags, shards
+from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image import PHOTOS
+from deconvdemo.image.noise_estimation import estimate_sigma
+from deconvdemo.image.photo import Photo, open_mask
+from deconvdemo.tasks import STANDARD, TASKS, in_words
+
+log = logging.getLogger(__name__)
+
+SIDE = 480  # pixels: a larger flag's photo is cropped to so much of its middle
+ALTERED: dict[str, dict[str, Any]] = {
+    "denoise": {"strength": 0.6},
+    "upscale": {"strength": 0.6},
+    "inpaint": {"grow": 3},
+}
+SIGMAS, SCALES = (15.0, 25.0, 40.0), (2, 3)
+FLAG_SHARE = 0.5  # of the duels, where flags are published
+CLEAN_SHARE = 0.15  # of the duels, where the original is known
+CANDIDATE_SHARE = 0.5  # of the duels, where a candidate waits for its promotion: it meets what it would replace
+# the classical methods that need nothing but what a demo has
+METHODS = {"denoise": ("nlm",), "upscale": ("bicubic", "lanczos"), "inpaint": ("telea", "navier-stokes")}
+METHOD_WORDS = {
+    "nlm": "Non-local means",
+    "bicubic": "Bicubic",
+    "lanczos": "Lanczos",
+    "telea": "Telea's fast marching",
+    "navier-stokes": "Navier–Stokes",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A photo to restore, (H, W, C) uint8, with what its task needs, and its original if that is known."""
+
+    task: str
+    observed: np.ndarray
+    told: str  # what a visitor is told of it
+    mask: np.ndarray | None = None
+    scale: int = 1
+    sigma: float | None = None
+    clean: np.ndarray | None = None
+    flag_id: str = ""
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        found: dict[str, dict[str, Any]] = {"denoise": {"sigma": self.sigma}, "upscale": {"scale": self.scale}}
+        return found.get(self.task, {})
+
+
+# a way to restore a subject: it gives the result, and the facts that name the way, JSON-able
+Contender = Callable[[Subject], tuple[np.ndarray, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class DuelSampler:
+    """Where subjects and contenders are found."""
+
+    restorer: Restorer
+    store: FeedbackStore
+
+    def tasks(self) -> list[str]:
+        """Those that some weights are served for."""
+        names = self.restorer.weights.names()
+        return [name for name, task in TASKS.items() if task.weights(task.combinations()[0]) in names]
+
+    def subject(self, task: str, rng: np.random.Generator) -> Subject:
+        return (self._flagged(task) if rng.random() < FLAG_SHARE else None) or _bundled(task, rng)
+
+    def pair(self, subject: Subject, rng: np.random.Generator) -> tuple[Contender, Contender]:
+        """Two different contenders, in random order."""
+        known, candidates = self.contenders(subject), self.candidates(subject)
+        first, second = (known[i] for i in rng.permutation(len(known))[:2])
+        if candidates and rng.random() < CANDIDATE_SHARE:
+            variant, first = candidates[rng.integers(len(candidates))]
+            second = self._network(self.restorer, variant=variant)
+        elif subject.clean is not None and rng.random() < CLEAN_SHARE:
+            second = _original
+        return (first, second) if rng.random() < 0.5 else (second, first)
+
+    def contenders(self, subject: Subject) -> list[Contender]:
+        """The task's networks, the standard one with another setting, and the classical methods."""
+        offered = self.restorer.task(subject.task)
+        networks = [
+            self._network(self.restorer, variant=word)
+            for word in offered.variant.options
+            if offered.weights({**subject.controls, "variant": word}) in self.restorer.weights.names()
+        ]
+        altered = self._network(self.restorer, variant=STANDARD, **ALTERED[subject.task])
+        return [*networks, altered, *(_classical(name) for name in METHODS[subject.task])]
+
+    def candidates(self, subject: Subject) -> list[tuple[str, Contender]]:
+        """Weights that are not promoted yet, each with the variant that it would replace."""
+        found = []
+        for candidate in self.restorer.weights.candidates():
+            try:
+                alone = self._alone.of(candidate.sha256 or "", candidate.load)
+            except CheckpointError as error:
+                log.warning("duels: %s; this candidate does not stand in them", error)
+                continue
+            header = alone.weights.load(candidate.name).header
+            if (header.task, header.scale) == (subject.task, subject.scale):
+                variant = header.variant or STANDARD
+                found.append((variant, self._network(alone, variant=variant)))
+        return found
+
+    @cached_property
+    def _alone(self) -> CheckpointRestorers:
+        return CheckpointRestorers(self.restorer)
+
+    @staticmethod
+    def _network(restorer: Restorer, **controls: Any) -> Contender:
+        def make(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+            asked = {**subject.controls, **controls}
+            done = restorer.restore(subject.task, subject.observed, subject.mask, **asked)
+            # what was asked, not what was estimated of this photo: one contender is one contender
+            facts = {"kind": "network", "checkpoint": done.checkpoint, "controls": controls}
+            return done.photo.pixels, facts
+
+        return make
+
+    def _flagged(self, task: str) -> Subject | None:
+        """A published flag's photo: whoever visits may see it anyway."""
+        published = select(flags.c.flag_id).join(shards, flags.c.shard == shards.c.shard)
+        published = published.where(shards.c.state == COMMITTED, flags.c.task == task)
+        with refusals("the flags cannot be read"), self.store.reading() as connection:
+            flag_id = connection.execute(published.order_by(func.random()).limit(1)).scalar()
+        if flag_id is None:
+            return None
+        flag = self.store.get(flag_id)
+        with self.restorer.place(flag.observed, flag.mask):
+            photo = Photo.open(flag.observed)
+            rows, columns = _middle(photo.height), _middle(photo.width)
+            pixels = np.asarray(photo.image().convert("RGB"))[rows, columns].copy()
+            mask = None
+            if flag.mask is not None:
+                mask = open_mask(flag.mask, photo.height, photo.width)[rows, columns].copy()
+            del photo
+        if mask is not None and (not mask.any() or mask.all()):
+            return None
+        scale = int(flag.controls.get("scale") or 2)
+        return Subject(
+            task, np.ascontiguousarray(pixels), "A visitor's photo, from the published dataset", mask,
+            scale if task == "upscale" else 1, None, None, flag_id,
+        )  # fmt: skip
+
+
+def words_of(facts: dict[str, Any]) -> str:
+    """What a contender is, for people: from the facts that a vote keeps."""
+    if facts.get("kind") == "clean":
+        return "The original"
+    if facts.get("kind") == "classical":
+        return METHOD_WORDS.get(facts.get("method", ""), str(facts.get("method")))
+    checkpoint, controls = facts.get("checkpoint") or {}, facts.get("controls") or {}
+    altered = in_words({name: value for name, value in controls.items() if name != "variant"})
+    name = f"{checkpoint.get('name', 'network')} {str(checkpoint.get('sha256', ''))[:8]}"
+    return ", ".join([name, *altered])
+
+
+def _bundled(task: str, rng: np.random.Generator) -> Subject:
+    files = sorted(PHOTOS.glob("*.webp"))
+    clean = Photo.open(files[rng.integers(len(files))]).pixels
+    images = as_images(clean)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    if task == "denoise":
+        sigma = float(rng.choice(SIGMAS))
+        observed = eight_bits(GaussianNoise(sigma)(images, generator))
+        return Subject(task, observed, f"Noise of sigma {sigma:g} was added", sigma=sigma, clean=clean)
+    if task == "upscale":
+        scale = int(rng.choice(SCALES))
+        observed = eight_bits(BicubicDownscale(scale)(images))
+        return Subject(task, observed, f"It was made {scale} times smaller", scale=scale, clean=clean)
+    side = max(clean.shape[:2])
+    mask = scratches(rng, side)[: clean.shape[0], : clean.shape[1]].astype(bool)
+    observed = np.where(mask[..., None], 0, clean).astype(np.uint8)
+    return Subject(task, observed, "It was scratched", mask=mask, clean=clean)
+
+
+def _classical(name: str) -> Contender:
+    def make(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+        method = CLASSICAL[subject.task][name]
+        if subject.task == "denoise":
+            sigma = subject.sigma if subject.sigma is not None else estimate_sigma(subject.observed)
+            result = method(subject.observed, sigma)
+        else:
+            result = method(subject.observed, subject.scale if subject.task == "upscale" else subject.mask)
+        return result, {"kind": "classical", "method": name}
+
+    return make
+
+
+def _middle(length: int) -> slice:
+    start = max(0, (length - SIDE) // 2)
+    return slice(start, start + min(SIDE, length))
+
+
+def _original(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+    assert subject.clean is not None  # `pair` has looked
+    return subject.clean, {"kind": "clean"}

@@ -1,0 +1,1 @@
+"""Feedback as a dataset on the Hub: rows, shards, card, publication, erasure."""

@@ -1,0 +1,257 @@
+"""Batches of events, frozen once into parquet files that are published as they are: same bytes, same name, ever after.
+
+    data_dir/feedback/shards/<sha256>.parquet     a batch's bytes, until its commit is known
+
+A file is complete before the row that names it; the row and its events' `shard` are one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import RowMapping, and_, func, insert, select, update
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.dataset.parquet import ShardLimits, tables, write
+from deconvdemo.feedback.events.records import Event
+from deconvdemo.feedback.store.blobs import STALE_SECONDS, DamagedBlobError, make_folder, sync
+from deconvdemo.feedback.store.database import shards
+from deconvdemo.feedback.store.kinds import KINDS, Kind
+from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.store import PAGE, FeedbackStore
+
+FROZEN, SENDING, COMMITTED = "frozen", "sending", "committed"
+READING = "reading"  # another instance's, being taken in
+LEAVING, GONE = "leaving", "gone"  # rewritten after an erasure: still in the dataset, or not any more
+UNSENT = (FROZEN, SENDING)
+
+# what is uploaded at once is in memory at once
+LIMITS = ShardLimits(rows_a_group=100, bytes_a_group=32_000_000, rows_a_shard=500, bytes_a_shard=48_000_000)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of the dataset: a row of the table `shards`."""
+
+    shard: int
+    kind: str
+    path: str
+    sha256: str
+    bytes: int
+    rows: int
+    state: str
+    commit: str | None
+    created_at: str
+    committed_at: str | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Shard:
+        return cls(**row)
+
+
+class Shards:
+    """The shards of a store. `damaged` has a sentence for each event that the last freezing had to leave out."""
+
+    def __init__(self, store: FeedbackStore, limits: ShardLimits = LIMITS):
+        self.store, self.limits = store, limits
+        self.folder = store.folder / "shards"
+        self.damaged: dict[str, str] = {}
+
+    def freeze(self) -> list[Shard]:
+        """A shard of each kind that has unpublished events, as many as fit; the others' turn comes next time."""
+        frozen = []
+        with refusals("feedback cannot be frozen for its publication"):
+            for kind in KINDS.values():
+                shard = self._freeze(kind)
+                frozen += [shard] if shard else []
+        return frozen
+
+    def unsent(self) -> list[Shard]:
+        """The shards whose commit is not known, the oldest first."""
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            rows = connection.execute(select(shards).where(shards.c.state.in_(UNSENT)).order_by(shards.c.shard))
+            return [Shard.of(row) for row in rows.mappings()]
+
+    def get(self, number: int) -> Shard | None:
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            row = connection.execute(select(shards).where(shards.c.shard == number)).mappings().first()
+            return Shard.of(row) if row else None
+
+    def data(self, shard: Shard) -> bytes:
+        """Its bytes. FeedbackError if the disk has lost or spoilt them."""
+        try:
+            data = self.file(shard).read_bytes()
+        except OSError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != shard.sha256:
+            raise FeedbackError(
+                f"the frozen file {self.file(shard)} is missing or damaged: bring it back from a backup"
+            )
+        return data
+
+    def thaw(self, shard: Shard) -> None:
+        """Undoes a freezing that was never sent: its events are unpublished again."""
+        with refusals("a shard cannot be thawed"):
+            with self.store.writing() as connection:
+                table = KINDS[shard.kind].table
+                connection.execute(update(table).where(table.c.shard == shard.shard).values(shard=None))
+                connection.execute(shards.delete().where(shards.c.shard == shard.shard, shards.c.state.in_(UNSENT)))
+            self.file(shard).unlink(missing_ok=True)
+
+    def holds_erased(self, shard: Shard) -> bool:
+        """Whether it has rows that were erased since."""
+        table = KINDS[shard.kind].table
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            rows = connection.execute(select(func.count()).where(table.c.shard == shard.shard)).scalar_one()
+        return rows != shard.rows
+
+    def in_dataset(self, number: int) -> bool:
+        """Whether the dataset has this shard, or may have, also after the next commit."""
+        shard = self.get(number)
+        return shard is not None and shard.state not in (LEAVING, GONE)
+
+    def in_state(self, state: str) -> list[Shard]:
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            rows = connection.execute(select(shards).where(shards.c.state == state).order_by(shards.c.shard))
+            return [Shard.of(row) for row in rows.mappings()]
+
+    def rewrite(self, old: Shard) -> Shard | None:
+        """Freezes what is left of a committed shard after an erasure into another one, and has the old one leave."""
+        with refusals("a shard cannot be rewritten"):
+            return self._freeze(KINDS[old.kind], old)
+
+    def gone(self, batch: list[Shard]) -> None:
+        self._set(batch, {"state": GONE})
+
+    def sending(self, batch: list[Shard]) -> None:
+        self._set(batch, {"state": SENDING})
+
+    def committed(self, batch: list[Shard], commit: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        self._set(batch, {"state": COMMITTED, "commit": commit, "committed_at": now})
+        for shard in batch:
+            self.file(shard).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Removes the bytes that a killed process left: of no row, or of one that is committed."""
+        with refusals("left shards cannot be removed"):
+            if not self.folder.is_dir():
+                return
+            kept = {self.file(shard).name for shard in self.unsent()}
+            for file in self.folder.iterdir():
+                # a young one may be another process's, whose row is not committed yet
+                if file.name not in kept and time.time() - file.stat().st_mtime > STALE_SECONDS:
+                    file.unlink(missing_ok=True)
+
+    def backlog(self) -> dict[str, Any]:
+        """JSON-able: `waiting` events whose commit is not known, and the moment of the `oldest` (ISO 8601 or None)."""
+        with refusals("the backlog cannot be counted"), self.store.reading() as connection:
+            unsent = select(func.coalesce(func.sum(shards.c.rows), 0), func.min(shards.c.created_at))
+            waiting, oldest = connection.execute(unsent.where(shards.c.state.in_(UNSENT))).one()
+            since = [oldest]
+            for kind in KINDS.values():
+                new = select(func.count(), func.min(kind.table.c.created_at)).where(kind.table.c.shard.is_(None))
+                count, first = connection.execute(new).one()
+                waiting, since = waiting + count, [*since, first]
+        return {"waiting": int(waiting), "oldest": min(filter(None, since), default=None)}
+
+    def last_commit(self) -> tuple[str | None, str | None]:
+        """The newest commit of this database's, and its moment (ISO 8601)."""
+        with refusals("the shards cannot be read"), self.store.reading() as connection:
+            last = select(shards.c.commit, shards.c.committed_at).where(shards.c.committed_at.is_not(None))
+            row = connection.execute(last.order_by(shards.c.committed_at.desc()).limit(1)).first()
+            return (row.commit, row.committed_at) if row else (None, None)
+
+    def file(self, shard: Shard) -> Path:
+        return self.folder / f"{shard.sha256}.parquet"
+
+    def _freeze(self, kind: Kind, old: Shard | None = None) -> Shard | None:
+        """Freezes events that are in no shard, or what is left of an `old` one."""
+        ids: list[str] = []
+        sequences: list[int] = []
+        pieces = tables(kind, self._events(kind, old.shard if old else None, ids, sequences), self.limits)
+        table = next(pieces, None)
+        if table is None:
+            if old:
+                self._set([old], {"state": LEAVING})
+            return None
+        make_folder(self.folder)
+        partial = self.folder / f"{uuid4().hex}.tmp"
+        try:
+            rows, _ = write(partial, iter([table, *pieces]), self.limits)
+            data = partial.read_bytes()
+            now = datetime.now(UTC)
+            day = old.created_at[:10] if old else f"{now:%Y-%m-%d}"
+            sha256 = hashlib.sha256(data).hexdigest()
+            name = f"{self.store.instance}-{min(sequences)}-{max(sequences)}-{sha256[:8]}.parquet"
+            values = {
+                "kind": kind.name,
+                "path": f"data/{kind.name}/{day}/{name}",
+                "sha256": sha256,
+                "bytes": len(data),
+                "rows": rows,
+                "state": FROZEN,
+                "created_at": now.isoformat(timespec="microseconds"),
+            }
+            final = self.folder / f"{sha256}.parquet"
+            os.replace(partial, final)
+            sync(self.folder)
+        finally:
+            partial.unlink(missing_ok=True)
+        with self.store.writing() as connection:
+            number = connection.execute(insert(shards).values(values).returning(shards.c.shard)).scalar_one()
+            place = kind.table.c.shard
+            mine = and_(kind.id.in_(ids), place == old.shard if old else place.is_(None))
+            taken = connection.execute(update(kind.table).where(mine).values(shard=number)).rowcount
+            if (
+                taken != rows
+            ):  # one was erased, or another process was quicker: nothing is written, the next try will see
+                connection.rollback()
+                final.unlink(missing_ok=True)
+                return None
+            if old:
+                connection.execute(update(shards).where(shards.c.shard == old.shard).values(state=LEAVING))
+        return self.get(number)
+
+    def _events(self, kind: Kind, shard: int | None, ids: list[str], sequences: list[int]) -> Iterator[Event]:
+        """The events of a shard, or the oldest that are in none, up to the limits; `ids` and `sequences` note which."""
+        place = kind.table.c.shard
+        seen = size = 0
+        columns = (kind.table.c.sequence, kind.id)
+        while True:
+            with self.store.reading() as connection:
+                query = select(*columns).where(place.is_(None) if shard is None else place == shard)
+                query = query.where(kind.table.c.sequence > seen)
+                rows = connection.execute(query.order_by(kind.table.c.sequence).limit(PAGE)).all()
+            for sequence, event_id in rows:
+                seen = sequence
+                try:
+                    event = self.store.get(event_id, kind.name)
+                except DamagedBlobError as error:
+                    self.damaged[event_id] = str(error)
+                    continue
+                except FeedbackError:  # erased since
+                    continue
+                self.damaged.pop(event_id, None)
+                ids.append(event_id)
+                sequences.append(sequence)
+                size += sum(map(len, event.images.values()))
+                yield event
+                full = len(ids) >= self.limits.rows_a_shard or size >= self.limits.bytes_a_shard
+                if full and shard is None:
+                    return
+            if len(rows) < PAGE:
+                return
+
+    def _set(self, batch: list[Shard], values: dict[str, Any]) -> None:
+        with refusals("the shards' state cannot be written"), self.store.writing() as connection:
+            numbers = [shard.shard for shard in batch]
+            connection.execute(update(shards).where(shards.c.shard.in_(numbers)).values(values))

@@ -1,0 +1,37 @@
+"""What has become of a flag, in words for its visitor and for /healthz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from deconvdemo.feedback.dataset.shards import COMMITTED
+from deconvdemo.feedback.store.database import flags, shards
+from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.store import FeedbackStore
+
+UNKNOWN, SAVED, PUBLISHING, PUBLISHED, ERASED = "unknown", "saved", "publishing", "published", "erased"
+
+
+@dataclass(frozen=True)
+class FlagState:
+    """`revision` is the dataset's commit that brought the flag, once it is published."""
+
+    state: str
+    revision: str = ""
+
+
+def state_of(store: FeedbackStore, flag_id: str) -> FlagState:
+    """Of one flag; a flag that there never was is "unknown"."""
+    with refusals("the flag cannot be read"), store.reading() as connection:
+        row = connection.execute(
+            select(flags.c.flag_id, shards.c.state, shards.c.commit)
+            .select_from(flags.outerjoin(shards, flags.c.shard == shards.c.shard))
+            .where(flags.c.flag_id == flag_id)
+        ).first()
+    if row is None:
+        return FlagState(ERASED if store.erased(flag_id) else UNKNOWN)
+    if row.state is None:
+        return FlagState(SAVED)
+    return FlagState(PUBLISHED, row.commit or "") if row.state == COMMITTED else FlagState(PUBLISHING)

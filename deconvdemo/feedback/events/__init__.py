@@ -1,0 +1,1 @@
+"""Facts and opinions: what a flag, a verdict and a vote are."""

@@ -1,0 +1,1 @@
+"""Feedback for other programs, and from them."""

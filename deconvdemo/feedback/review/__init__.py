@@ -1,0 +1,1 @@
+"""What reviewers make of flags: verdicts, targets, pairs to learn from, and what they tell of weights."""

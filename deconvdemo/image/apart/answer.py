@@ -1,0 +1,135 @@
+"""What a child answers: a photo's fields, as JSON that says where their bytes lie in one block of memory.
+
+The child decodes hostile files, so it is not trusted either: nothing is unpickled, and each length, shape and type is
+checked before it is used.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import socket
+import struct
+import time
+from typing import Any
+
+import numpy as np
+
+from deconvdemo.image.formats.resolution import Resolution
+
+LARGEST_MESSAGE = 1_000_000  # bytes of JSON
+_DTYPES = {"uint8", "uint16", "float32"}
+_ALIGNED = 64
+_MOST_NOTES, _LONGEST_NOTE = 100, 1000
+_FORMATS = {"JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF"}
+
+
+def packed(fields: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
+    """The JSON-able answer for a photo's fields, and its parts: (offset, bytes)."""
+    parts: list[tuple[int, Any]] = []
+    end = 0
+
+    def place(data: Any, length: int) -> list[int]:
+        nonlocal end
+        start = -(-end // _ALIGNED) * _ALIGNED
+        parts.append((start, data))
+        end = start + length
+        return [start, length]
+
+    answer: dict[str, Any] = {"format": fields["format"], "lossless": fields.get("lossless", True)}
+    answer["notes"] = [note[:_LONGEST_NOTE] for note in fields["notes"][:_MOST_NOTES]]
+    for name in ("pixels", "alpha"):
+        if (array := fields.get(name)) is not None:
+            array = np.ascontiguousarray(array)
+            answer[name] = [array.dtype.name, list(array.shape), place(array.data.cast("B"), array.nbytes)]
+    for name in ("icc", "exif"):
+        if (data := fields.get(name)) is not None:
+            answer[name] = place(data, len(data))
+    for name in ("colour", "texts"):
+        answer[name] = [[kind.decode("ascii"), *place(data, len(data))] for kind, data in fields.get(name, ())]
+    if resolution := fields.get("resolution"):
+        answer["resolution"] = [resolution.across, resolution.down, resolution.per_inch]
+    answer["size"] = end
+    return answer, parts
+
+
+def unpacked(answer: dict[str, Any], block: np.ndarray) -> dict[str, Any]:
+    """A photo's fields, whose arrays lie in the block. ValueError, TypeError or KeyError for what no child says."""
+
+    def at(place: Any) -> np.ndarray:
+        start, length = (_whole(number) for number in place)
+        if start + length > block.size:
+            raise ValueError("a part that lies outside the block")
+        return block[start : start + length]
+
+    def array(told: Any) -> np.ndarray:
+        name, shape, place = told
+        shape, data = [_whole(side) for side in shape], at(place)
+        if name not in _DTYPES or len(shape) > 3 or math.prod(shape) * np.dtype(name).itemsize != data.size:
+            raise ValueError("an array of another size than its shape")
+        return data.view(name).reshape(shape)
+
+    def chunks(told: Any) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple((str(kind).encode("ascii"), at(place).tobytes()) for kind, *place in told)
+
+    if answer["format"] not in _FORMATS:
+        raise ValueError("a format that is not read")
+    resolution = None
+    if "resolution" in answer:
+        across, down, per_inch = answer["resolution"]
+        resolution = Resolution.stated(float(across), float(down), bool(per_inch))
+    return {
+        "pixels": array(answer["pixels"]),
+        "alpha": array(answer["alpha"]) if "alpha" in answer else None,
+        "icc": at(answer["icc"]).tobytes() if "icc" in answer else None,
+        "exif": at(answer["exif"]).tobytes() if "exif" in answer else None,
+        "format": answer["format"],
+        "lossless": bool(answer["lossless"]),
+        "notes": tuple(str(note)[:_LONGEST_NOTE] for note in itertools.islice(answer["notes"], _MOST_NOTES)),
+        "resolution": resolution,
+        "colour": chunks(answer["colour"]),
+        "texts": chunks(answer["texts"]),
+    }
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError("a place or side that is no whole number")
+    return number
+
+
+def send(connection: socket.socket, message: dict[str, Any], files: tuple[int, ...] = ()) -> None:
+    """One message, with open files."""
+    data = json.dumps(message).encode()
+    if len(data) > LARGEST_MESSAGE:
+        raise ValueError("a message that is too long")
+    if files:  # which travel with the first bytes
+        socket.send_fds(connection, [struct.pack(">I", len(data))], files)
+        connection.sendall(data)
+    else:
+        connection.sendall(struct.pack(">I", len(data)) + data)
+
+
+def received(connection: socket.socket, begun: bytes = b"", seconds: float | None = None) -> dict[str, Any]:
+    """One message. EOFError where the other side has gone, TimeoutError, ValueError for what is none of ours."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    (expected,) = struct.unpack(">I", _exactly(connection, 4, begun, ends))
+    if expected > LARGEST_MESSAGE:
+        raise ValueError("a message that is too long")
+    message = json.loads(_exactly(connection, expected, b"", ends))
+    if not isinstance(message, dict):
+        raise ValueError("a message that is no object")
+    return message
+
+
+def _exactly(connection: socket.socket, count: int, begun: bytes, ends: float | None) -> bytes:
+    data = bytearray(begun)
+    while len(data) < count:
+        if ends is not None:
+            connection.settimeout(max(0.001, ends - time.monotonic()))
+        more = connection.recv(count - len(data))
+        if not more:
+            raise EOFError("the other side has gone")
+        data += more
+    return bytes(data)

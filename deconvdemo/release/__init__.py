@@ -1,0 +1,1 @@
+"""What goes to the Hub with weights: card, metadata, pictures."""

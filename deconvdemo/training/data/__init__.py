@@ -1,0 +1,1 @@
+"""Where patches come from: corpora of photographs, and flags that reviewers accepted."""

@@ -1,0 +1,53 @@
+"""What a training batch is: what each task makes of a clean patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconvdemo.degradations import (
+    BicubicDownscale,
+    GaussianNoise,
+    Holes,
+    quantised,
+)
+from deconvdemo.degradations.holes import random_masks
+from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.networks.coarse_fill import coarse_fill
+from deconvdemo.tasks.denoise import MAX_SIGMA
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training batch: what the network sees, what it should give, and where the loss counts (None: everywhere).
+
+    `flagged`, (N,) of 0 and 1, tells which patches are of flags; None where none are drawn.
+    """
+
+    inputs: Tensor
+    target: Tensor
+    weight: Tensor | None = None
+    flagged: Tensor | None = None
+
+
+def noisy(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
+    """Noise of a sigma between 0 and 75 a patch, smaller ones more often, and sigma / 255 as a fourth channel."""
+    sigmas = MAX_SIGMA * rng.uniform(size=len(clean)) ** 1.3
+    sigma = torch.tensor(sigmas, dtype=clean.dtype, device=clean.device).view(-1, 1, 1, 1)
+    level = (sigma / GREY_LEVELS).expand_as(clean[:, :1])
+    return Sample(torch.cat([GaussianNoise(sigma)(clean, generator), level], dim=1), clean)
+
+
+def downscaled(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
+    """Bicubic downscaling, rounded to 8 bits as the files are that people upscale."""
+    return Sample(quantised(BicubicDownscale(scale)(clean)), clean)
+
+
+def holed(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
+    """Random holes, filled with a first guess, and the mask as a fourth channel; only the holes count."""
+    masks = torch.from_numpy(random_masks(rng, len(clean), clean.shape[-1]))
+    mask = masks[:, None].to(clean.device, clean.dtype)
+    return Sample(torch.cat([coarse_fill(Holes(mask)(clean), mask), mask], dim=1), clean, mask)

@@ -1,0 +1,35 @@
+"""What our own pages are made of: the style and the script of each, with the stages that show photos on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deconvdemo.web.asset import asset
+
+VIEWER = ("viewer",)
+
+
+def page_style(name: str, stages: Sequence[str] = VIEWER) -> str:
+    """`name`.css, what all pages share, and each stage's own, which holds inside its element alone."""
+    nested = [f".{stage} {{\n{asset('stage.css', f'{stage}.css')}\n}}" for stage in stages]
+    return "\n".join([asset("pages.css", f"{name}.css"), *nested, ""])
+
+
+def page_script(words: Mapping[str, Any], *scripts: str, stages: Sequence[str] = VIEWER) -> str:
+    """`scripts`, with `words` as WORDS and, for each stage, its HTML and a function that starts it."""
+    return "\n".join(
+        [
+            f"const WORDS = {json.dumps(words)};",
+            *(f"const {stage.upper()}_HTML = {json.dumps(asset(f'{stage}.html'))};" for stage in stages),
+            asset("keys.js", "pages.js", "stage.js"),
+            *(_starter(stage) for stage in stages),
+            asset(*scripts),
+        ]
+    )
+
+
+def _starter(stage: str) -> str:
+    name = f"start{stage.capitalize()}"
+    return f"function {name}(element, props, watch) {{ {asset(f'{stage}.js')}\nreturn {stage}; }}"

@@ -1,0 +1,1 @@
+"""Blind choices between two results."""

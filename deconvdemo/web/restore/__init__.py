@@ -1,0 +1,1 @@
+"""The tabs: a photo comes in, is restored, and may be flagged."""

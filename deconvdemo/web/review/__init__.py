@@ -1,0 +1,1 @@
+"""The dashboard where flags are judged."""

@@ -1,0 +1,208 @@
+"""Who may review: nobody, unless this machine's own user asks on this machine, or the password is known, or Hugging
+Face says that it is somebody of the reviewers' list.
+
+This machine's own user is who opens the link that the demo prints where it was started: an address tells nothing, as
+a proxy on this machine asks from it for anybody, and so does a page of another program's.
+
+A reviewer's name travels in a signed cookie. The key is in the feedback database, so any replica knows it. Hugging
+Face's word travels in Gradio's own session.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.events.records import clean_text
+from deconvdemo.feedback.store.addresses import parsed
+from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.asset import asset
+from deconvdemo.web.server.tries import Tries
+
+COOKIE = "deconvdemo_reviewer"
+BROWSER, BROWSER_DAYS = "deconvdemo_browser", 180  # one that has signed in before
+HOURS = 12
+OFF, OPEN, SIGN_IN, LINK = "off", "open", "sign in", "link"
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+WRONG_WAIT = 1.0  # seconds that a wrong password costs at least
+MAX_NAME = 60
+KEY = "key"  # of the link's query
+LOCAL_DAYS = 30  # that this machine's user need not open the link again
+HUGGING_FACE = "login/huggingface?_target_url={root}/review"  # Gradio's own route
+
+
+@dataclass(frozen=True)
+class Reviewers:
+    """`password` opens the review to whoever has it, `listed` to these users of Hugging Face, where they can sign in
+    (`oauth`). Without any of them it is open on this machine alone, and only if the demo listens to nobody else
+    (`local`)."""
+
+    store: FeedbackStore
+    password: str = ""
+    local: bool = False
+    listed: frozenset[str] = frozenset()  # names in lower case
+    oauth: bool = False
+    clock: Callable[[], float] = time.time
+    key: str = ""  # what the link must have on this machine; "": it is open to whoever asks from there
+    embedded: bool = False  # the page stands in the Hub's, as a Space's does: its cookies are another site's there
+    behind_proxy: bool = False  # an address is what a proxy says
+    tries: Tries = field(default_factory=Tries)
+
+    def door(self, request: Request) -> str:
+        """What a request finds: OFF, OPEN, SIGN_IN, or LINK, where the link opens it that was printed at the start."""
+        if not self.exists_for(request):
+            return OFF
+        if self.password or self._by_hugging_face:
+            return SIGN_IN
+        return OPEN if not self.key or self._signed_in(request.cookies.get(COOKIE, "")) else LINK
+
+    def exists_for(self, request: Request) -> bool:
+        """Whether there is a review at all for whoever asks; no database is asked."""
+        return bool(self.password or self._by_hugging_face or (self.local and _from_this_machine(request)))
+
+    def opens(self, request: Request) -> bool:
+        """Whether this request is the printed link, on this machine."""
+        given = request.query_params.get(KEY, "")
+        return self.door(request) in (OPEN, LINK) and bool(self.key) and _same(given, self.key)
+
+    def let_in(self, response: Response, root: str = "") -> None:
+        """This machine's own user, whom the link has shown."""
+        self._give_cookie(response, "me", LOCAL_DAYS * 24, root, samesite="lax")  # strict: not behind a mail's link
+
+    def reviewer(self, request: Request) -> str:
+        """Who it is, or "" for a stranger."""
+        door = self.door(request)
+        if door in (OFF, LINK):
+            return ""
+        name = self._signed_in(request.cookies.get(COOKIE, "")) if self.password or door == OPEN else ""
+        return name or self._from_hugging_face(request) or ("me" if door == OPEN else "")
+
+    def sign_in_page(self, root: str = "") -> str:
+        """With the ways in that there are; `root` is the path before ours, behind a proxy."""
+        ways = asset("sign_in_password.html") if self.password else ""
+        if self._by_hugging_face:
+            ways = (
+                f'<p><a class="act accept" href="{HUGGING_FACE.format(root=root)}">Sign in with Hugging Face</a></p>'
+                + ways
+            )
+        return asset("sign_in.html").replace("<!-- ways in -->", ways)
+
+    @property
+    def _by_hugging_face(self) -> bool:
+        return bool(self.oauth and self.listed)
+
+    def _from_hugging_face(self, request: Request) -> str:
+        """The user whom Gradio's sign-in put into the session, if they are of the list."""
+        if not self._by_hugging_face or "session" not in request.scope:
+            return ""
+        told = request.session.get("oauth_info") or {}
+        name = str((told.get("userinfo") or {}).get("preferred_username") or "")
+        current = told.get("expires_at") is None or told["expires_at"] > self.clock()
+        return name if current and name.lower() in self.listed else ""
+
+    def sign_in(
+        self,
+        response: Response,
+        name: str,
+        password: str,
+        secure: bool,
+        root: str = "",
+        address: str = "",
+        browser: str = "",
+    ) -> str:
+        """Puts the reviewer's name into a cookie. FeedbackError: wrong, tried too soon, or no name.
+
+        `browser` is the cookie of BROWSER: who has signed in with this one before does not wait for others' attempts.
+        """
+        known = browser if self._is_signed(browser) else ""
+        self.tries.begin(address, known)
+        if not self.password or not _same(password, self.password):
+            raise WrongPasswordError("that is not the reviewers' password: ask whoever keeps this demo")
+        self.tries.right(address, known)
+        name = clean_text(name).strip()
+        if not name or len(name) > MAX_NAME or "\n" in name:
+            raise FeedbackError(f"give your name, of at most {MAX_NAME} characters: your verdicts carry it")
+        if self._by_hugging_face and name.lower() in self.listed:
+            raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
+        self._give_cookie(response, name, HOURS, root, secure)
+        one = f"{secrets.token_hex(16)}{self._mark()}"
+        self._set_cookie(response, BROWSER, f"{one}.{self._signature(BROWSER + one)}", BROWSER_DAYS * 24, root, secure)
+        return name
+
+    def _give_cookie(
+        self, response: Response, name: str, hours: float, root: str, secure: bool = False, samesite: Any = "strict"
+    ) -> None:
+        facts = json.dumps({"name": name, "until": self.clock() + hours * 3600, "password": self._mark()})
+        body = base64.urlsafe_b64encode(facts.encode()).decode()
+        self._set_cookie(response, COOKIE, f"{body}.{self._signature(body)}", hours, root, secure, samesite)
+
+    def _set_cookie(
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        hours: float,
+        root: str,
+        secure: bool,
+        samesite: Any = "strict",
+    ) -> None:
+        within = self.embedded and secure
+        samesite, age = "none" if within else samesite, int(hours * 3600)
+        # for this demo alone: another one may be beside it on the same host
+        response.set_cookie(name, value, age, path=root or "/", httponly=True, samesite=samesite, secure=secure)
+        if within:  # Starlette knows the word from Python 3.14 on
+            header, text = response.raw_headers[-1]
+            response.raw_headers[-1] = (header, text + b"; Partitioned")
+
+    def _is_signed(self, browser: str) -> bool:
+        one, _, signature = browser.partition(".")
+        own = hmac.compare_digest(signature.encode(), self._signature(BROWSER + one).encode())
+        return own and one.endswith(self._mark())  # with the password of now
+
+    def _signed_in(self, cookie: str) -> str:
+        body, _, signature = cookie.partition(".")
+        if not body or not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
+            return ""
+        facts = json.loads(base64.urlsafe_b64decode(body))
+        # another password than then: whoever signed in by the old one is out
+        return facts["name"] if facts["until"] > self.clock() and facts["password"] == self._mark() else ""
+
+    def _signature(self, body: str) -> str:
+        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()
+
+    def _mark(self) -> str:
+        return hmac.new(self._key, self.password.encode(), hashlib.sha256).hexdigest()[:16]
+
+    @property
+    def _key(self) -> bytes:
+        return bytes.fromhex(self.store.recall("reviewers' key", lambda: secrets.token_hex(32)))
+
+
+class WrongPasswordError(FeedbackError):
+    """A password that was looked at, and is another one."""
+
+
+def _same(given: str, expected: str) -> bool:
+    """In a time that tells neither how much is right nor how long the right one is."""
+    one, other = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, expected))
+    return hmac.compare_digest(one, other)
+
+
+def _from_this_machine(request: Request) -> bool:
+    """By address, through no proxy, and by a name of this machine: another site's name that leads here is refused."""
+    client = request.client.host if request.client else ""
+    names = [name.lower() for name in request.headers]
+    through_proxy = any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded") for name in names)
+    address = parsed(client)
+    return address is not None and address.is_loopback and not through_proxy and request.url.hostname in LOCAL_NAMES

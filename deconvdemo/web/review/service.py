@@ -1,0 +1,302 @@
+"""What a reviewer works with: a flag's facts, its images small and large, results with other settings, and verdicts."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+from deconvdemo.engine.admission import Admission, expected_bytes
+from deconvdemo.engine.restorer import Restoration, Restorer
+from deconvdemo.errors import FeedbackError
+from deconvdemo.evaluation.replaying import run_again, scale_of
+from deconvdemo.feedback.events.imagefile import rgb_pixels
+from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import Acknowledgement, StoredFlag, bound_token
+from deconvdemo.feedback.exchange.annotation_export import FORMATS
+from deconvdemo.feedback.review.gold_items import GoldItems
+from deconvdemo.feedback.review.likeness import Likenesses
+from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.image.apart import STRANGERS
+from deconvdemo.image.lossless import lossless
+from deconvdemo.redaction import for_strangers
+from deconvdemo.web.components.painter import mask_from_painter
+from deconvdemo.web.review.measured import measured
+from deconvdemo.web.server.strict_json import JSONError, strict_json
+
+MOST_AT_ONCE = 100  # flags in one bulk verdict
+THUMBNAIL = 320  # pixels, the longer side
+KEPT_THUMBNAILS = 400  # some 10 KB each
+
+
+@dataclass(frozen=True)
+class ReviewService:
+    """The queue, and the network that serves now. Errors are FeedbackError, PhotoError and ControlError."""
+
+    queue: ReviewQueue
+    restorer: Restorer
+    max_pixels: int
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails())
+    admission: Admission = field(default_factory=Admission)
+
+    @property
+    def store(self):
+        return self.queue.store
+
+    def page(self, view: View, reviewer: str, after: str, limit: int) -> list[str]:
+        """A page of the reviewer's queue, catch items among it."""
+        ids = self.queue.ids(view, reviewer, after, limit)
+        return GoldItems(self.store).mixed(self.queue, ids, view, reviewer)
+
+    def facts(self, flag_id: str, reviewer: str) -> dict[str, Any]:
+        """What the page says of a flag, JSON-able."""
+        flag = self.store.get(flag_id)
+        family, alike = Likenesses(self.store).family(flag_id)
+        verdict_id, mine = self.queue.own(flag_id, reviewer)
+        facts = {
+            **_short(flag),
+            "controls": flag.controls,
+            "checkpoint": flag.checkpoint,
+            "images": {role: _size(data) for role, data in flag.images.items()},
+            "family": family,
+            "alike": alike - 1,
+            "mine": mine,
+            "my_verdict": {},
+            "opinions": None,
+        }
+        if mine:
+            # what others think is told to those who have said what they think
+            opinions = self.queue.opinions(flag_id)
+            consensus = opinions.consensus(self.queue.needed)
+            facts["opinions"] = {**asdict(opinions), "disputed": opinions.disputed, "consensus": consensus}
+            verdict = self.store.get(verdict_id, "verdicts")
+            sizes = {role: _size(data) for role, data in verdict.images.items()}
+            facts["my_verdict"] = {
+                "verdict_id": verdict_id,
+                "images": sizes,
+                "target": verdict.target,
+                "reasons": list(verdict.reasons),
+                "comment": verdict.comment,
+            }
+        return facts
+
+    def cards(self, flag_ids: list[str], reviewer: str) -> list[dict[str, Any]]:
+        """What the grid says of each of these flags; those that are gone are left out."""
+        likenesses, cards = Likenesses(self.store), []
+        for flag_id in flag_ids[:MOST_AT_ONCE]:
+            try:
+                flag = self.store.get(flag_id, with_images=False)
+            except FeedbackError:
+                continue
+            family, alike = likenesses.family(flag_id)
+            card = {**_short(flag), "family": family, "alike": alike - 1, "mine": self.queue.mine(flag_id, reviewer)}
+            cards.append({**card, "comment": flag.comment[:200]})
+        return cards
+
+    def image(self, flag_id: str, role: str, small: bool = False) -> bytes:
+        if not small:
+            return self.store.image(flag_id, role)
+        self.queue.require(flag_id)  # a small picture may be kept of a flag that is erased by now
+        return self.thumbnails.of((flag_id, role), lambda: self.store.image(flag_id, role), self._place)
+
+    def verdict_image(self, verdict_id: str, role: str, reviewer: str) -> bytes:
+        """An image of a verdict, for its author and for those who have judged the flag themselves."""
+        verdict = self.store.get(verdict_id, "verdicts", with_images=False)
+        if verdict.reviewer != reviewer and not self.queue.mine(verdict.flag_id, reviewer):
+            raise FeedbackError("judge this flag first: what others think is shown to those who have")
+        return self.store.image(verdict_id, role, "verdicts")
+
+    def metrics(self, flag_id: str) -> dict[str, Any]:
+        """PSNR in dB and SSIM of what went in and what came out, where the visitor gave a clean version."""
+        flag = self.store.get(flag_id)
+        with self._place(flag.observed, flag.restored, flag.clean):
+            return {role: self._measured(flag, getattr(flag, role)) for role in ("observed", "restored")}
+
+    def rerun(self, flag_id: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """The flag's photo restored by the weights that serve now, as a lossless file, and the report.
+
+        `asked`: `controls`, those left out as the flag had them, and `mask`, a painter's value in place of the flag's.
+        """
+        flag, controls = self.store.get(flag_id), asked.get("controls") or {}
+        if not isinstance(controls, dict):
+            raise FeedbackError("controls are a dictionary of names and values: reload the page")
+        mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
+        with self._place(flag.observed, flag.clean, scale=scale_of(flag)):
+            restoration = run_again(self.restorer, flag, controls, mask)
+            result = lossless(restoration.photo)
+            return result, {**_report(restoration), "metrics": self._measured(flag, result)}
+
+    def give(self, reviewer: str, said: Mapping[str, Any], clean: bytes | None) -> tuple[Acknowledgement, Verdict]:
+        """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size."""
+        flag_id, decision, comment, token = (
+            str(said.get(name, "")) for name in ("flag_id", "decision", "comment", "client_token")
+        )
+        reasons, target = said.get("reasons") or (), said.get("target") or {}
+        if not isinstance(reasons, list | tuple) or not isinstance(target, dict):
+            raise FeedbackError("a verdict's reasons are a list and its target a dictionary: reload the page")
+        images: dict[str, Any] = {}
+        if clean is not None or said.get("mask") or said.get("region"):
+            self.queue.require(flag_id)
+            flag = self.store.get(flag_id)
+            with self._place(flag.restored, clean):
+                images = {
+                    "clean": _clean(clean, _size(flag.restored), self.max_pixels),
+                    "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
+                    "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
+                }
+        verdict = Verdict(
+            flag_id=flag_id,
+            reviewer=reviewer,
+            decision=decision,
+            reasons=tuple(map(str, reasons)),
+            comment=comment,
+            target=target if clean is not None else {},
+            client_token=bound_token(reviewer, flag_id, token) if token else "",
+            **images,
+        )
+        if token and (earlier := self.store.stored_before(verdict, f"{reviewer} {token}"[:200], reviewer=reviewer)):
+            return earlier, verdict
+        return self.queue.decide(verdict), verdict
+
+    def give_many(self, reviewer: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """One decision on many flags: which were saved, and why the others were not."""
+        flag_ids = said.get("flag_ids")
+        if not isinstance(flag_ids, list) or not 0 < len(flag_ids) <= MOST_AT_ONCE:
+            raise FeedbackError(f"choose from 1 to {MOST_AT_ONCE} flags")
+        saved, refused = [], {}
+        for flag_id in map(str, flag_ids):
+            token = f"{said.get('client_token', '')}-{flag_id}"
+            try:
+                self.give(reviewer, {**said, "flag_id": flag_id, "client_token": token}, None)
+                saved.append(flag_id)
+            except FeedbackError as error:
+                refused[flag_id] = str(error)
+        return {"saved": saved, "refused": refused}
+
+    def zipped(self, view: View, reviewer: str, form: str) -> Path:
+        """The flags of a view as a ZIP file in a temporary folder of its own, which the caller removes."""
+        if form not in FORMATS:
+            raise FeedbackError(f"{form!r} is not a format: choose among {', '.join(FORMATS)}")
+        folder = Path(mkdtemp(prefix="deconvdemo-"))
+        try:
+            name = f"deconvdemo-flags-{form}"
+            FORMATS[form](self.store, folder / name, self.queue.all(view, reviewer))
+            file = folder / f"{name}.zip"
+            with ZipFile(file, "w", ZIP_STORED) as archive:  # images are compressed already
+                for path in sorted((folder / name).rglob("*")):
+                    archive.write(path, path.relative_to(folder))
+            shutil.rmtree(folder / name)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return file
+
+    def _place(self, *files: bytes | None, scale: int = 1) -> AbstractContextManager[None]:
+        """To work on these images in."""
+        return self.admission.place(expected_bytes(files, scale, self.max_pixels))
+
+    def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
+        """None where there is no clean image of this size."""
+        if flag.clean is None or _size(flag.clean) != _size(data):
+            return None
+        clean, other = (rgb_pixels(image) for image in (flag.clean, data))
+        return measured(other, clean)
+
+
+class Thumbnails:
+    """The small pictures of the grid, the last ones asked for."""
+
+    def __init__(self):
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(
+        self,
+        key: tuple[str, str],
+        read: Callable[[], bytes],
+        place: Callable[[bytes], AbstractContextManager[Any]] = nullcontext,
+    ) -> bytes:
+        """The small picture of a key; `read` gives the large one, if the small one is not kept, `place` where to."""
+        from PIL import Image
+
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        large = read()
+        with place(large), Image.open(BytesIO(large)) as opened:
+            small = opened.convert("RGB")
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+        file = BytesIO()
+        small.save(file, "WEBP", quality=85, method=0)
+        with self._lock:
+            self._kept[key] = file.getvalue()
+            while len(self._kept) > KEPT_THUMBNAILS:
+                self._kept.popitem(last=False)
+        return file.getvalue()
+
+
+def read_json(body: bytes | str) -> Mapping[str, Any]:
+    """FeedbackError for anything but an object."""
+    try:
+        said, _ = strict_json(body)
+    except JSONError as error:
+        raise FeedbackError(f"{error}: reload the page") from error
+    if not isinstance(said, dict):
+        raise FeedbackError("this is not what the page sends: reload it")
+    return said
+
+
+def _short(flag: StoredFlag) -> dict[str, Any]:
+    return {
+        "flag_id": flag.flag_id,
+        "task": flag.task,
+        "created_at": flag.created_at.isoformat(timespec="seconds"),
+        "reasons": list(flag.reasons),
+        "comment": flag.comment,
+    }
+
+
+def _report(restoration: Restoration) -> dict[str, Any]:
+    report = restoration.report()
+    return {
+        "width": restoration.photo.width,
+        "height": restoration.photo.height,
+        "seconds": report["seconds"],
+        "controls": restoration.controls,
+        "checkpoint": for_strangers(restoration.checkpoint),
+    }
+
+
+def _size(data: bytes) -> dict[str, int]:
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as opened:
+        return {"width": opened.width, "height": opened.height}
+
+
+def _clean(data: bytes | None, size: dict[str, int], max_pixels: int) -> bytes | None:
+    if data is None:
+        return None
+    photo = STRANGERS.open(data, max_pixels)
+    if (photo.width, photo.height) != (size["width"], size["height"]):
+        raise FeedbackError(
+            f"the target is {photo.width}×{photo.height} but the result is {size['width']}×{size['height']}: "
+            "give one of the same size"
+        )
+    return lossless(photo)
+
+
+def _painted(value: Any, size: dict[str, int], max_pixels: int) -> bytes | None:
+    mask = mask_from_painter(value, max_pixels) if value else None
+    if mask is not None and _size(mask) != size:
+        raise FeedbackError("what was painted has another size than the photo: paint it again")
+    return mask

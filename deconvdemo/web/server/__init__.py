@@ -1,0 +1,1 @@
+"""Between the socket and the pages: bounds, ages, visitors, sentences for errors."""

@@ -13,14 +13,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "deconvdemo"
 # the floors, from the bottom; a module belongs to the longest name that it begins with
 FLOORS = [
-    ["deconvdemo.__init__", "errors", "bounded", "address_space", "heartbeat", "redaction"],
+    ["version", "errors", "bounded", "address_space", "heartbeat", "redaction"],
     ["settings", "image", "hub", "networks"],
     ["degradations", "tasks", "checkpoints"],
     ["engine", "feedback"],
     ["evaluation", "training", "release"],
     ["web"],
     ["cli"],
-    ["__main__", "app"],
+    ["__main__", "app", "deconvdemo.__init__"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 

@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from deconvdemo import __version__
 from deconvdemo.cli import bench, corpus, evaluate, feedback, finetune, plot, promote, restore, serve, train, weights
 from deconvdemo.cli.console import lasting_console, shown
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
+from deconvdemo.version import __version__
 
 DONE, FAILED, WRONG_CALL, STOPPED = 0, 1, 2, 130
 

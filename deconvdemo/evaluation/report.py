@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from deconvdemo import __version__
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from deconvdemo.checkpoints.index import INDEX, add_to_index
 from deconvdemo.checkpoints.serving import Row, Weights
@@ -22,6 +21,7 @@ from deconvdemo.evaluation.measure import figures, restoring
 from deconvdemo.evaluation.photo_protocols import variant_cases
 from deconvdemo.evaluation.protocols import SIGMAS, Case, sets_in
 from deconvdemo.tasks.upscale import SCALES
+from deconvdemo.version import __version__
 
 PHOTO = "photo"  # the variant that is measured by a protocol of its own
 

@@ -25,7 +25,6 @@ from gradio.utils import get_space
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from deconvdemo import __version__
 from deconvdemo.checkpoints.promotion import helped_train
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, StartError
@@ -40,6 +39,7 @@ from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.redaction import without_places
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
+from deconvdemo.version import __version__
 from deconvdemo.web.asset import ASSETS, asset
 from deconvdemo.web.components.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.web.components.theme import THEME

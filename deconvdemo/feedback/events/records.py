@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from deconvdemo import __version__
 from deconvdemo.errors import FeedbackError
+from deconvdemo.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from deconvdemo import __version__
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.heartbeat import Look
 from deconvdemo.redaction import for_strangers
+from deconvdemo.version import __version__
 
 
 def health_route(

@@ -14,7 +14,8 @@ import httpx
 import pytest
 from demo_app import App, running_app
 
-from deconvdemo.web.components.examples import EXAMPLES
+from deconvdemo.tasks import TASKS
+from deconvdemo.web.components.examples import examples_of
 from deconvdemo.web.restore.cancellations import Cancellations
 from deconvdemo.web.server import bodies, patience
 
@@ -186,7 +187,7 @@ def test_the_example_photos_work_when_there_is_no_room_for_uploads(app):
     assert {reply.status_code for reply in replies} == {200, 507}
     assert "example photos work" in replies[-1].json()["error"]
     assert disk(app) < 4_500_000
-    example = EXAMPLES["denoise"][0].photo
+    example = examples_of(TASKS["denoise"])[0].photo
     page = httpx.get(f"{app.url}config").json()
     opened = next(one for one in page["dependencies"] if one["api_name"] == "opens_1")
     client = httpx.Client(base_url=app.url, timeout=30)

@@ -272,7 +272,7 @@ def rewritten(path, tensors=None, **metadata):
     [
         ({"network": "DeconvNet9000"}, "DeconvNet9000"),
         ({"network": "DeconvSR"}, "cannot be built"),
-        ({"task": "paint"}, "'paint'"),
+        ({"task": "Paint it"}, "'Paint it'"),
         ({"scale": "0"}, "scale 0"),
         ({"scale": '"two"'}, "'scale'"),
         ({"scale": "true"}, "'scale'"),

@@ -134,8 +134,8 @@ def test_a_bundled_photo_is_damaged_as_it_is_told(duels, task):
     for subject in found:
         if task == "denoise":
             noise = subject.observed.astype(float) - subject.clean
-            assert noise.std() == pytest.approx(subject.sigma, rel=0.15)  # what leaves 0…255 is cut
-            assert f"sigma {subject.sigma:g}" in subject.told
+            assert noise.std() == pytest.approx(subject.controls["sigma"], rel=0.15)  # what leaves 0…255 is cut
+            assert f"sigma {subject.controls['sigma']:g}" in subject.told
         elif task == "upscale":
             assert [side * subject.scale for side in subject.observed.shape[:2]] == list(subject.clean.shape[:2])
         else:

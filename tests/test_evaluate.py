@@ -13,6 +13,7 @@ from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.evaluation.evaluate import classical_method, evaluate, network_method
 from deconvdemo.evaluation.protocols import cases
 from deconvdemo.image.metrics import psnr
+from deconvdemo.tasks import TASKS
 
 
 @pytest.fixture
@@ -31,8 +32,10 @@ def with_masks(folder):
     return folder
 
 
-def score_of(task, method, folder, sigmas=(25.0,), scales=(2,)):
-    [score] = evaluate(method, classical_method(task, method), cases(task, folder, sigmas, scales))
+def score_of(task, method, folder, scale=2):
+    [score] = evaluate(
+        method, classical_method(task, method), cases(task, folder, {"sigma": (25.0,), "scale": (scale,)})
+    )
     return score
 
 
@@ -53,7 +56,7 @@ def test_the_bicubic_figure_is_that_of_an_independent_computation(folder, scale)
         difference = (large - image) @ np.array([65.481, 128.553, 24.966]) / 255
         difference = difference[scale:-scale, scale:-scale]
         expected.append(10 * np.log10(255**2 / np.mean(difference**2)))
-    score = score_of("upscale", "bicubic", folder, scales=(scale,))
+    score = score_of("upscale", "bicubic", folder, scale)
     assert score.images == 2
     assert score.measured["PSNR"] == pytest.approx(np.mean(expected), abs=0.01)
     assert 0 < score.measured["SSIM"] < 1
@@ -66,19 +69,19 @@ def resized(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def test_noise_is_not_clipped_and_depends_on_the_place_and_sigma_alone(folder):
-    once, again = (cases("denoise", folder, (15.0, 50.0), ()) for _ in range(2))
+    once, again = (cases("denoise", folder, {"sigma": (15.0, 50.0)}) for _ in range(2))
     assert [case.setting for case in once] == ["sigma 15", "sigma 50"] * 2
     assert all(np.array_equal(a.observed, b.observed) for a, b in zip(once, again, strict=True))
     assert once[1].observed.min() < 0
     clean = np.asarray(Image.open(folder / "image0.png")) / 255
     assert np.std(once[0].observed - clean) * 255 == pytest.approx(15, rel=0.03)
-    alone = cases("denoise", folder, (50.0,), ())
+    alone = cases("denoise", folder, {"sigma": (50.0,)})
     assert np.array_equal(alone[0].observed, once[1].observed)
 
 
 def test_denoising_is_judged_over_rgb_after_rounding(folder):
     expected = []
-    for case, file in zip(cases("denoise", folder, (25.0,), ()), sorted(folder.glob("*.png")), strict=True):
+    for case, file in zip(cases("denoise", folder, {"sigma": (25.0,)}), sorted(folder.glob("*.png")), strict=True):
         rounded = np.clip(case.observed * 255, 0, 255).round()
         mse = np.mean((rounded - np.asarray(Image.open(file)).astype(float)) ** 2)
         expected.append(10 * np.log10(255**2 / mse))
@@ -90,7 +93,7 @@ def test_real_pairs_have_their_sigma_estimated(tmp_path, restorer):
     noisy = np.clip(clean + np.random.default_rng(0).normal(0, 15, clean.shape), 0, 255).round().astype(np.uint8)
     Image.fromarray(clean).save(tmp_path / "lamp_clean.png")
     Image.fromarray(noisy).save(tmp_path / "lamp_noisy.png")
-    found = cases("denoise", tmp_path, (25.0,), ())
+    found = cases("denoise", tmp_path)
     assert [(case.setting, dict(case.controls)) for case in found] == [("real noise", {})]
     [nothing] = evaluate("nothing", classical_method("denoise", "nothing"), found)
     assert nothing.measured["PSNR"] == pytest.approx(psnr(noisy, clean), abs=1e-4)
@@ -98,11 +101,11 @@ def test_real_pairs_have_their_sigma_estimated(tmp_path, restorer):
     assert score.measured["PSNR"] != nothing.measured["PSNR"]
     (tmp_path / "lamp_clean.png").unlink()
     with pytest.raises(TrainingError, match=r"lamp_noisy\.png has no lamp_clean beside it"):
-        cases("denoise", tmp_path, (25.0,), ())
+        cases("denoise", tmp_path)
 
 
 def test_inpainting_is_judged_inside_its_holes(folder, restorer):
-    found = cases("inpaint", with_masks(folder), (), ())
+    found = cases("inpaint", with_masks(folder))
     assert len(found) == 2
     assert all((case.observed[case.mask] == 0).all() for case in found)
     [score] = evaluate("network", network_method("inpaint", restorer), found)
@@ -117,19 +120,17 @@ def test_inpainting_is_judged_inside_its_holes(folder, restorer):
 
 def test_a_missing_mask_is_named(folder):
     with pytest.raises(TrainingError, match=r"image0\.png has no image0_mask beside it"):
-        cases("inpaint", folder, (), ())
+        cases("inpaint", folder)
 
 
 @pytest.mark.parametrize("task", ["denoise", "upscale", "inpaint"])
 def test_every_classical_method_runs(task, folder):
-    from deconvdemo.evaluation.classical import CLASSICAL
-
     with_masks(folder)
     if task != "inpaint":
         for file in folder.glob("*_mask.png"):
             file.unlink()
     worst = {"denoise": 18, "upscale": 15, "inpaint": 10}[task]
-    for method in CLASSICAL[task]:
+    for method in (baseline.name for baseline in TASKS[task].baselines):
         if method == "wavelet" and find_spec("pywt") is None:
             with pytest.raises(ControlError, match="wavelet needs PyWavelets"):
                 score_of(task, method, folder)
@@ -141,7 +142,7 @@ def test_every_classical_method_runs(task, folder):
 
 
 def test_settings_are_kept_apart(folder):
-    scores = evaluate("bicubic", classical_method("upscale", "bicubic"), cases("upscale", folder, (), (2, 4)))
+    scores = evaluate("bicubic", classical_method("upscale", "bicubic"), cases("upscale", folder, {"scale": (2, 4)}))
     assert [(score.setting, score.images) for score in scores] == [("×2", 2), ("×4", 2)]
     assert scores[0].measured["PSNR"] > scores[1].measured["PSNR"]
 
@@ -150,13 +151,13 @@ def test_what_cannot_be_measured_is_refused(tmp_path, folder):
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(TrainingError, match="no images in .*empty"):  # noqa: RUF043
-        cases("denoise", empty, (25.0,), ())
+        cases("denoise", empty)
     with pytest.raises(TrainingError, match="is not a folder"):
-        cases("denoise", tmp_path / "missing", (25.0,), ())
+        cases("denoise", tmp_path / "missing")
     with pytest.raises(ControlError, match="no classical method 'median': choose nothing, nlm, wavelet"):
         classical_method("denoise", "median")
     with pytest.raises(ControlError, match="no protocol for 'sharpen'"):
-        cases("sharpen", folder, (), ())
+        cases("sharpen", folder)
 
 
 def test_the_command_prints_json_and_a_table(folder, tiny_weights, capsys):
@@ -230,7 +231,7 @@ def test_images_too_small_to_judge_are_said(tmp_path, capsys, task, size):
     if task == "inpaint":
         Image.fromarray(mask).save(tmp_path / "stamp_mask.png")
     if min(size) > 10 and task != "upscale":
-        assert cases(task, tmp_path, (25.0,), (2,))
+        assert cases(task, tmp_path, {"sigma": (25.0,), "scale": (2,)})
         return
     assert main(["evaluate", task, "--images", str(tmp_path), "--method", "classical:nothing"]) == 1
     error = capsys.readouterr().err

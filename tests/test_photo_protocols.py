@@ -13,9 +13,10 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.evaluation.evaluate import classical_method, evaluate
 from deconvdemo.evaluation.measure import network_scores
-from deconvdemo.evaluation.photo_protocols import ISOS, QUALITIES, photo_cases
-from deconvdemo.evaluation.protocols import cases
+from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
 from deconvdemo.image.metrics import psnr
+from deconvdemo.tasks.denoise import ISOS
+from deconvdemo.tasks.upscale import QUALITIES
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_cameras_are_the_same_at_every_run_and_noisier_at_a_higher_iso(folder):
-    once, again = (list(photo_cases("denoise", folder)) for _ in range(2))
+    once, again = (cases("denoise", folder, variant=PHOTO) for _ in range(2))
     assert [case.setting for case in once] == [f"camera ISO {iso}" for iso in ISOS] * 2
     for case, same in zip(once, again, strict=True):
         assert np.array_equal(case.observed, same.observed)
@@ -44,14 +45,14 @@ def test_real_pairs_are_taken_as_they_are(tmp_path):
     clean = tiny.picture(40, 40)
     Image.fromarray(clean).save(tmp_path / "lamp_clean.png")
     Image.fromarray(clean // 2).save(tmp_path / "lamp_noisy.png")
-    [case] = photo_cases("denoise", tmp_path)
+    [case] = cases("denoise", tmp_path, variant=PHOTO)
     assert case.setting == "real noise"
     assert np.array_equal(case.observed, clean // 2)
 
 
 def test_small_jpegs_are_judged_as_small_images_are(folder):
-    plain = cases("upscale", folder, scales=(2, 3))
-    found = list(photo_cases("upscale", folder, (2, 3)))
+    plain = cases("upscale", folder, {"scale": (2, 3)})
+    found = cases("upscale", folder, {"scale": (2, 3)}, PHOTO)
     assert [case.setting for case in found[: 2 * len(QUALITIES)]] == [
         f"×{scale} jpeg {quality}" for scale in (2, 3) for quality in QUALITIES
     ]
@@ -61,11 +62,11 @@ def test_small_jpegs_are_judged_as_small_images_are(folder):
         assert figure[f"×{scale}"] > figure[f"×{scale} jpeg 75"] > figure[f"×{scale} jpeg 40"]
 
 
-def test_what_has_no_photo_protocol_is_refused(tmp_path, folder):
+def test_what_has_no_photo_protocol_is_refused(tmp_path):
     with pytest.raises(ControlError, match="no photo protocol for 'inpaint': evaluate denoise or upscale"):
-        list(photo_cases("inpaint", folder))
+        require_photo_protocol("inpaint")
     with pytest.raises(TrainingError, match="is not a folder"):
-        list(photo_cases("denoise", tmp_path / "missing"))
+        cases("denoise", tmp_path / "missing", variant=PHOTO)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_what_has_no_photo_protocol_is_refused(tmp_path, folder):
 def test_a_network_is_measured_on_what_its_variant_is_for(folder, variant, settings):
     header = Header("DeconvUNet", tiny.SIZES["DeconvUNet"], "denoise", variant=variant)
     checkpoint = Checkpoint(header, tiny.network("DeconvUNet").state_dict(), sha256="", source="a test")
-    scores = network_scores(checkpoint, folder, Compute("cpu", "fp32", "a test"), sigmas=(25.0,))
+    scores = network_scores(checkpoint, folder, Compute("cpu", "fp32", "a test"), {"sigma": (25.0,)})
     assert [score.setting for score in scores] == settings
 
 

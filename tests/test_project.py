@@ -75,10 +75,11 @@ import app
 from deconvdemo import Restorer
 from deconvdemo.settings import Settings
 from deconvdemo.web.demo import build
-from deconvdemo.web.components.examples import EXAMPLES
+from deconvdemo.tasks import TASKS
+from deconvdemo.web.components.examples import examples_of
 restorer = Restorer.load()
 build(Settings(data_dir=__import__("pathlib").Path({str(tmp_path)!r})), restorer)
-example = EXAMPLES["upscale"][0]
+example = examples_of(TASKS["upscale"])[0]
 print(restorer.restore("upscale", example.photo).photo.width)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=110)

@@ -21,6 +21,8 @@ from deconvdemo.errors import TrainingError
 from deconvdemo.evaluation.measure import measured
 from deconvdemo.evaluation.protocols import sets_in
 from deconvdemo.evaluation.report import ReportPlan, compare_headers, report
+from deconvdemo.tasks.declared import Baseline
+from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import RECIPES
 from deconvdemo.training.run.fit import Budget, fit
@@ -240,12 +242,11 @@ def test_wrong_calls_end_in_one_sentence(options, says, capsys):
 
 def test_a_method_whose_package_is_missing_is_said_and_left_out(sets, weights, capsys, monkeypatch):
     from deconvdemo.errors import ControlError
-    from deconvdemo.evaluation import classical
 
     def missing(*observed):
         raise ControlError("wavelet needs PyWavelets: `pip install PyWavelets` to have it")
 
-    monkeypatch.setitem(classical.CLASSICAL["denoise"], "wavelet", missing)
+    monkeypatch.setattr(Denoise, "baselines", (Baseline("wavelet", missing),))
     options = ["--images", sets, "--weights", weights, "--no-timings", "--method", "classical:wavelet"]
     found, said = all_of(capsys, *options)
     assert found["classical"] == []

@@ -16,7 +16,8 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, save_checkpoin
 from deconvdemo.checkpoints.index import add_to_index
 from deconvdemo.networks import NETWORKS
 from deconvdemo.tasks import STANDARD, Task
-from deconvdemo.training.recipes import RECIPES
+from deconvdemo.training.recipes import RECIPES, Recipe
+from deconvdemo.training.samples.sample import noisy
 
 # a network that is not listed here is tested at its default size
 SIZES: dict[str, dict] = {
@@ -52,7 +53,7 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     """Puts weights for a scale and variant of a task into the folder, in its index.json, too; gives their name."""
     standard = {**choices, "variant": STANDARD}
     # a variant without a recipe of its own is as large as the standard one
-    recipe = RECIPES.get(task.weights(choices)) or RECIPES[task.weights(standard)]
+    recipe = RECIPES.get(task.weights(choices)) or RECIPES.get(task.weights(standard)) or _unknown(task)
     config = {**recipe.config, **SIZES.get(recipe.network, {})}
     variant = "" if choices["variant"] == STANDARD else choices["variant"]
     file = folder / f"{task.weights(choices)}.safetensors"
@@ -60,6 +61,13 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     tensors = network(recipe.network, seed=len(variant), **config).state_dict()
     save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
     return add_to_index(file)
+
+
+def _unknown(task: Task) -> Recipe:
+    """For a task that nobody trains yet: a network that sees what the task shows it."""
+    controls = {control.name: control.default for control in task.controls}
+    shown = task.inputs(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8) if task.needs_mask else None, controls)
+    return Recipe(task.name, "DeconvUNet", {"side_channels": shown.shape[1] - 3}, noisy)
 
 
 def shaken(checkpoint: Checkpoint, file: Path, amount: float, **recipe) -> Path:

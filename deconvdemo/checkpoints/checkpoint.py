@@ -27,8 +27,7 @@ from deconvdemo.errors import CheckpointError
 
 MOST_PARAMETERS = 64_000_000  # twice DRUNet's: 256 MB in fp32
 LARGEST_STRIDE, LARGEST_RADIUS = 64, 1024  # pixels: more would make every tile the whole photo
-# how many channels beside the image a task shows its network
-_SIDE_CHANNELS = {"denoise": {1}, "inpaint": {1}, "upscale": {0}, "upscale photo": {0, 1}}
+MOST_SIDE_CHANNELS = 1  # beside the image: a level of noise, or a mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +171,7 @@ def _is_real(tensor: Layout | torch.Tensor) -> bool:
 
 
 def _require_usable(header: Header, network: Any, file: str) -> None:
-    """Raises CheckpointError for a network that is too large for anybody, or not for the header's task."""
+    """Raises CheckpointError for a network that is too large for anybody, or of another shape than its header says."""
     parameters = sum(tensor.numel() for tensor in network.state_dict().values())
     if parameters > MOST_PARAMETERS or network.stride > LARGEST_STRIDE or network.radius > LARGEST_RADIUS:
         raise CheckpointError(
@@ -180,8 +179,8 @@ def _require_usable(header: Header, network: Any, file: str) -> None:
             f"a radius of {network.radius} pixels, but at most {MOST_PARAMETERS:,}, {LARGEST_STRIDE} and "
             f"{LARGEST_RADIUS} are served"
         )
-    side = _SIDE_CHANNELS.get(f"{header.task} {header.variant}", _SIDE_CHANNELS[header.task])
-    if network.scale != header.scale or network.image_channels != 3 or network.side_channels not in side:
+    known = network.image_channels == 3 and network.side_channels <= MOST_SIDE_CHANNELS
+    if network.scale != header.scale or not known:
         raise CheckpointError(
             f"{file} is for {header.name}, but its {header.asks_for} has scale {network.scale}, "
             f"{network.image_channels} image and {network.side_channels} side channels: write it again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -12,8 +13,6 @@ from deconvdemo.errors import CheckpointError
 
 FORMAT = 1  # of the header; raised when an older deconvdemo could not understand a newer file
 _ADDED_LATER = {"variant": ""}  # what a header of this format means where it was written before the key was there
-TASKS_WITH_WEIGHTS = ("denoise", "upscale", "inpaint")
-
 LARGEST_SCALE = 8
 LONGEST_TEXT = 1_000  # characters of the licence and such
 
@@ -24,7 +23,7 @@ class Header:
 
     network: str  # a key of deconvdemo.networks.NETWORKS
     config: dict[str, Any]  # that class's keyword arguments
-    task: str  # one of TASKS_WITH_WEIGHTS
+    task: str  # one lower-case word: which tasks there are, and what they show a network, whoever serves it knows
     scale: int = 1
     variant: str = ""  # the task's standard network; else one lower-case word: "photo", "fast"
     data: list[str] = field(default_factory=list)  # training sources with their licences, one line each
@@ -63,10 +62,10 @@ class Header:
             if text is None:
                 raise CheckpointError(f"{file} has a header without {part.name!r}: write it again")
             values[part.name] = _parsed(text, str(part.type), part.name, file)
-        if values["task"] not in TASKS_WITH_WEIGHTS or not 1 <= values["scale"] <= LARGEST_SCALE:
+        if not re.fullmatch(r"[a-z]{1,20}", values["task"]) or not 1 <= values["scale"] <= LARGEST_SCALE:
             raise CheckpointError(
                 f"{file} says it is for task {clipped(values['task'], 40)!r} at scale {clipped(values['scale'], 20)}, "
-                f"but the tasks with weights are {', '.join(TASKS_WITH_WEIGHTS)}, at a scale from 1 to {LARGEST_SCALE}"
+                f"but a task is one lower-case word such as 'denoise', at a scale from 1 to {LARGEST_SCALE}"
             )
         if not isinstance(values["recipe"].get("flags") or {}, dict):
             raise CheckpointError(f"{file} has a header whose recipe does not say which flags it used: write it again")

@@ -13,6 +13,7 @@ from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks.declared import Axis
 
 
 def add_verbs(verbs) -> None:
@@ -24,16 +25,17 @@ def add_verbs(verbs) -> None:
         help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise. "
         "With --all: a folder of such folders, named set5, cbsd68, inpaint, polyu, …",
     )  # fmt: skip
-    verb.add_argument("--sigma", default="15,25,50", help="denoise: noise levels (default: 15,25,50)")
-    verb.add_argument("--scale", default="2,3,4", help="upscale: scales (default: 2,3,4)")
+    for name, (task, axis) in _axes().items():
+        default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis.values)
+        verb.add_argument(f"--{name}", default=default, help=f"{task}: {axis.words} (default: {default})")
     verb.add_argument(
         "--variant", metavar="NAME",
         help=f"which of the task's networks; `deconvdemo weights list` tells which there are (default: {STANDARD})",
     )  # fmt: skip
     verb.add_argument(
         "--photo", action="store_true",
-        help="denoise, upscale: degrade the images as people's photos are, by a camera's noise and JPEG, as the photo "
-        "networks are measured",
+        help=f"{', '.join(name for name, task in TASKS.items() if 'photo' in task.protocols)}: degrade the images as "
+        "people's photos are, by a camera's noise and JPEG, as the photo networks are measured",
     )  # fmt: skip
     verb.add_argument(
         "--method", action="append", metavar="network|classical:NAME",
@@ -81,17 +83,16 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 def _one(options: argparse.Namespace, settings: Settings) -> str:
     """One task on one folder."""
     from deconvdemo.evaluation import evaluate
-    from deconvdemo.evaluation.photo_protocols import photo_cases
-    from deconvdemo.evaluation.protocols import cases
+    from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
 
-    methods = [_method(method) for method in options.method or ["network", *QUICK[options.task]]]
+    # methods that need scikit-image are measured when they are asked for
+    quick = [f"classical:{method.name}" for method in TASKS[options.task].baselines if method.quick]
+    methods = [_method(method) for method in options.method or ["network", *quick]]
     engine = restorer(options, settings)
     chosen = {} if options.variant is None else {"variant": engine.task(options.task).variant.checked(options.variant)}
-    scales = _numbers("scale", options.scale, int)
     if options.photo:
-        found = list(photo_cases(options.task, options.images, scales))
-    else:
-        found = cases(options.task, options.images, _numbers("sigma", options.sigma, float), scales)
+        require_photo_protocol(options.task)
+    found = cases(options.task, options.images, _values(options), PHOTO if options.photo else STANDARD)
     scores = []
     for name in methods:
         if name == NETWORK:
@@ -114,8 +115,7 @@ def _all(options: argparse.Namespace, settings: Settings) -> str:
     engine = restorer(options, settings)
     plan = ReportPlan(
         options.images,
-        _numbers("sigma", options.sigma, float),
-        _numbers("scale", options.scale, int),
+        _values(options),
         None if options.method is None else [_method(method) for method in options.method],
         options.timings,
         options.tile,
@@ -126,12 +126,6 @@ def _all(options: argparse.Namespace, settings: Settings) -> str:
     return _json(found) if options.json else tables(found)
 
 
-# biharmonic and wavelet need scikit-image: they are measured when they are asked for
-QUICK = {
-    "denoise": ["classical:nothing", "classical:nlm"],
-    "upscale": ["classical:bicubic", "classical:lanczos"],
-    "inpaint": ["classical:telea", "classical:navier-stokes"],
-}
 NETWORK = "network"
 
 
@@ -174,7 +168,21 @@ def _table(scores) -> str:
     return "\n".join(lines)
 
 
-def _numbers(name: str, text: str, kind):
+def _axes() -> dict[str, tuple[str, Axis]]:
+    """What the standard networks' protocols vary: name → the task that has it first, and its values."""
+    found: dict[str, tuple[str, Axis]] = {}
+    for task in TASKS.values():
+        for name, axis in task.axes().items():
+            found.setdefault(name, (task.name, axis))
+    return found
+
+
+def _values(options: argparse.Namespace) -> dict[str, list[Any]]:
+    """name → the values that were asked for, of the same kind as the axis's own."""
+    return {name: _listed(name, getattr(options, name), type(axis.values[0])) for name, (_, axis) in _axes().items()}
+
+
+def _listed(name: str, text: str, kind: type) -> list[Any]:
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:

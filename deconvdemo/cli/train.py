@@ -17,7 +17,6 @@ from deconvdemo.tasks.upscale import SCALES
 LOSSES = ("l1", "charbonnier", "mse")
 ABOVE_ZERO = ("minutes", "rate")
 LEAST = {"steps": 1, "batch": 1, "patch": 8, "seed": 0, "measure_every": 0.0}
-OTHER_SETS = {"_mask": "inpaint", "_noisy": "denoise"}  # endings of files of a set that is another task's
 
 
 def add_verbs(verbs) -> None:
@@ -117,13 +116,12 @@ def _check(options: argparse.Namespace) -> None:
 
 def _check_dev(folder: Path, recipe) -> None:
     """Raises ControlError or TrainingError, before anything is trained, for images that could not be measured on."""
-    from deconvdemo.evaluation.photo_protocols import variant_cases
-    from deconvdemo.evaluation.protocols import SIGMAS
+    from deconvdemo.evaluation.protocols import each_case, other_task
 
-    for ending, task in OTHER_SETS.items():
-        if recipe.task != task and any(folder.glob(f"*{ending}.*")):
-            raise ControlError(f"--dev is {folder}, whose files *{ending} are for {task}, not for {recipe.task}")
-    for _ in variant_cases(recipe.variant, recipe.task, folder, SIGMAS, (recipe.scale,)):
+    ending, task = other_task(recipe.task, folder)
+    if task:
+        raise ControlError(f"--dev is {folder}, whose files *{ending} are for {task}, not for {recipe.task}")
+    for _ in each_case(recipe.task, folder, {"scale": (recipe.scale,)}, recipe.variant):
         pass
 
 

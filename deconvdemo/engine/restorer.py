@@ -23,6 +23,7 @@ from deconvdemo.checkpoints.serving import OneNetwork, Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes, leaving, still_wanted
 from deconvdemo.engine.coarse_to_fine import halved, middle_of, with_middle
+from deconvdemo.engine.feeding import require_fed, require_known
 from deconvdemo.engine.tiles import Tile, plan
 from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import Share, compute, giving_way
@@ -31,7 +32,7 @@ from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
 from deconvdemo.image.photo import Photo
-from deconvdemo.tasks import TASKS, Task, in_words
+from deconvdemo.tasks import Task, in_words, task_named
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
 SMALLEST_TILE = 32
@@ -161,9 +162,9 @@ class Restorer:
 
     def task(self, name: str) -> Task:
         """The task of this name with the variants that there are weights for. ControlError for an unknown name."""
-        if name not in TASKS:
-            raise ControlError(f"there is no task {name!r}: choose one of {', '.join(TASKS)}")
-        return TASKS[name].offering(self.weights.names(), self.weights.asked_for())
+        asked_for = self.weights.asked_for()
+        require_known(asked_for)
+        return task_named(name).offering(self.weights.names(), asked_for)
 
     def restore(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Restoration:
         """Restores a photo: a path, bytes, a Pillow image, or a uint8, uint16 or float array (H, W, C).
@@ -284,7 +285,9 @@ class Restorer:
             return self._serving[name]
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
-        return giving_way(self.compute_on.network(checkpoint.network()))
+        network = checkpoint.network()
+        require_fed(checkpoint, network)
+        return giving_way(self.compute_on.network(network))
 
 
 def _checked_tile(tile: str | int) -> str | int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,16 @@ import numpy as np
 import torch
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
-from deconvdemo.degradations import BicubicDownscale
 from deconvdemo.degradations.holes import random_masks
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import Rounding
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.evaluation.measure import restoring
-from deconvdemo.evaluation.photo_protocols import variant_cases
-from deconvdemo.evaluation.protocols import SIGMAS, Case, as_images, eight_bits
+from deconvdemo.evaluation.protocols import CLEAN, IN_HOLES, Case, clean_cases, each_case
 from deconvdemo.feedback.events.records import HOLES, SELF, Pair
-from deconvdemo.image.metrics import task_psnr
 from deconvdemo.image.photo import to_depth
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import TASKS, Number
 
 TOLERANCE = 0.05  # dB that the mean of a validation set may lose
 DOUBT = 0.15  # dB below which the interval's lower end must not lie
@@ -39,11 +36,8 @@ GAIN = 0.1  # dB that the mean on held-back flags must win
 FEWEST_FLAGS = 3  # held-back flags that can tell anything
 TIMED = 512  # pixels a side, at most, of the photo that is timed
 SLOWER = 1.25  # times as long as the served weights
-FLAT = {"inpaint": 4.0}  # grey levels that a flat field may move; an invented filling more than a correction
-FLAT_OTHERS = 2.0
 LARGEST = 45.0  # dB that count: nobody sees what is beyond, and a perfect result's infinity has no mean
 FLAGS = "held-back flags"
-CLEAN = "without noise"  # a denoiser's photos that have nothing to remove
 UNSEEN = 36.0  # dB: photos that had no noise may change so much, as by JPEG's quality 85, and few see it
 
 
@@ -189,14 +183,10 @@ def judge(
 
 
 def _cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
-    """The literature's, and for denoising the images as they are: who brings a good photo must not see it change."""
+    """The literature's, and the images as they are: who brings a good photo must not see it change."""
     header = checkpoint.header
-    yield from variant_cases(header.variant, header.task, folder, SIGMAS, (header.scale,))
-    if header.task == "denoise":
-        for case in variant_cases("", header.task, folder, (0.0,), (1,)):
-            clean = "sigma" in case.controls  # else a pair of real photos, which has noise
-            if clean:
-                yield replace(case, setting=CLEAN, observed=to_depth(case.observed, np.uint8), controls={})
+    yield from each_case(header.task, folder, {"scale": (header.scale,)}, header.variant)
+    yield from clean_cases(header.task, folder)
 
 
 def _compared(
@@ -207,7 +197,7 @@ def _compared(
     rows: dict[str, list[tuple[float, float]]] = {}
     for case in cases:
         scores = [case.score(to_depth(restore(case), np.uint8)) for restore in both]
-        measure = "PSNR in holes" if "PSNR in holes" in scores[0] else "PSNR"
+        measure = IN_HOLES if IN_HOLES in scores[0] else "PSNR"
         pair = tuple(min(score[measure], LARGEST) for score in scores)
         rows.setdefault(case.setting, []).append(pair)  # type: ignore[arg-type]
     return [
@@ -218,17 +208,15 @@ def _compared(
 
 def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
     """A held-back flag as a case; None for one that has nothing to be judged by."""
-    task, scale = checkpoint.header.task, checkpoint.header.scale
+    task, scale = TASKS[checkpoint.header.task], checkpoint.header.scale
     observed, mask = pair.observed, pair.mask
-    controls: dict[str, Any] = {}
+    controls = task.made_for(scale, "")
     target = pair.target
     if target is None:
         return None
     if pair.kind == SELF:
-        images, shrink = as_images(target), BicubicDownscale(scale)
-        target, observed = (eight_bits(made) for made in (shrink.crop(images), shrink(images)))
-    if task == "upscale":
-        controls = {"scale": scale}
+        made = task.degraded(target, controls, number)
+        target, observed = made.clean, made.observed
     if pair.kind == HOLES:
         assert mask is not None
         side = max(mask.shape)
@@ -242,58 +230,57 @@ def _case(pair: Pair, checkpoint: Checkpoint, number: int) -> Case | None:
         observed = np.where(mask[..., None], 0, observed).astype(np.uint8)
 
         def inside(restored: np.ndarray) -> dict[str, float]:
-            return {"PSNR in holes": task_psnr(task, restored, target, holes=counts)}
+            return {IN_HOLES: task.psnr(restored, target, holes=counts)}
 
         return Case(pair.flag_id, "", observed, controls, inside, mask)
 
     def score(restored: np.ndarray) -> dict[str, float]:
-        return {"PSNR": task_psnr(task, restored, target, scale)}
+        return {"PSNR": task.psnr(restored, target, scale)}
 
-    if task == "denoise" and pair.sigma is not None:
-        controls = {"sigma": pair.sigma}
+    if task.has("sigma") and pair.sigma is not None:
+        controls |= {"sigma": pair.sigma}
     return Case(pair.flag_id, "", observed, controls, score)
 
 
 def _broken_laws(checkpoint: Checkpoint, compute_on: Compute) -> list[str]:
     """A sentence for each law that the candidate breaks."""
-    task, scale = checkpoint.header.task, checkpoint.header.scale
+    task, scale = TASKS[checkpoint.header.task], checkpoint.header.scale
     broken = []
     side = 96
     mask = np.zeros((side, side), bool)
     mask[30:60, 30:60] = True
     controls = _controls(checkpoint)
-    given = mask if task == "inpaint" else None
+    given = mask if task.needs_mask else None
     photo = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
     small, large = (Restorer.of(checkpoint, compute_on, tile) for tile in (32, 1024))
     try:
         for level in (0, 64, 128, 255):
             flat = np.full((side, side, 3), level, np.uint8)
-            moved = large.restore(task, flat, given, **controls).photo.pixels.astype(int) - level
+            moved = large.restore(task.name, flat, given, **controls).photo.pixels.astype(int) - level
             inner = np.abs(moved[8 * scale : -8 * scale, 8 * scale : -8 * scale]).max()
-            allowed = FLAT.get(task, FLAT_OTHERS)
-            if inner > allowed:
+            if inner > task.flat:
                 broken.append(
-                    f"a flat field of {level} is moved by {inner} grey levels, {allowed:g} at most are allowed"
+                    f"a flat field of {level} is moved by {inner} grey levels, {task.flat:g} at most are allowed"
                 )
                 break
-        whole = large.restore(task, photo, given, **controls).photo.pixels
+        whole = large.restore(task.name, photo, given, **controls).photo.pixels
         compared = Rounding()
-        compared.add(small.restore(task, photo, given, **controls).photo.pixels, whole)
+        compared.add(small.restore(task.name, photo, given, **controls).photo.pixels, whole)
         if compared.broken():
             broken.append(f"a photo in tiles is not the whole photo: {compared.broken()}")
         if scale == 1:
-            nothing = large.restore(task, photo, given, **{**controls, "strength": 0}).photo.pixels
+            nothing = large.restore(task.name, photo, given, **{**controls, "strength": 0}).photo.pixels
             if not np.array_equal(nothing, photo):
                 broken.append("strength 0 changes the photo")
     except DeconvdemoError as error:
         broken.append(f"it cannot restore: {error}")
     network = checkpoint.network()
+    most = {one.name: one.maximum for one in task.controls if isinstance(one, Number) and one.automatic}
     for amplitude in (0.0, 1.0):
         inputs = torch.full((1, 3, 64, 64), amplitude)
-        holes = torch.zeros(1, 1, 64, 64) if task == "inpaint" else None
+        holes = torch.zeros(1, 1, 64, 64) if task.needs_mask else None
         with torch.inference_mode():
-            shown = TASKS[task].inputs(inputs, holes, {"sigma": 75.0, "variant": checkpoint.header.variant})
-            out = network(shown)
+            out = network(task.inputs(inputs, holes, {**controls, **most}))
         if not torch.isfinite(out).all():
             broken.append("it gives numbers that are not finite")
             break
@@ -316,6 +303,5 @@ def _seconds(checkpoints: Sequence[Checkpoint], case: Case, compute_on: Compute)
 
 
 def _controls(checkpoint: Checkpoint) -> dict[str, Any]:
-    known: dict[str, dict[str, Any]] = {"upscale": {"scale": checkpoint.header.scale}, "denoise": {"sigma": 25.0}}
-    variant = {"variant": checkpoint.header.variant} if checkpoint.header.variant else {}
-    return known.get(checkpoint.header.task, {}) | variant
+    task, header = TASKS[checkpoint.header.task], checkpoint.header
+    return {**task.usual, **task.made_for(header.scale, header.variant)}

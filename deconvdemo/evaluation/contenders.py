@@ -8,52 +8,32 @@ scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (S
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from sqlalchemy import func, select
 
-from deconvdemo.degradations import BicubicDownscale, GaussianNoise
-from deconvdemo.degradations.holes import scratches
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
-from deconvdemo.evaluation.classical import CLASSICAL
-from deconvdemo.evaluation.protocols import as_images, eight_bits
 from deconvdemo.feedback.dataset.shards import COMMITTED
 from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.image import PHOTOS
-from deconvdemo.image.noise_estimation import estimate_sigma
-from deconvdemo.image.photo import Photo, open_mask
+from deconvdemo.image.photo import Photo, open_mask, to_depth
 from deconvdemo.tasks import STANDARD, TASKS, in_words
+from deconvdemo.tasks.declared import Baseline
 
 log = logging.getLogger(__name__)
 
 SIDE = 480  # pixels: a larger flag's photo is cropped to so much of its middle
-ALTERED: dict[str, dict[str, Any]] = {
-    "denoise": {"strength": 0.6},
-    "upscale": {"strength": 0.6},
-    "inpaint": {"grow": 3},
-}
-SIGMAS, SCALES = (15.0, 25.0, 40.0), (2, 3)
 FLAG_SHARE = 0.5  # of the duels, where flags are published
 CLEAN_SHARE = 0.15  # of the duels, where the original is known
 CANDIDATE_SHARE = 0.5  # of the duels, where a candidate waits for its promotion: it meets what it would replace
-# the classical methods that need nothing but what a demo has
-METHODS = {"denoise": ("nlm",), "upscale": ("bicubic", "lanczos"), "inpaint": ("telea", "navier-stokes")}
-METHOD_WORDS = {
-    "nlm": "Non-local means",
-    "bicubic": "Bicubic",
-    "lanczos": "Lanczos",
-    "telea": "Telea's fast marching",
-    "navier-stokes": "Navier–Stokes",
-}
 
 
 @dataclass(frozen=True)
@@ -64,15 +44,14 @@ class Subject:
     observed: np.ndarray
     told: str  # what a visitor is told of it
     mask: np.ndarray | None = None
-    scale: int = 1
-    sigma: float | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)  # what is known of it
     clean: np.ndarray | None = None
     flag_id: str = ""
 
     @property
-    def controls(self) -> dict[str, Any]:
-        found: dict[str, dict[str, Any]] = {"denoise": {"sigma": self.sigma}, "upscale": {"scale": self.scale}}
-        return found.get(self.task, {})
+    def scale(self) -> int:
+        """How many times longer a result's sides are."""
+        return TASKS[self.task].scale(self.controls)
 
 
 # a way to restore a subject: it gives the result, and the facts that name the way, JSON-able
@@ -113,8 +92,8 @@ class DuelSampler:
             for word in offered.variant.options
             if offered.weights({**subject.controls, "variant": word}) in self.restorer.weights.names()
         ]
-        altered = self._network(self.restorer, variant=STANDARD, **ALTERED[subject.task])
-        return [*networks, altered, *(_classical(name) for name in METHODS[subject.task])]
+        altered = self._network(self.restorer, variant=STANDARD, **offered.altered)
+        return [*networks, altered, *(_classical(method) for method in offered.baselines if method.title)]
 
     def candidates(self, subject: Subject) -> list[tuple[str, Contender]]:
         """Weights that are not promoted yet, each with the variant that it would replace."""
@@ -165,10 +144,9 @@ class DuelSampler:
             del photo
         if mask is not None and (not mask.any() or mask.all()):
             return None
-        scale = int(flag.controls.get("scale") or 2)
         return Subject(
             task, np.ascontiguousarray(pixels), "A visitor's photo, from the published dataset", mask,
-            scale if task == "upscale" else 1, None, None, flag_id,
+            _asked(task, flag.controls), flag_id=flag_id,
         )  # fmt: skip
 
 
@@ -177,7 +155,8 @@ def words_of(facts: dict[str, Any]) -> str:
     if facts.get("kind") == "clean":
         return "The original"
     if facts.get("kind") == "classical":
-        return METHOD_WORDS.get(facts.get("method", ""), str(facts.get("method")))
+        titles = {method.name: method.title for task in TASKS.values() for method in task.baselines if method.title}
+        return titles.get(facts.get("method", ""), str(facts.get("method")))
     checkpoint, controls = facts.get("checkpoint") or {}, facts.get("controls") or {}
     altered = in_words({name: value for name, value in controls.items() if name != "variant"})
     name = f"{checkpoint.get('name', 'network')} {str(checkpoint.get('sha256', ''))[:8]}"
@@ -185,33 +164,26 @@ def words_of(facts: dict[str, Any]) -> str:
 
 
 def _bundled(task: str, rng: np.random.Generator) -> Subject:
-    files = sorted(PHOTOS.glob("*.webp"))
+    chosen, files = TASKS[task], sorted(PHOTOS.glob("*.webp"))
     clean = Photo.open(files[rng.integers(len(files))]).pixels
-    images = as_images(clean)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    if task == "denoise":
-        sigma = float(rng.choice(SIGMAS))
-        observed = eight_bits(GaussianNoise(sigma)(images, generator))
-        return Subject(task, observed, f"Noise of sigma {sigma:g} was added", sigma=sigma, clean=clean)
-    if task == "upscale":
-        scale = int(rng.choice(SCALES))
-        observed = eight_bits(BicubicDownscale(scale)(images))
-        return Subject(task, observed, f"It was made {scale} times smaller", scale=scale, clean=clean)
-    side = max(clean.shape[:2])
-    mask = scratches(rng, side)[: clean.shape[0], : clean.shape[1]].astype(bool)
-    observed = np.where(mask[..., None], 0, clean).astype(np.uint8)
-    return Subject(task, observed, "It was scratched", mask=mask, clean=clean)
+    values = {name: chosen.duelled.get(name, axis.values) for name, axis in chosen.axes().items()}
+    setting = {name: several[rng.integers(len(several))] for name, several in values.items()}
+    made = chosen.degraded(clean, setting, int(rng.integers(2**31)))
+    observed = to_depth(made.observed, np.uint8)
+    return Subject(task, observed, made.told, made.mask, made.controls, made.clean)
 
 
-def _classical(name: str) -> Contender:
+def _asked(task: str, controls: Mapping[str, Any]) -> dict[str, Any]:
+    """What a flag's visitor had set of that without which nothing can be restored, such as the scale."""
+    axes = TASKS[task].axes()
+    needed = [one for one in TASKS[task].controls if one.name in axes and one.default is not None]
+    return {one.name: one.checked(controls.get(one.name) or one.default) for one in needed}
+
+
+def _classical(method: Baseline) -> Contender:
     def make(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-        method = CLASSICAL[subject.task][name]
-        if subject.task == "denoise":
-            sigma = subject.sigma if subject.sigma is not None else estimate_sigma(subject.observed)
-            result = method(subject.observed, sigma)
-        else:
-            result = method(subject.observed, subject.scale if subject.task == "upscale" else subject.mask)
-        return result, {"kind": "classical", "method": name}
+        told = TASKS[subject.task].told(subject.observed, subject.controls, subject.mask)
+        return method.restore(subject.observed, *told), {"kind": "classical", "method": method.name}
 
     return make
 

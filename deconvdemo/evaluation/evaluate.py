@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deconvdemo.errors import ControlError
-from deconvdemo.evaluation.classical import CLASSICAL
 from deconvdemo.evaluation.protocols import Case
 from deconvdemo.image.photo import to_depth
+from deconvdemo.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,11 @@ def network_method(task: str, restorer, **chosen: str) -> Callable[[Case], np.nd
 
 def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:
     """The classical method `name` of `task`. Raises ControlError, with the names there are, for another."""
-    if name not in CLASSICAL[task]:
-        raise ControlError(f"{task} has no classical method {name!r}: choose {', '.join(CLASSICAL[task])}")
-    function = CLASSICAL[task][name]
+    chosen, method = TASKS[task], TASKS[task].baseline(name)
 
     def restore(case: Case) -> np.ndarray:
         observed = to_depth(case.observed, np.uint8)
-        if case.mask is not None:
-            return function(observed, case.mask)
-        if task == "denoise" and "sigma" not in case.controls:
-            from deconvdemo.image.noise_estimation import estimate_sigma
-
-            return function(observed, estimate_sigma(observed))
-        return function(observed, *case.controls.values())
+        return method.restore(observed, *chosen.told(observed, case.controls, case.mask))
 
     return restore
 

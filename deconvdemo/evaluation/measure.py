@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,7 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, as_stored
 from deconvdemo.engine.device import Compute, choose
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.evaluation.evaluate import Score, evaluate, network_method
-from deconvdemo.evaluation.photo_protocols import variant_cases
-from deconvdemo.evaluation.protocols import SIGMAS, Case
+from deconvdemo.evaluation.protocols import Case, Values, each_case
 
 
 def measured(network: nn.Module, header: Header, images: Path, compute_on: Compute) -> dict[str, float]:
@@ -28,11 +27,11 @@ def measured(network: nn.Module, header: Header, images: Path, compute_on: Compu
 
 
 def network_scores(
-    checkpoint: Checkpoint, images: Path, compute_on: Compute, sigmas: Sequence[float] = SIGMAS
+    checkpoint: Checkpoint, images: Path, compute_on: Compute, values: Values | None = None
 ) -> list[Score]:
     """What `checkpoint` reaches on a folder of images, by the protocol of its task and variant."""
     header = checkpoint.header
-    found = variant_cases(header.variant, header.task, images, sigmas, (header.scale,))
+    found = each_case(header.task, images, {**(values or {}), "scale": (header.scale,)}, header.variant)
     return evaluate(header.name, restoring(checkpoint, compute_on), found)
 
 

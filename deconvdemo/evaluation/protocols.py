@@ -1,23 +1,29 @@
-"""The literature's protocols: which degraded images a method is given, and how its results are judged."""
+"""The protocols: which degraded images a method is given, and how its results are judged.
+
+What varies is each task's: how it degrades a clean image, along which axes and where it is judged (`tasks/`).
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.hub.datasets import SUFFIXES
-from deconvdemo.image.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, psnr_inside, ssim
-from deconvdemo.image.photo import Photo, open_mask, to_depth
-from deconvdemo.tasks.upscale import SCALES
+from deconvdemo.image.metrics import SSIM_WINDOW, psnr_inside, ssim
+from deconvdemo.image.photo import Photo, open_mask
+from deconvdemo.tasks import STANDARD, TASKS, Task
 
-SIGMAS = (15.0, 25.0, 50.0)
+CLEAN = "without noise"  # a setting: photos that have nothing to remove
+IN_HOLES = "PSNR in holes"
+MASK = "_mask"  # what a mask's file is called beside its image's
+PHOTO = "photo"  # the variant that is measured on images degraded as people's photos are
+Values = Mapping[str, Sequence[Any]]  # an axis's name → its values, in place of the task's
 
 
 @dataclass(frozen=True)
@@ -32,118 +38,107 @@ class Case:
     mask: np.ndarray | None = None
 
 
-def denoising(folder: Path, sigmas: Sequence[float] = SIGMAS) -> Iterator[Case]:
-    """White noise on the 8-bit image, not clipped; PSNR and SSIM over RGB after rounding to 8 bits.
+def each_case(task: str, folder: Path, values: Values | None = None, variant: str = STANDARD) -> Iterator[Case]:
+    """What a network of `task` and `variant` is measured on over the images of `folder`, one after another.
 
-    The noise of an image depends on its place in the folder and on sigma alone.
+    Each image is degraded at every combination of the axes' values; how depends on them and on its place in the folder
+    alone. Real pairs are taken as they are. Raises TrainingError where there are no images.
     """
-    for number, file in enumerate(_images(folder)):
-        clean = _rgb(file)
-        for sigma in sigmas:
-            generator = torch.Generator().manual_seed(number)
-            observed = as_pixels(GaussianNoise(sigma)(as_images(clean), generator))
-            yield Case(file.stem, f"sigma {sigma:g}", observed, {"sigma": sigma}, _judged(file, clean))
-
-
-def real_denoising(folder: Path) -> Iterator[Case]:
-    """Photographs `*_noisy` with a clean twin `*_clean`; sigma is estimated."""
-    for file in _images(folder):
-        if file.stem.endswith("_noisy"):
-            clean = _rgb(_twin(file, "_noisy", "_clean"))
-            yield Case(file.stem, "real noise", _rgb(file), {}, _judged(file, clean))
-
-
-def upscaling(folder: Path, scales: Sequence[int] = SCALES) -> Iterator[Case]:
-    """The image shrunk by MATLAB-like bicubic and rounded; PSNR and SSIM over luma, a border of `scale` pixels cut."""
-    for file in _images(folder):
-        full = as_images(_rgb(file))
-        for scale in scales:
-            shrink = BicubicDownscale(scale)
-            clean = to_depth(as_pixels(shrink.crop(full)), np.uint8)
-            score = _judged(file, clean, scale, on_luma=True)
-            observed = eight_bits(shrink(full))
-            yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
-
-
-def inpainting(folder: Path) -> Iterator[Case]:
-    """Images with a `_mask` beside them, white where pixels are lost; PSNR in the holes, PSNR and SSIM of the whole."""
-    for file in _images(folder):
-        if file.stem.endswith("_mask"):
-            continue
-        clean = _rgb(file)
-        mask = open_mask(_twin(file, "", "_mask"), clean.shape[0], clean.shape[1], observed=Photo(clean))
-        observed = clean.copy()
-        observed[mask] = 0
-
-        whole = _judged(file, clean)
-
-        def score(restored: np.ndarray, clean=clean, mask=mask, whole=whole) -> dict[str, float]:
-            return {"PSNR in holes": psnr_inside(restored, clean, mask), **whole(restored)}
-
-        yield Case(file.stem, "holes", observed, {}, score, mask)
-
-
-def each_case(task: str, folder: Path, sigmas: Sequence[float], scales: Sequence[int]) -> Iterator[Case]:
-    """The cases of `task` over the images of `folder`, one after another. Raises TrainingError where there are none."""
+    if task not in TASKS:
+        raise ControlError(f"there is no protocol for {task!r}: evaluate {_either(list(TASKS))}")
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder: --images takes a folder of clean images")
-    if task == "denoise":
-        real = any(file.stem.endswith("_noisy") for file in _images(folder))
-        found = real_denoising(folder) if real else denoising(folder, sigmas)
-    elif task == "upscale":
-        found = upscaling(folder, scales)
-    elif task == "inpaint":
-        found = inpainting(folder)
-    else:
-        raise ControlError(f"there is no protocol for {task!r}: evaluate denoise, upscale or inpaint")
-    count = 0
+    chosen, count = TASKS[task], 0
+    found = _real(chosen, folder) if _has_pairs(chosen, folder) else _degraded(chosen, folder, values or {}, variant)
     for count, case in enumerate(found, 1):  # noqa: B007
         yield case
     if not count:
         raise TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
 
 
-def cases(task: str, folder: Path, sigmas: Sequence[float] = SIGMAS, scales: Sequence[int] = SCALES) -> list[Case]:
+def cases(task: str, folder: Path, values: Values | None = None, variant: str = STANDARD) -> list[Case]:
     """All cases at once, for several methods; a folder of large images takes gigabytes (noisy ones are floats)."""
-    return list(each_case(task, folder, sigmas, scales))
+    return list(each_case(task, folder, values, variant))
+
+
+def require_photo_protocol(task: str) -> None:
+    """Raises ControlError unless the task's images can be degraded as people's photos are."""
+    have = [name for name, one in TASKS.items() if PHOTO in one.protocols]
+    if task not in have:
+        raise ControlError(f"there is no photo protocol for {task!r}: evaluate {_either(have)} by it")
+
+
+def clean_cases(task: str, folder: Path) -> Iterator[Case]:
+    """The images as they are, for a task that must keep them so; none where they are real pairs."""
+    chosen = TASKS[task]
+    if chosen.keeps_clean and not _has_pairs(chosen, folder):
+        for file in _images(folder):
+            clean = _rgb(file)
+            yield Case(file.stem, CLEAN, clean, {}, _judged(chosen, file, clean))
+
+
+def _degraded(task: Task, folder: Path, values: Values, variant: str) -> Iterator[Case]:
+    axes = {name: values.get(name, axis.values) for name, axis in task.axes(variant).items()}
+    files = [file for file in _images(folder) if not (task.needs_mask and file.stem.endswith(MASK))]
+    for number, file in enumerate(files):
+        clean = _rgb(file)
+        _require_large(file, clean)
+        mask = None
+        if task.needs_mask:
+            mask = open_mask(_twin(file, "", MASK), clean.shape[0], clean.shape[1], observed=Photo(clean))
+        for setting in itertools.product(*axes.values()):
+            made = task.degraded(clean, dict(zip(axes, setting, strict=True)), number, mask)
+            score = _judged(task, file, made.clean, task.scale(made.controls), made.mask)
+            yield Case(file.stem, made.setting, made.observed, made.controls, score, made.mask)
+
+
+def _real(task: Task, folder: Path) -> Iterator[Case]:
+    """Photographs with a clean twin; what is estimated of others is of these, too."""
+    for file in _images(folder):
+        if file.stem.endswith(task.observed_ending):
+            clean = _rgb(_twin(file, task.observed_ending, "_clean"))
+            yield Case(file.stem, task.real, _rgb(file), {}, _judged(task, file, clean))
+
+
+def _has_pairs(task: Task, folder: Path) -> bool:
+    return bool(task.observed_ending) and any(file.stem.endswith(task.observed_ending) for file in _images(folder))
 
 
 # ---- the sets that the literature measures on, by the names their folders have -----------------------------
 
-SETS = {
-    "cbsd68": ("denoise",),
-    "kodak24": ("denoise",),
-    "mcmaster": ("denoise",),
-    "polyu": ("denoise",),
-    "set5": ("upscale",),
-    "set14": ("upscale",),
-    "bsd100": ("upscale",),
-    "urban100": ("denoise", "upscale"),
-    "inpaint": ("inpaint",),
-}
-DEVELOPMENT = ("cbsd68", "polyu", "set5", "inpaint")  # those that this project watches while it trains
-
 
 def sets_in(folder: Path, say: Callable[[str], None]) -> dict[str, list[Path]]:
-    """task → the sets under `folder` it is measured on, in SETS' order; development sets that are not there are said.
+    """task → the sets under `folder` it is measured on, in the task's order; watched ones that are not there are said.
 
     Raises TrainingError if there is none.
     """
+    watched = [name for task in TASKS.values() for name in task.watched]
     if not folder.is_dir():
-        raise TrainingError(
-            f"{folder} is not a folder: --images takes a folder of sets such as {', '.join(DEVELOPMENT)}"
-        )
+        raise TrainingError(f"{folder} is not a folder: --images takes a folder of sets such as {', '.join(watched)}")
     there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir() and _images(path)}
-    missing = [name for name in DEVELOPMENT if name not in there]
-    if not any(name in SETS for name in there):
-        raise TrainingError(f"{folder} has none of the folders {', '.join(SETS)} with images: nothing to measure on")
-    if missing:
+    found = {task.name: [there[name] for name in task.sets if name in there] for task in TASKS.values()}
+    if not any(found.values()):
+        known = dict.fromkeys(name for task in TASKS.values() for name in task.sets)
+        raise TrainingError(f"{folder} has none of the folders {', '.join(known)} with images: nothing to measure on")
+    if missing := [name for name in watched if name not in there]:
         say(f"{folder} has no images in {', '.join(missing)}: left out")
-    found: dict[str, list[Path]] = {}
-    for name, tasks in SETS.items():
-        for task in tasks if name in there else ():
-            found.setdefault(task, []).append(there[name])
-    return found
+    return {task: paths for task, paths in found.items() if paths}
+
+
+def other_task(task: str, folder: Path) -> tuple[str, str]:
+    """(ending, task) of files in `folder` that make it a set of another task alone; ("", "") if there are none."""
+    owners: dict[str, list[str]] = {MASK: [one.name for one in TASKS.values() if one.needs_mask]}
+    for one in TASKS.values():
+        owners.setdefault(one.observed_ending, []).append(one.name)
+    for ending, names in owners.items():
+        if ending and task not in names and any(folder.glob(f"*{ending}.*")):
+            return ending, names[0]
+    return "", ""
+
+
+def _either(names: Sequence[str]) -> str:
+    """ "denoise, upscale or inpaint" """
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -163,34 +158,23 @@ def _rgb(file: Path) -> np.ndarray:
     return np.asarray(Photo.open(file).image().convert("RGB"))
 
 
-def as_images(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
-
-
-def eight_bits(images: torch.Tensor) -> np.ndarray:
-    """(1, 3, H, W) in [0, 1] → (H, W, 3) uint8, clipped and rounded as a file is."""
-    return to_depth(as_pixels(quantised(images)), np.uint8)
-
-
-def as_pixels(images: torch.Tensor) -> np.ndarray:
-    """(1, 3, H, W) → (H, W, 3), of the same type."""
-    return np.ascontiguousarray(images[0].permute(1, 2, 0).numpy())
-
-
-def _judged(file: Path, clean: np.ndarray, border: int = 0, on_luma: bool = False):
+def _judged(task: Task, file: Path, clean: np.ndarray, scale: int = 1, holes: np.ndarray | None = None):
     """What scores a restored image. Raises TrainingError if `clean` is too small for it."""
+    border = task.border(scale)
+    _require_large(file, clean, border)
+
+    def score(restored: np.ndarray) -> dict[str, float]:
+        in_holes = {} if holes is None else {IN_HOLES: psnr_inside(restored, clean, holes)}
+        whole = {"PSNR": task.psnr(restored, clean, scale), "SSIM": ssim(restored, clean, border, task.on_luma)}
+        return {**in_holes, **whole}
+
+    return score
+
+
+def _require_large(file: Path, clean: np.ndarray, border: int = 0) -> None:
     height, width = clean.shape[:2]
     if min(height, width) < SSIM_WINDOW + 2 * border:
         raise TrainingError(
             f"{file.name} is {width}×{height} pixels, too small to be judged by SSIM, which needs {SSIM_WINDOW}×"
             f"{SSIM_WINDOW}" + (f" inside a border of {border}" if border else "") + ": take it out of the folder"
         )
-
-    def score(restored: np.ndarray) -> dict[str, float]:
-        return {
-            "PSNR": psnr(restored, clean, border, on_luma),
-            "SSIM": ssim(restored, clean, border, on_luma),
-        }
-
-    return score

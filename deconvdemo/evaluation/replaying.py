@@ -22,8 +22,9 @@ from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.lease import Lease
 from deconvdemo.heartbeat import Look
 from deconvdemo.image.lossless import lossless
-from deconvdemo.image.metrics import LARGEST, task_psnr
+from deconvdemo.image.metrics import LARGEST
 from deconvdemo.image.photo import open_mask
+from deconvdemo.tasks import TASKS
 
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing
 
@@ -57,7 +58,7 @@ def figures(restorer: Restorer, flag: StoredFlag, target: bytes) -> tuple[float,
 
     def judged(pixels: np.ndarray) -> float:
         try:
-            return min(task_psnr(flag.task, pixels, clean, scale, holes), LARGEST)
+            return min(TASKS[flag.task].psnr(pixels, clean, scale, holes), LARGEST)
         except ValueError as error:
             raise PhotoError(f"it cannot be judged: {error}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,11 @@ from deconvdemo.checkpoints.serving import Row, Weights
 from deconvdemo.engine.compute import Compute
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.evaluation import cost
-from deconvdemo.evaluation.classical import CLASSICAL
 from deconvdemo.evaluation.evaluate import classical_method, evaluate, printed
 from deconvdemo.evaluation.measure import figures, restoring
-from deconvdemo.evaluation.photo_protocols import variant_cases
-from deconvdemo.evaluation.protocols import SIGMAS, Case, sets_in
-from deconvdemo.tasks.upscale import SCALES
+from deconvdemo.evaluation.protocols import PHOTO, Case, Values, each_case, sets_in
+from deconvdemo.tasks import TASKS
 from deconvdemo.version import __version__
-
-PHOTO = "photo"  # the variant that is measured by a protocol of its own
 
 
 @dataclass(frozen=True)
@@ -31,11 +27,16 @@ class ReportPlan:
     """What to measure. `images`: a folder of sets (None: costs alone); `methods`: names, "network" too (None: all)."""
 
     images: Path | None = None
-    sigmas: Sequence[float] = SIGMAS
-    scales: Sequence[int] = SCALES
+    values: Values = field(default_factory=dict)
     methods: Sequence[str] | None = None
     timings: bool = True
     tile: str | int = "auto"
+
+    def values_at(self, scale: int) -> Values | None:
+        """What a network of this scale, 1 for a task without scales, is measured at; None if that is not wanted."""
+        if scale == 1:
+            return self.values
+        return {**self.values, "scale": (scale,)} if scale in self.values.get("scale", (scale,)) else None
 
     def wants(self, method: str) -> bool:
         return self.methods is None or method in self.methods
@@ -63,9 +64,9 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
     survey = Survey(plan, sets, of_photos, say)
     for network in networks if plan.wants("network") else ():
         restore = restoring(weights.load(network["name"]), compute_on, plan.tile)
-        scales = [scale for scale in plan.scales if network["scale"] in (scale, 1)]  # 1: a task without scales
-        if scales:
-            network |= survey.scores(network["name"], network["task"], restore, scales, network["variant"])
+        values = plan.values_at(network["scale"])
+        if values is not None:
+            network |= survey.scores(network["name"], network["task"], restore, values, network["variant"])
     return {
         "deconvdemo": __version__,
         "machine": {**asdict(machine), "busy": machine.busy},
@@ -85,20 +86,20 @@ class Survey:
     of_photos: set[str]  # tasks
     say: Callable[[str], None]
 
-    def scores(self, name: str, task: str, restore: Callable[[Case], np.ndarray], scales, variant: str = ""):
+    def scores(self, name: str, task: str, restore: Callable[[Case], np.ndarray], values: Values, variant=""):
         """ "scores" by the protocol of `variant`, and "photo_scores" by that of photos if that is another one."""
-        found = {"scores": self._rows(name, task, restore, scales, variant)}
+        found = {"scores": self._rows(name, task, restore, values, variant)}
         if task in self.of_photos and variant != PHOTO:
             known = [(row["set"], row["setting"]) for row in found["scores"]]  # real pairs are in both protocols
-            also = self._rows(name, task, restore, scales, PHOTO)
+            also = self._rows(name, task, restore, values, PHOTO)
             found["photo_scores"] = [row for row in also if (row["set"], row["setting"]) not in known]
         return found
 
-    def _rows(self, name: str, task: str, restore, scales: Sequence[int], variant: str) -> list[dict[str, Any]]:
+    def _rows(self, name: str, task: str, restore, values: Values, variant: str) -> list[dict[str, Any]]:
         rows = []
         for images in self.sets.get(task, ()):
             self.say(f"{name}: {images.name}{', as photos' if variant == PHOTO else ''}")
-            cases = variant_cases(variant, task, images, self.plan.sigmas, scales)
+            cases = each_case(task, images, values, variant)
             for score in evaluate(name, restore, cases):
                 row = {"set": images.name, "setting": score.setting, "images": score.images, "measured": score.measured}
                 rows.append(row | ({"seconds_per_megapixel": score.seconds_per_megapixel} if self.plan.timings else {}))
@@ -107,9 +108,9 @@ class Survey:
 
 def _classical(survey: Survey) -> Iterator[dict[str, Any]]:
     for task in survey.sets:
-        for name in filter(survey.plan.wants, CLASSICAL[task]):
+        for name in filter(survey.plan.wants, [method.name for method in TASKS[task].baselines]):
             try:
-                found = survey.scores(name, task, classical_method(task, name), survey.plan.scales)
+                found = survey.scores(name, task, classical_method(task, name), survey.plan.values)
             except ControlError as error:  # of a package that is not there
                 survey.say(f"{error}; left out")
                 continue

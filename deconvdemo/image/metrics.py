@@ -40,18 +40,6 @@ def psnr_inside(restored: np.ndarray, clean: np.ndarray, mask: np.ndarray) -> fl
     return float("inf") if mse == 0 else 10 * float(np.log10(GREY_LEVELS**2 / mse))
 
 
-def task_psnr(
-    task: str, restored: np.ndarray, clean: np.ndarray, scale: int = 1, holes: np.ndarray | None = None
-) -> float:
-    """PSNR in dB as `task` is judged: of an upscaled photo on luma without a border of `scale` pixels, of a filled one
-    inside its `holes`."""
-    if holes is not None:
-        return psnr_inside(restored, clean, holes)
-    if task == "upscale":
-        return psnr(restored, clean, scale, on_luma=True)
-    return psnr(restored, clean)
-
-
 def ssim(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool = False) -> float:
     """Mean structural similarity (Wang et al. 2004): Gaussian window of 11×11 and sigma 1.5, valid positions only.
 

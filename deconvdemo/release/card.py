@@ -10,15 +10,10 @@ from deconvdemo.checkpoints.checkpoint import Header
 from deconvdemo.checkpoints.promotion import PROMOTED
 from deconvdemo.feedback.events.records import PAIRS
 from deconvdemo.release.metadata import CardEntry, figures, front_matter, unique
+from deconvdemo.tasks import TASKS
 
 MARK = "<!-- written by `deconvdemo weights push` -->"  # what a card of ours has in it
 SHOWN = 20  # lines of history, the newest
-
-_USES = {
-    "denoise": "deconvdemo denoise photo.jpg -o clean.jpg",
-    "upscale": "deconvdemo upscale photo.jpg --scale 2 -o large.png",
-    "inpaint": "deconvdemo inpaint photo.png --mask mask.png -o whole.png",
-}
 
 
 def model_card(repo: str, weights: Sequence[CardEntry], history: Sequence[Mapping[str, Any]]) -> str:
@@ -176,8 +171,9 @@ def _changes(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _use(repo: str, weights: Sequence[CardEntry]) -> str:
-    uses = [_USES[task] for task in unique(one.header.task for one in weights)]
-    shell = "\n".join(f"{use} --weights hf://{repo}" for use in uses)
+    tasks = [TASKS[name] for name in unique(one.header.task for one in weights) if name in TASKS]
+    shell = "\n".join(f"deconvdemo {task.name} {task.arguments} --weights hf://{repo}" for task in tasks)
+    first = (tasks or list(TASKS.values()))[0].name
     return f"""## Use
 
 ```bash
@@ -190,7 +186,7 @@ DECONVDEMO_WEIGHTS_REPO={repo} deconvdemo serve      # a demo that follows this 
 from deconvdemo import Restorer
 
 restorer = Restorer.load(weights="hf://{repo}")      # or hf://{repo}@REVISION
-restorer.restore("{weights[0].header.task if weights else "denoise"}", "photo.jpg")
+restorer.restore("{first}", "photo.jpg")
 ```"""
 
 

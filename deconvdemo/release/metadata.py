@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from deconvdemo.checkpoints.checkpoint import Header
 from deconvdemo.checkpoints.index import Entry
+from deconvdemo.tasks import TASKS
 
-_TAGS = {"denoise": "denoising", "upscale": "super-resolution", "inpaint": "inpainting"}
 _LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 
 
@@ -53,7 +53,7 @@ def front_matter(weights: Sequence[CardEntry]) -> str:
     """As YAML, by the Hub's own client."""
     from huggingface_hub import ModelCardData
 
-    tasks = unique(_TAGS[one.header.task] for one in weights)
+    tasks = unique(TASKS[one.header.task].tag for one in weights if one.header.task in TASKS)
     measured = unique(figure.metric for one in weights for figure in figures(one.header))
     licence, licence_name = _licence(weights)
     data = ModelCardData(
@@ -62,7 +62,7 @@ def front_matter(weights: Sequence[CardEntry]) -> str:
         license_link=licence_name and "README.md",
         library_name="deconvdemo",
         pipeline_tag="image-to-image",
-        tags=["image-restoration", "deconvolution", *tasks, "safetensors", "deconvdemo"],
+        tags=unique(["image-restoration", "deconvolution", *tasks, "safetensors", "deconvdemo"]),
         datasets=unique(str(one.flags["repo"]) for one in weights if one.flags.get("repo")) or None,
         metrics=measured or None,
     )

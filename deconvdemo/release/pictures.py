@@ -5,61 +5,29 @@ The photos are the duels', from scikit-image's samples (`evaluation/contenders.p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import torch
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, Header
-from deconvdemo.degradations import BicubicDownscale, CameraNoise, GaussianNoise, Jpeg
-from deconvdemo.degradations.holes import scratches
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError
-from deconvdemo.evaluation.photo_protocols import CAMERA_QUALITY, USUAL
-from deconvdemo.evaluation.protocols import as_images, eight_bits
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.lossless import lossless
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.photo import Photo, to_depth
 from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks.declared import Degraded
 
 SIDE = 156  # pixels of a tile, of which 2, 3 and 4 are divisors: three tiles, losslessly, stay below 150 KB
 GAP = 6  # white pixels between tiles
-SIGMA, ISO, QUALITY = 25.0, 1600, 75
 # the same for everybody, so that the same weights give the same picture
 COMPUTE = Compute("cpu", "fp32", "pictures are the same everywhere")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A tile of a photo, (SIDE, SIDE, 3) uint8, and how it was damaged."""
-
-    clean: np.ndarray
-    observed: np.ndarray
-    controls: dict[str, Any]
-    mask: np.ndarray | None = None
-
-
-# which photo, where its tile begins, and whom it is from
-_TILES = {
-    "denoise": ("astronaut", 20, 90, "NASA, public domain"),
-    "upscale": ("cat", 50, 70, "Stéfan van der Walt, CC0"),
-    "inpaint": ("coffee", 80, 80, "Rachel Michetti, CC0"),
-}
 
 
 def caption(header: Header) -> str:
     """What the picture shows; "" for weights that no task offers, of which there is none."""
     if not _offered(header):
         return ""
-    camera = header.variant == "photo"
-    damage = {
-        "denoise": f"a camera's noise at ISO {ISO} and its JPEG" if camera else f"noise of sigma {SIGMA:g}",
-        "upscale": f"made {header.scale} times smaller" + (f", JPEG of quality {QUALITY}" if camera else ""),
-        "inpaint": "scratched",
-    }[header.task]
-    return f"{damage}; restored; the original (photo: {_TILES[header.task][3]})"
+    return f"{_scene(header).damage}; restored; the original (photo: {TASKS[header.task].tile.credit})"
 
 
 def picture(checkpoint: Checkpoint) -> bytes:
@@ -70,29 +38,23 @@ def picture(checkpoint: Checkpoint) -> bytes:
     scene = _scene(header)
     restorer = Restorer.of(checkpoint, COMPUTE)
     variant = header.variant or STANDARD
-    done = restorer.restore(header.task, scene.observed, scene.mask, variant=variant, **scene.controls)
-    shown = scene.observed.repeat(header.scale, axis=0).repeat(header.scale, axis=1)
+    observed = to_depth(scene.observed, np.uint8)
+    done = restorer.restore(header.task, observed, scene.mask, variant=variant, **scene.controls)
+    shown = observed.repeat(header.scale, axis=0).repeat(header.scale, axis=1)
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
     strip = np.concatenate([shown, gap, done.photo.pixels, gap, scene.clean], axis=1)
     return lossless(Photo(np.ascontiguousarray(strip)))
 
 
 def _offered(header: Header) -> bool:
-    return any(TASKS[header.task].weights(choices) == header.name for choices in TASKS[header.task].combinations())
+    task = TASKS.get(header.task)
+    return task is not None and any(task.weights(choices) == header.name for choices in task.combinations())
 
 
-def _scene(header: Header) -> Scene:
-    name, top, left, _ = _TILES[header.task]
-    clean = Photo.open(PHOTOS / f"{name}.webp").pixels[top : top + SIDE, left : left + SIDE]
-    images, rng = as_images(clean), torch.Generator().manual_seed(0)
-    camera = header.variant == "photo"
-    if header.task == "denoise":
-        seen = CameraNoise.at_iso(ISO, **USUAL)(images, rng) if camera else GaussianNoise(SIGMA)(images, rng)
-        observed = Jpeg(CAMERA_QUALITY)(seen) if camera else seen
-        return Scene(clean, eight_bits(observed), {} if camera else {"sigma": SIGMA})
-    if header.task == "upscale":
-        smaller = BicubicDownscale(header.scale)(images)
-        observed = Jpeg(QUALITY)(smaller) if camera else smaller
-        return Scene(clean, eight_bits(observed), {"scale": header.scale})
-    mask = scratches(np.random.default_rng(2), SIDE).astype(bool)
-    return Scene(clean, np.where(mask[..., None], 0, clean).astype(np.uint8), {}, mask)
+def _scene(header: Header) -> Degraded:
+    """The task's tile, in the middle case of what this variant is measured on."""
+    task, tile = TASKS[header.task], TASKS[header.task].tile
+    rows, columns = slice(tile.top, tile.top + SIDE), slice(tile.left, tile.left + SIDE)
+    clean = Photo.open(PHOTOS / f"{tile.photo}.webp").pixels[rows, columns]
+    setting = {name: axis.values[(len(axis.values) - 1) // 2] for name, axis in task.axes(header.variant).items()}
+    return task.degraded(clean, {**setting, **task.made_for(header.scale, "")}, tile.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deconvdemo.errors import ControlError
 from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant, in_words
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
@@ -9,5 +10,27 @@ from deconvdemo.tasks.task import STANDARD, Task
 from deconvdemo.tasks.upscale import Upscale
 
 TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
+# flags of these can be imported already, though nothing here restores so yet
+PLANNED = ("deblur",)
 
-__all__ = ["STANDARD", "TASKS", "Choice", "Control", "Number", "Switch", "Task", "Variant", "in_words"]
+
+def task_named(name: str) -> Task:
+    """Raises ControlError, with the names there are, for another."""
+    if name not in TASKS:
+        raise ControlError(f"there is no task {name!r}: choose one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+__all__ = [
+    "PLANNED",
+    "STANDARD",
+    "TASKS",
+    "Choice",
+    "Control",
+    "Number",
+    "Switch",
+    "Task",
+    "Variant",
+    "in_words",
+    "task_named",
+]

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
+from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
+from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
+SIGMAS = (15.0, 25.0, 50.0)  # the literature's
+ISOS = (400, 1600, 6400)
+CAMERA_QUALITY = 92  # of the JPEG that the camera writes, with halved chroma
+# a camera's usual curve and noise reduction: the middle of what training draws
+USUAL = {"contrast": 1.6, "lift": 0.6, "saturation": 1.2, "chroma_blur": 1.5, "luma_blur": 1.2, "grain": 0.3}
 
 
 class Denoise(Task):
@@ -49,6 +56,27 @@ class Denoise(Task):
         ),
         WRAP,
     )
+    examples = (
+        Example("Portrait, noise of sigma 25", "astronaut-noisy.webp"),
+        Example("Cat, noise of sigma 40", "cat-noisy.webp"),
+    )
+    tag = "denoising"
+    arguments = "photo.jpg -o clean.jpg"
+    protocols: ClassVar = {STANDARD: {"sigma": Axis("noise levels", SIGMAS)}, "photo": {"iso": Axis("ISO", ISOS)}}
+    sets = ("cbsd68", "kodak24", "mcmaster", "polyu", "urban100")
+    watched = ("cbsd68", "polyu")
+    observed_ending = "_noisy"
+    real = "real noise"
+    baselines = (
+        Baseline("nothing", nothing),
+        Baseline("nlm", non_local_means, "Non-local means"),
+        Baseline("wavelet", wavelet, quick=False),
+    )
+    duelled: ClassVar = {"sigma": (15.0, 25.0, 40.0)}
+    usual: ClassVar = {"sigma": 25.0}
+    keeps_clean = True
+    own_pair = "noisy"
+    expert = "fast"
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         if controls["sigma"] is not None or "sigma" in self.judged(controls):
@@ -67,3 +95,28 @@ class Denoise(Task):
         sigma = UNKNOWN_SIGMA if controls["sigma"] is None else controls["sigma"]
         level = torch.full_like(observed[:, :1], sigma / GREY_LEVELS)
         return torch.cat([observed, level], dim=1)
+
+    def degraded(
+        self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
+    ) -> Degraded:
+        """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG."""
+        import torch
+
+        from deconvdemo.degradations import CameraNoise, GaussianNoise, Jpeg
+        from deconvdemo.degradations.pixels import as_images, as_pixels, eight_bits
+
+        images, rng = as_images(clean), torch.Generator().manual_seed(seed)
+        if "iso" in setting:
+            iso = setting["iso"]
+            observed = eight_bits(Jpeg(CAMERA_QUALITY)(CameraNoise.at_iso(iso, **USUAL)(images, rng)))
+            return Degraded(clean, observed, f"camera ISO {iso}", f"a camera's noise at ISO {iso} and its JPEG")
+        sigma = setting["sigma"]
+        observed = as_pixels(GaussianNoise(sigma)(images, rng))
+        words = f"Noise of sigma {sigma:g} was added"
+        return Degraded(
+            clean, observed, f"sigma {sigma:g}", f"noise of sigma {sigma:g}", {"sigma": sigma}, sentence=words
+        )
+
+    def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[float]:
+        sigma = controls.get("sigma")
+        return (estimate_sigma(observed) if sigma is None else sigma,)

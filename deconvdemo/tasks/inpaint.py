@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from deconvdemo.errors import PhotoError
+from deconvdemo.tasks.classical import biharmonic, navier_stokes, telea
 from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.declared import Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.task import STRENGTH, Task, variants
 
 if TYPE_CHECKING:
@@ -45,6 +47,24 @@ class Inpaint(Task):
             fast=Variant("Speed", "A smaller network: quicker, for thin scratches and writing."),
         ),
     )
+    examples = (
+        Example("Scratched coffee", "coffee-scratched.png", "coffee-scratched-mask.png"),
+        Example("Cat under writing", "cat-writing.png", "cat-writing-mask.png"),
+    )
+    tag = "inpainting"
+    arguments = "photo.png --mask mask.png -o whole.png"
+    tile = Tile("coffee", 80, 80, "Rachel Michetti, CC0", seed=2)
+    sets = ("inpaint",)
+    watched = ("inpaint",)
+    observed_ending = ""
+    baselines = (
+        Baseline("telea", telea, "Telea's fast marching"),
+        Baseline("navier-stokes", navier_stokes, "Navier–Stokes"),
+        Baseline("biharmonic", biharmonic, quick=False),
+    )
+    altered: ClassVar = {"grow": 3}
+    flat = 4.0  # an invented filling moves more than a correction
+    own_pair = "holes"
 
     def hole_weight(self, mask: np.ndarray | None, controls: Mapping[str, Any]) -> np.ndarray:
         if mask is None:
@@ -68,6 +88,18 @@ class Inpaint(Task):
 
         assert holes is not None
         return torch.cat([coarse_fill(observed, holes), holes], dim=1)
+
+    def degraded(
+        self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
+    ) -> Degraded:
+        """Black where pixels are lost, along scratches if nobody says where."""
+        if mask is None:
+            from deconvdemo.degradations.holes import scratches
+
+            height, width = clean.shape[:2]
+            mask = scratches(np.random.default_rng(seed), max(height, width))[:height, :width].astype(bool)
+        observed = np.where(mask[..., None], 0, clean).astype(np.uint8)
+        return Degraded(clean, observed, "holes", "scratched", mask=mask)
 
 
 def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:

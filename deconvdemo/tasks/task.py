@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from deconvdemo.errors import ControlError, PhotoError
+from deconvdemo.image.metrics import psnr, psnr_inside
 from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant
+from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
@@ -45,7 +47,10 @@ def variants(**options: Variant) -> Choice:
 
 
 class Task:
-    """One way of restoring. A new one subclasses this in a file of its own and is listed in TASKS."""
+    """One way of restoring. A new one subclasses this in a file of its own and is listed in TASKS.
+
+    It gives the first five facts, `inputs` and `degraded`; what it leaves out of the others is as said here.
+    """
 
     name: ClassVar[str]
     verb: ClassVar[str]  # on the button
@@ -54,9 +59,37 @@ class Task:
     # in the order of the HTTP endpoint's parameters: a new one comes last. One is what `variants` gives
     controls: tuple[Control, ...]
     needs_mask: ClassVar[bool] = False
+    # the variants whose networks may leave alone what `inputs` shows beside the image
+    blind: ClassVar[tuple[str, ...]] = ()
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
     grid: ClassVar[int] = 1
+    # ---- where it is shown
+    examples: ClassVar[tuple[Example, ...]] = ()
+    tag: ClassVar[str] = "image-restoration"  # the Hub's, of its weights
+    arguments: ClassVar[str] = "photo.jpg -o restored.png"  # of its command, on a model card
+    tile: ClassVar[Tile] = Tile("astronaut", 20, 90, "NASA, public domain")
+
+    # ---- how it is measured
+    # variant → name → what `degraded` is given; variants that are not here are measured as the standard one
+    protocols: ClassVar[Mapping[str, Mapping[str, Axis]]] = {STANDARD: {}}
+    sets: ClassVar[tuple[str, ...]] = ()  # folders of images that the literature measures on
+    watched: ClassVar[tuple[str, ...]] = ()  # those of them that this project looks at while it trains
+    observed_ending: ClassVar[str] = "_degraded"  # of files of real pairs, with a twin `_clean`; empty: there are none
+    real: ClassVar[str] = "real pairs"  # as a setting
+    on_luma: ClassVar[bool] = False  # whether it is judged there, without a border of as many pixels as it enlarges
+    baselines: ClassVar[tuple[Baseline, ...]] = ()
+    # a duel of the standard network with itself: the controls of the other one, and values in place of the protocol's
+    altered: ClassVar[Mapping[str, Any]] = {"strength": 0.6}
+    duelled: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    # ---- what new weights of it must keep, and what they learn from
+    usual: ClassVar[Mapping[str, Any]] = {}  # controls with which laws are tried and time is taken
+    flat: ClassVar[float] = 2.0  # grey levels, at most, by which a flat field may move
+    keeps_clean: ClassVar[bool] = False  # whether a photo without any damage must come out as it is
+    own_pair: ClassVar[str] = ""  # the kind of pair, of feedback's PAIRS, that a photo without a target teaches
+    expert: ClassVar[str] = ""  # the variant whose weights an expert begins with; empty: the same as the base's
+
     # the choices for which there are weights, such as {"scale": 2, "variant": "photo"}; empty: nobody has looked yet
     served: tuple[dict[str, Any], ...] = ()
 
@@ -148,3 +181,46 @@ class Task:
         choosing: dict[str, Any] = {self.variant.name: self.variant.options}
         choosing |= {c.name: c.choices for c in self.controls if isinstance(c, Number) and c.choices}
         return [dict(zip(choosing, values, strict=True)) for values in itertools.product(*choosing.values())]
+
+    def has(self, control: str) -> bool:
+        """Whether there is a control of this name."""
+        return any(one.name == control for one in self.controls)
+
+    def made_for(self, scale: int, variant: str) -> dict[str, Any]:
+        """The controls that ask for the weights of a header's scale and variant."""
+        return {**({"scale": scale} if self.has("scale") else {}), **({"variant": variant} if variant else {})}
+
+    def axes(self, variant: str = STANDARD) -> Mapping[str, Axis]:
+        """What the protocol for networks of this variant varies."""
+        return self.protocols.get(variant or STANDARD, self.protocols[STANDARD])
+
+    def degraded(
+        self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
+    ) -> Degraded:
+        """(H, W, 3) uint8 as the task may be given it. `setting` has a value for each of some variant's `axes`.
+
+        The same seed degrades in the same way. `mask` is what is to be lost, for a task that needs one; None: anything.
+        """
+        raise NotImplementedError
+
+    def psnr(self, restored: np.ndarray, clean: np.ndarray, scale: int = 1, holes: np.ndarray | None = None) -> float:
+        """PSNR in dB as the task is judged; inside `holes`, (H, W) bool, if there are any."""
+        if holes is not None:
+            return psnr_inside(restored, clean, holes)
+        return psnr(restored, clean, self.border(scale), self.on_luma)
+
+    def border(self, scale: int) -> int:
+        """Pixels that are not judged at each side."""
+        return scale if self.on_luma else 0
+
+    def baseline(self, name: str) -> Baseline:
+        """Raises ControlError, with the names there are, for another."""
+        for one in self.baselines:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in self.baselines) or "none"
+        raise ControlError(f"{self.name} has no classical method {name!r}: choose {known}")
+
+    def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[Any, ...]:
+        """What a classical method is told beside (H, W, 3) uint8 `observed`."""
+        return () if mask is None else (mask,)

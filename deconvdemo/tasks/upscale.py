@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.tasks.classical import bicubic, lanczos
 from deconvdemo.tasks.control import Number, Variant
-from deconvdemo.tasks.task import STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
+from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SCALES = (2, 3, 4)
+QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
 
 
 class Upscale(Task):
@@ -32,6 +37,22 @@ class Upscale(Task):
         ),
         WRAP,
     )
+    blind = ("photo",)
+    examples = (Example("Small cat", "cat-small.png"), Example("Small portrait", "astronaut-small.png"))
+    tag = "super-resolution"
+    arguments = "photo.jpg --scale 2 -o large.png"
+    tile = Tile("cat", 50, 70, "Stéfan van der Walt, CC0")
+    protocols: ClassVar = {
+        STANDARD: {"scale": Axis("scales", SCALES)},
+        "photo": {"scale": Axis("scales", SCALES), "quality": Axis("JPEG's quality", QUALITIES)},
+    }
+    sets = ("set5", "set14", "bsd100", "urban100")
+    watched = ("set5",)
+    observed_ending = ""
+    on_luma = True
+    baselines = (Baseline("bicubic", bicubic, "Bicubic"), Baseline("lanczos", lanczos, "Lanczos"))
+    duelled: ClassVar = {"scale": (2, 3)}
+    own_pair = "self"
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         return self._named(f"{self.name}-x{controls['scale']}", controls)
@@ -53,3 +74,24 @@ class Upscale(Task):
         from deconvdemo.networks.bicubic import resize
 
         return resize(observed, controls["scale"])
+
+    def degraded(
+        self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
+    ) -> Degraded:
+        """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG."""
+        from deconvdemo.degradations import BicubicDownscale, Jpeg
+        from deconvdemo.degradations.pixels import as_images, eight_bits
+
+        scale, quality = setting["scale"], setting.get("quality")
+        images, shrink = as_images(clean), BicubicDownscale(scale)
+        small = shrink(images) if quality is None else Jpeg(quality)(shrink(images))
+        return Degraded(
+            eight_bits(shrink.crop(images)),
+            eight_bits(small),
+            f"×{scale}" + ("" if quality is None else f" jpeg {quality}"),
+            f"made {scale} times smaller" + ("" if quality is None else f", JPEG of quality {quality}"),
+            {"scale": scale},
+        )
+
+    def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[int]:
+        return (controls["scale"],)

@@ -13,6 +13,7 @@ from typing import Any
 
 from deconvdemo.errors import ControlError, DatasetError
 from deconvdemo.feedback.events.records import IMAGES
+from deconvdemo.tasks import TASKS
 
 ROLES = tuple(role for role in IMAGES if role != "region")  # that a column may be named for
 
@@ -53,7 +54,7 @@ def with_part(column: str, part: str) -> str:
 def roles_of(table: Table, named: Mapping[str, str], task: str) -> dict[str, str]:
     """Role → column. `named` are those that a person named; the others come from names and parts that leave no choice.
 
-    A mask is taken for inpainting alone. Raises ControlError, with the columns' names, where there is a choice.
+    A mask is taken for a task that needs one. Raises ControlError, with the columns' names, where there is a choice.
     """
     roles = {role: _named(table, role, column) for role, column in named.items()}
     for role in ROLES:
@@ -90,7 +91,7 @@ def _certain(role: str, columns: Sequence[str], task: str) -> str | None:
     if role == "clean":  # a result may be called clean, too: by the whole name alone
         found = [column for column in columns if column.casefold() == "clean"]
         return found[0] if len(found) == 1 else None
-    if role == "mask" and task != "inpaint":
+    if role == "mask" and not (task in TASKS and TASKS[task].needs_mask):
         return None
     by_word = [column for column in columns if _role_by_words(column) == role]
     by_part = [column for column in columns if (match := _PART.fullmatch(column)) and _PARTS.get(match[2]) == role]

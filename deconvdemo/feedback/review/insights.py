@@ -18,6 +18,7 @@ from deconvdemo.feedback.review.review import newest_verdicts
 from deconvdemo.feedback.store.database import flags, meta, reviews, verdicts
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.tasks import TASKS
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +35,7 @@ def flags_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
     day = func.substr(flags.c.created_at, 1, 10).label("day")
     query = select(day, flags.c.task, func.count()).where(flags.c.created_at >= first.isoformat())
     found = {(when, task): number for when, task, number in _rows(store, query.group_by(day, flags.c.task))}
-    tasks = sorted({task for _, task in found}) or ["denoise"]
+    tasks = sorted({task for _, task in found}) or [next(iter(TASKS))]
     days = [(first + timedelta(days=number)).isoformat() for number in range(DAYS)]
     begin = next((place for place, when in enumerate(days) if any((when, task) in found for task in tasks)), DAYS - 7)
     return [

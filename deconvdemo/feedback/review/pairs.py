@@ -26,7 +26,7 @@ from deconvdemo.feedback.dataset.copied import copy_of
 from deconvdemo.feedback.dataset.shards import COMMITTED
 from deconvdemo.feedback.events.imagefile import UNREADABLE, rgb_pixels
 from deconvdemo.feedback.events.opinions import StoredVerdict
-from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, TARGET, Pair, StoredFlag
+from deconvdemo.feedback.events.records import NOISY, SELF, TARGET, Pair, StoredFlag
 from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.review import ReviewQueue, View
 from deconvdemo.feedback.review.targets import targets
@@ -34,6 +34,7 @@ from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.database import flags, shards, verdicts
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.tasks import TASKS
 
 HELD_OUT = 5  # one family of flags in so many is kept from training: the gate judges by them
 
@@ -133,7 +134,8 @@ def _standing(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
 
 def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, task: str, scale: int) -> Pair | str:
     """The flag's pair, or why there is none."""
-    asked = str(flag.controls.get("scale") or 1) if task == "upscale" else "1"
+    chosen = TASKS[task]
+    asked = str(flag.controls.get("scale") or 1) if chosen.has("scale") else "1"
     if asked != str(scale):
         return f"it is of ×{clipped(asked, 20)}, not ×{scale}"
     observed = rgb_pixels(flag.observed)
@@ -145,7 +147,7 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, tas
     regions = [_holes(file, size) for file in painted if file]
     region = np.any(regions, axis=0) if regions else None
     mask = None
-    if task == "inpaint":
+    if chosen.needs_mask:
         corrected = [verdict.mask for verdict in given if verdict.mask]
         file = corrected[-1] if corrected else flag.mask
         if file is None:
@@ -157,8 +159,8 @@ def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, tas
     sigma = float(told) if isinstance(told, int | float) and 0 <= told <= 255 else None
     if target is not None:
         return Pair(flag.flag_id, TARGET, observed, target, mask, region, sigma)
-    kind = {"upscale": SELF, "inpaint": HOLES, "denoise": NOISY}.get(task)
-    if kind is None:
+    kind = chosen.own_pair
+    if not kind:
         return f"{task} learns from targets alone, and it has none"
     own = observed if kind != NOISY else None
     return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region, sigma)

@@ -14,7 +14,6 @@ from deconvdemo.errors import TrainingError
 from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, Pair
 from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
-from deconvdemo.networks.coarse_fill import coarse_fill
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.denoise import MAX_SIGMA, UNKNOWN_SIGMA
 from deconvdemo.training.recipes import Recipe
@@ -42,7 +41,7 @@ class Flagged:
             raise TrainingError(
                 f"no flagged photo holds a patch of {recipe.patch} pixels: choose a smaller --patch, or wait"
             )
-        levels = tuple(told_level(pair, recipe.variant) for pair in fits) if recipe.task == "denoise" else ()
+        levels = tuple(told_level(pair, recipe) for pair in fits) if _denoises(recipe) else ()
         return Flagged(tuple(fits), self.share, levels)
 
     def sample(self, recipe: Recipe, count: int, rng: np.random.Generator, device: str) -> Sample:
@@ -88,27 +87,30 @@ class Flagged:
         target = cut(pair.target, scale) if pair.target is not None else None
         region = cut(pair.region, scale) if pair.region is not None else None
         weight = None if region is None else 1 + (ATTENTION - 1) * region
-        if recipe.task == "inpaint":
-            assert pair.mask is not None
+        if pair.mask is not None:
             assert target is not None
-            return _inpainting(pair, cut(pair.mask, 1), observed, target, weight, rng)
+            return _inpainting(recipe, pair, cut(pair.mask, 1), observed, target, weight, rng)
         if pair.kind == NOISY:
             return _neighbours(observed, estimate_sigma(pair.observed), weight, rng)
         assert target is not None
         if pair.kind == SELF:
             generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
             return recipe.make_sample(target, recipe.scale, rng, generator)
-        if recipe.task == "denoise":
+        if self.levels:
             return _denoising(observed, target, weight, self.levels[number], rng)
         shown = TASKS[recipe.task].inputs(observed, None, {"scale": recipe.scale, "variant": recipe.variant})
         return Sample(shown, target, weight)
 
 
-def told_level(pair: Pair, variant: str) -> float:
+def told_level(pair: Pair, recipe: Recipe) -> float:
     """What a denoiser is told of a photo's noise, in grey levels: what the visitor had told, or what it finds out."""
-    task = TASKS["denoise"]
-    settled = task.settled(pair.observed, task.checked({"sigma": pair.sigma, "variant": variant or STANDARD}))
+    task = TASKS[recipe.task]
+    settled = task.settled(pair.observed, task.checked({"sigma": pair.sigma, "variant": recipe.variant or STANDARD}))
     return UNKNOWN_SIGMA if settled["sigma"] is None else settled["sigma"]
+
+
+def _denoises(recipe: Recipe) -> bool:
+    return TASKS[recipe.task].own_pair == NOISY
 
 
 def _denoising(
@@ -121,7 +123,13 @@ def _denoising(
 
 
 def _inpainting(
-    pair: Pair, holes: Tensor, observed: Tensor, target: Tensor, weight: Tensor | None, rng: np.random.Generator
+    recipe: Recipe,
+    pair: Pair,
+    holes: Tensor,
+    observed: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    rng: np.random.Generator,
 ) -> Sample:
     """The flag's holes where there is a target; else new ones, and the flag's own, of which nothing is known."""
     counts = holes
@@ -129,7 +137,7 @@ def _inpainting(
         cut = torch.from_numpy(random_masks(rng, 1, holes.shape[-1]))[:, None].to(holes)
         counts, holes = cut * (1 - holes), torch.maximum(cut, holes)
     seen = observed if pair.kind == HOLES else target
-    inputs = torch.cat([coarse_fill(Holes(holes)(seen), holes), holes], dim=1)
+    inputs = TASKS[recipe.task].inputs(Holes(holes)(seen), holes, {"variant": recipe.variant})
     return Sample(inputs, target, counts if weight is None else counts * weight)
 
 

@@ -9,9 +9,9 @@ import torch
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.networks import NETWORKS
+from deconvdemo.tasks import TASKS
 
 GATED = "GatedExpert"
-SMALL = {"denoise": "denoise-fast"}  # task → whose weights an expert begins with; others begin with a copy of the base
 
 
 def with_expert(parent: Checkpoint, load: Callable[[str], Checkpoint], seed: int = 0) -> Checkpoint:
@@ -21,7 +21,8 @@ def with_expert(parent: Checkpoint, load: Callable[[str], Checkpoint], seed: int
     """
     if parent.header.network == GATED:
         return parent
-    small = load(SMALL[parent.header.task]) if parent.header.task in SMALL else parent
+    task = TASKS[parent.header.task]
+    small = load(task.weights(task.made_for(parent.header.scale, task.expert))) if task.expert else parent
     expert, learned = _base(small)
     config = {"network": parent.header.network, "base": parent.header.config, "expert": expert}
     with torch.random.fork_rng(devices=[]):

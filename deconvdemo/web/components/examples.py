@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from deconvdemo.tasks import Task
 from deconvdemo.web.asset import ASSETS
 
 FOLDER = ASSETS / "examples"
@@ -23,17 +24,6 @@ class Example:
     mask: Path | None = None
 
 
-EXAMPLES: dict[str, tuple[Example, ...]] = {
-    "denoise": (
-        Example("Portrait, noise of sigma 25", FOLDER / "astronaut-noisy.webp"),
-        Example("Cat, noise of sigma 40", FOLDER / "cat-noisy.webp"),
-    ),
-    "upscale": (
-        Example("Small cat", FOLDER / "cat-small.png"),
-        Example("Small portrait", FOLDER / "astronaut-small.png"),
-    ),
-    "inpaint": (
-        Example("Scratched coffee", FOLDER / "coffee-scratched.png", FOLDER / "coffee-scratched-mask.png"),
-        Example("Cat under writing", FOLDER / "cat-writing.png", FOLDER / "cat-writing-mask.png"),
-    ),
-}
+def examples_of(task: Task) -> list[Example]:
+    """What can be tried of a task, which says what it is."""
+    return [Example(one.label, FOLDER / one.photo, FOLDER / one.mask if one.mask else None) for one in task.examples]

@@ -18,7 +18,7 @@ from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.web.asset import in_the_browser
 from deconvdemo.web.components.controls import QUIET, ControlPanel
-from deconvdemo.web.components.examples import EXAMPLES, Example
+from deconvdemo.web.components.examples import Example, examples_of
 from deconvdemo.web.components.painter import painter
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.components.previews import preview
@@ -170,7 +170,7 @@ def _example_buttons(task: Task) -> list[tuple[gr.Button, Example]]:
     with gr.Row(elem_classes="dd-examples"):
         return [
             (gr.Button(example.label, size="sm", icon=str(example.photo), min_width=140), example)
-            for example in EXAMPLES.get(task.name, ())
+            for example in examples_of(task)
         ]
 
 

@@ -1,16 +1,14 @@
-"""What networks are compared with: classical restorations, each (H, W, C) uint8 in and out."""
+"""What networks are compared with: classical restorations, each (H, W, C) uint8 in and out.
+
+A task names those of its own among its `baselines`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import cv2
 import numpy as np
-import torch
 
 from deconvdemo.errors import ControlError
 from deconvdemo.image.metrics import GREY_LEVELS
-from deconvdemo.networks.bicubic import resize
 
 
 def nothing(observed: np.ndarray, sigma: float) -> np.ndarray:
@@ -20,6 +18,8 @@ def nothing(observed: np.ndarray, sigma: float) -> np.ndarray:
 
 def non_local_means(observed: np.ndarray, sigma: float) -> np.ndarray:
     """Averages of similar patches (Buades, Coll & Morel 2005), OpenCV's, each channel by itself, with h = 0.9 sigma."""
+    import cv2
+
     channels = [
         cv2.fastNlMeansDenoising(channel.copy(), None, 0.9 * sigma, 7, 21) for channel in np.moveaxis(observed, 2, 0)
     ]
@@ -40,6 +40,10 @@ def wavelet(observed: np.ndarray, sigma: float) -> np.ndarray:
 
 def bicubic(observed: np.ndarray, scale: int) -> np.ndarray:
     """Keys' cubic interpolation: super-resolution's plain resize."""
+    import torch
+
+    from deconvdemo.networks.bicubic import resize
+
     images = torch.from_numpy(observed.astype(np.float32)).permute(2, 0, 1)[None]
     enlarged = resize(images, scale)[0].permute(1, 2, 0)
     return enlarged.clamp(0, GREY_LEVELS).round().numpy().astype(np.uint8)
@@ -47,17 +51,23 @@ def bicubic(observed: np.ndarray, scale: int) -> np.ndarray:
 
 def lanczos(observed: np.ndarray, scale: int) -> np.ndarray:
     """A windowed sinc of eight taps, OpenCV's."""
+    import cv2
+
     height, width = observed.shape[:2]
     return cv2.resize(observed, (width * scale, height * scale), interpolation=cv2.INTER_LANCZOS4)
 
 
 def telea(observed: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fast marching from the hole's edge inwards (Telea 2004), OpenCV's with a radius of 5."""
+    import cv2
+
     return cv2.inpaint(np.ascontiguousarray(observed), mask.astype(np.uint8), 5, cv2.INPAINT_TELEA)
 
 
 def navier_stokes(observed: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lines of equal lightness continued as a fluid flows (Bertalmio et al. 2001), OpenCV's with a radius of 5."""
+    import cv2
+
     return cv2.inpaint(np.ascontiguousarray(observed), mask.astype(np.uint8), 5, cv2.INPAINT_NS)
 
 
@@ -65,13 +75,6 @@ def biharmonic(observed: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The smoothest surface through the hole's edge (Damelin & Hoang 2018), scikit-image's."""
     unit = _scikit_image().inpaint_biharmonic(observed / GREY_LEVELS, mask, channel_axis=2, split_into_regions=True)
     return np.clip(unit * GREY_LEVELS, 0, GREY_LEVELS).round().astype(np.uint8)
-
-
-CLASSICAL: dict[str, dict[str, Callable[..., np.ndarray]]] = {
-    "denoise": {"nothing": nothing, "nlm": non_local_means, "wavelet": wavelet},
-    "upscale": {"bicubic": bicubic, "lanczos": lanczos},
-    "inpaint": {"telea": telea, "navier-stokes": navier_stokes, "biharmonic": biharmonic},
-}
 
 
 def _scikit_image():

@@ -75,8 +75,8 @@ def findings(texts: Mapping[str, str], folder: Path) -> dict[str, list[tuple[int
 
 
 @pytest.fixture(scope="module")
-def linted(tmp_path_factory) -> dict[str, dict[int, list[str]]]:
-    """Script → line → what is wrong in each program that has it; what is in none of them is the program's own."""
+def linted(tmp_path_factory) -> dict[str, list[tuple[int, str]]]:
+    """Script → (line, what is wrong) wherever it is on a page; and what is a program's own, of no script."""
     texts, told = programs(), {}
     found = findings(texts, tmp_path_factory.mktemp("scripts"))
     for script in SCRIPTS:

@@ -68,8 +68,8 @@ def fault(words: list[str], whole: bool) -> str:
         return "" if all(re.fullmatch(known, word) for word in asked) else f"make has no {asked}"
     if program == "python":
         return "" if (ROOT / rest[0]).is_file() else f"there is no {rest[0]}"
-    if not whole or "…" in words:
-        return verb_fault(rest)
+    if (why := verb_fault(rest)) or not whole or "…" in words:
+        return why
     try:
         command_line().parse_args(rest)
     except SystemExit as leaving:
@@ -101,7 +101,7 @@ def test_commands_are_found_and_wrong_ones_told():
     found = [words for page in PAGES for words in commands(blocks(page))]
     assert {words[0] for words in found} >= {"deconvdemo", "make"}
     assert len(found) > 50
-    for wrong in ("deconvdemo sharpen x", "deconvdemo denoise x -o y --loud", "make tests", "python docs/none.py"):
+    for wrong in ("deconvdemo sharpen x", "deconvdemo serve --shar", "make tests", "python docs/none.py"):
         assert fault(next(commands(wrong)), whole=True)
         assert fault(next(commands(wrong)), whole=False)
     assert fault(["deconvdemo", "denoise", "x"], whole=True)

@@ -10,7 +10,8 @@ PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 # the tests start hundreds of processes, each of which would compile all that it imports anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock space results bench hostile loop clean
+.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock docs space results bench hostile loop \
+  release-check clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -18,9 +19,10 @@ help:
 	@echo "make test-isa         the restoring tests as on other processors, by ONEDNN_MAX_CPU_ISA, on 1 and 2 threads"
 	@echo "make test-oldest      the tests that need no browser, with the oldest versions that requirements.txt allows"
 	@echo "                      (of torch only with TORCH=2.8.0, several GB on x86)"
-	@echo "make lint             ruff and mypy"
+	@echo "make lint             ruff and mypy, over the product, the tests and the scripts"
 	@echo "make format           let ruff format the code"
 	@echo "make lock             write constraints.txt anew, the exact versions that make installs (needs Python 3.11)"
+	@echo "make docs             write docs/api.md and the drawing in docs/architecture.md anew, from the code"
 	@echo "make space            write README.md's front matter from space.yaml"
 	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
@@ -29,6 +31,8 @@ help:
 	@echo "make bench            measure how fast flags are acknowledged, published and found, and photos opened"
 	@echo "make hostile          open mutated pictures for an hour (ARGS='--count N', '--minutes M'): each a photo or a sentence"
 	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
+	@echo "make release-check    build the packages, and use the wheel in an environment that has nothing of this folder"
+	@echo "                      (ONLINE=1 installs all that it needs there, as who downloads it does)"
 	@echo "make clean            remove what make made"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python, in an environment of its own"
 
@@ -79,6 +83,10 @@ lint: $(VENV)/.development
 format: $(VENV)/.development
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
+
+docs: $(VENV)/.development
+	$(PY) docs/floors.py
+	$(PY) docs/api.py
 
 space: $(VENV)/.runtime
 	$(PY) docs/front_matter.py
@@ -131,6 +139,10 @@ hostile: $(VENV)/.development
 # flags of a planted weakness, review, fine-tuning, the gate and promotion, in a folder of their own: minutes on 2 cores
 loop: $(VENV)/.development
 	$(PY) benchmarks/loop.py $(ARGS)
+
+# docs/releasing.md tells what else there is to a release
+release-check: $(VENV)/.development
+	$(PY) installs/release.py $(if $(ONLINE),--online)
 
 clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache

@@ -136,7 +136,7 @@ def measure(store: FeedbackStore, number: int) -> None:
     fill(store, number)
     queue = ReviewQueue(store, needed=2)
     middle = queue.ids(View(status="all"), "ada", limit=200)[-1]
-    waits = {
+    waits: dict[str, Callable[[], object]] = {
         "a page": lambda: queue.ids(View(), "ada"),
         "a page, disagreement first": lambda: queue.ids(View(sort="disputed"), "ada"),
         "a page by text": lambda: queue.ids(View(text="beard is"), "ada"),
@@ -145,7 +145,7 @@ def measure(store: FeedbackStore, number: int) -> None:
         "the next flag": lambda: queue.ids(View(), "ada", middle, 1),
         "the next one of few": lambda: queue.ids(View(status="disputed", sort="disputed"), "cyd", middle, 1),
     }
-    desk = ReviewService(queue, None, 1)  # type: ignore[arg-type]  # nothing is run again here
+    desk = ReviewService(queue, None, 1)  # nothing is run again here
     relate(store, list(store.ids()))
     alike, catches = Likenesses(store), GoldItems(store)
     replay(store)

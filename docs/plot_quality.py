@@ -128,16 +128,18 @@ def picture(name: str, results: Mapping[str, Any], published: Mapping[str, Any])
     """One of FIGURES as an SVG whose background is the page's and whose text is text."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     title, rows = FIGURES[name]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 0.6 + 3.5 * len(rows)), dpi=72, layout="constrained")
+        layout = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.06)
+        figure = Figure(figsize=(9.4, 0.6 + 3.5 * len(rows)), dpi=72, layout=layout)
         figure.patch.set_alpha(0)
-        figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # type: ignore[union-attr]
         figure.suptitle(title, x=0.008, ha="left", fontsize=12, fontweight="bold")
         _legend(figure, "ours (rough times)" if any(not_comparable(results, published)) else "ours")
         drawn = []
-        for panels, place in zip(rows, figure.add_gridspec(len(rows), 1), strict=True):
+        places: Any = figure.add_gridspec(len(rows), 1)  # whose types do not say that it can be gone through
+        for panels, place in zip(rows, places, strict=True):
             for panel, spot in zip(panels, place.subgridspec(1, len(panels)), strict=True):
                 axes, found = figure.add_subplot(spot), marks(panel, results, published)
                 _draw(axes, panel, found)

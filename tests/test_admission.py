@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import pytest
@@ -186,7 +187,7 @@ def in_turns(worker: Worker, small: list[str]) -> tuple[list[str], int]:
     time.sleep(0.03)
     before = len(done)
     for name in small:
-        worker.compute(lambda name=name: work(name))
+        worker.compute(partial(work, name))
     for thread in threads:
         thread.join(20)
     return done[before:], 40 - before

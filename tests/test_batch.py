@@ -330,7 +330,7 @@ def test_no_name_and_no_console_stop_a_run(denoise, tmp_path, monkeypatch, encod
     status, *_ = denoise(folder, "-o", tmp_path / "out")
     assert status == 0
     assert len(files_of(tmp_path / "out")) == len(names)
-    assert b"5 done, 0 skipped, 0 failed" in console.buffer.getvalue()  # type: ignore[attr-defined]
+    assert b"5 done, 0 skipped, 0 failed" in console.buffer.getvalue()
 
 
 def test_a_reader_that_goes_away_stops_nothing_and_is_no_error(denoise, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.hub.download import HubRef
 from deconvdemo.networks import NETWORKS
 
-SMALL = {
+SMALL: dict[str, dict] = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},
     "DeconvSR": {"scale": 2, "channels": 8, "depth": 3},
     "GatedExpert": tiny.SIZES["GatedExpert"],

@@ -223,7 +223,7 @@ def die_in_the_middle(data_dir: Path, out: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return read(flag_id, kind)
 
-    store.get = get  # type: ignore[method-assign]
+    store.get = get
     export_dataset(store, out, limits=ShardLimits(rows_a_group=1, rows_a_shard=2))
 
 

@@ -111,7 +111,7 @@ def test_with_a_password_there_is_no_link(tiny_weights, tmp_path):
 # ---- the rules, without a demo
 
 
-def visit(rules: Rules, **headers: str) -> httpx.Response:
+def visit(rules: Rules, **headers: str):
     routes = [Route(path, lambda request: HTMLResponse("page")) for path in ("/", "/review", "/demo/review")]
     routes.append(Route("/json", lambda request: PlainTextResponse("x", headers={"X-Frame-Options": "DENY"})))
     path = headers.pop("path", "/")

@@ -22,6 +22,7 @@ from feedback_flags import flag_of, picture
 from deconvdemo.errors import DatasetError, DeconvdemoError, FeedbackError, TrainingError
 from deconvdemo.feedback.dataset.rows import event_of
 from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.records import Flag
 from deconvdemo.feedback.exchange.export import export_dataset
 from deconvdemo.feedback.exchange.importing import ImportPlan, ImportReport, import_feedback
 from deconvdemo.feedback.review import pairs
@@ -170,7 +171,9 @@ def test_a_damaged_file_or_row_is_not_the_end_of_an_import(store, tmp_path):
 
 def test_what_is_read_back_has_its_fields_types(exported):
     [row, *_] = pq.read_table(exported).to_pylist()
-    assert event_of(KINDS["flags"], row).flag_id == row["flag_id"]
+    flag = event_of(KINDS["flags"], row)
+    assert isinstance(flag, Flag)
+    assert flag.flag_id == row["flag_id"]
     for field, value in (
         ("app_version", "x\0"), ("app_version", "x" * 5000), ("app_version", 3), ("schema_version", 1 << 40),
         ("schema_version", True), ("created_at", "2026"), ("created_at", datetime(2026, 1, 1)),

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -102,6 +103,7 @@ def test_json_within_the_bounds_is_json():
 
 
 def test_every_network_names_its_arguments_with_bounds():
+    network: Any
     for name, network in NETWORKS.items():
         require_arguments(network, tiny.SIZES.get(name, {}))
         with pytest.raises(ValueError, match="is no argument"):

@@ -34,11 +34,16 @@ def name_of(file: Path) -> str:
 FILES = {name_of(file): file for file in [ROOT / "app.py", *sorted(PACKAGE.rglob("*.py"))]}
 
 
-def rank_of(module: str) -> int | None:
+def room_of(module: str) -> str:
+    """The longest name in FLOORS that a module begins with."""
     short = module.removeprefix("deconvdemo.") if module != "deconvdemo" else "deconvdemo.__init__"
     while short not in RANK and "." in short:
         short = short.rpartition(".")[0]
-    return RANK.get(short)
+    return short
+
+
+def rank_of(module: str) -> int | None:
+    return RANK.get(room_of(module))
 
 
 def imports(file: Path) -> Iterator[tuple[str, bool]]:

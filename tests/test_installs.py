@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -87,3 +89,20 @@ def test_make_installs_all_that_builds_the_package(installs):
     [line] = [line for line in (ROOT / "Makefile").read_text().splitlines() if "$(PIP) -r requirements.txt" in line]
     built_with = {Requirement(needed).name for needed in installs[0].project()["build-system"]["requires"]}
     assert set(line.split("requirements.txt")[1].split()) == built_with
+
+
+def test_the_wheel_has_all_of_the_package_and_says_that_it_is_typed():
+    """Nothing is built for it, which takes long; `make release-check` builds, installs and uses it."""
+    packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "deconvdemo", "weights"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no checkout, which alone knows what belongs to the package")
+    there = [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    assert "deconvdemo/py.typed" in packed
+    assert packed == {name if name.startswith("deconvdemo/") else f"deconvdemo/{name}" for name in there}
+
+
+def test_the_archive_has_what_the_wheel_is_built_from():
+    archived = {file.distribution_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    assert {"README.md", "LICENSE", "requirements.txt", "pyproject.toml", "weights/index.json"} <= archived

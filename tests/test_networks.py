@@ -113,7 +113,7 @@ def test_padding_repeats_the_last_row_and_column():
 
 # ---- what a network says of itself -------------------------------------------------------------------------
 
-SIZES = {
+SIZES: dict[str, list[dict]] = {
     "DeconvUNet": [
         {},
         {"widths": [4, 4, 4], "blocks": 1},
@@ -184,6 +184,7 @@ def gated(kind: str, bias: float, **config) -> GatedExpert:
     network.expert.load_state_dict(tiny.network(kind, seed=1, **config).state_dict())
     nn.init.zeros_(network.gate.layers[-1].weight)
     nn.init.constant_(network.gate.layers[-1].bias, bias)
+    assert isinstance(network, GatedExpert)
     return network
 
 

@@ -44,8 +44,9 @@ def test_small_photos_are_judged_too(shape, channels):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 9), (3, 3), (8, 8), (9, 200)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_any_size_gets_a_finite_answer(shape, dtype):
+    height, width = shape
     for channels in (1, 3):
-        sigma = estimate_sigma(tiny.picture(*shape, channels, dtype))
+        sigma = estimate_sigma(tiny.picture(height, width, channels, dtype))
         assert np.isfinite(sigma)
         assert sigma >= 0
         if min(shape) < 3:

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deconvdemo.settings import Settings
 from deconvdemo.training.recipes import RECIPES
@@ -110,3 +111,36 @@ def test_what_is_promised_about_security_is_found_and_names_settings_that_there_
     for heading in ("How to report", "What is promised", "What is not promised"):
         assert f"## {heading}" in text
     assert "@" not in text, "no address is invented"
+
+
+# ---- what runs elsewhere: hooks and continuous integration ---------------------------------------------------
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_every_supported_python_is_tested_with_the_newest_and_the_oldest_versions(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "installs")
+    from lock import PYTHONS
+
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    assert tuple(matrix["python"]) == PYTHONS
+    assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos"}
+    run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    called = {words.split()[1] for words in run if words.startswith("make ") and "${{" not in words.split()[1]}
+    by_versions = {one["versions"]: one["target"] for one in matrix["include"]}
+    assert by_versions == {"newest": "test", "oldest": "test-oldest"}
+    assert by_versions.keys() == set(matrix["versions"])
+    assert called | {*by_versions.values()} <= targets()
+
+
+def test_before_a_commit_the_linters_of_make_run_and_nothing_is_fetched():
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert {one["repo"] for one in repositories} == {"local"}
+    hooks = [hook for one in repositories for hook in one["hooks"]]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    entries = [hook["entry"].removeprefix(".venv/bin/python ").replace(" --force-exclude", "") for hook in hooks]
+    recipe = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    assert set(re.findall(r"\$\(PY\) (.*)", recipe)) < set(entries)

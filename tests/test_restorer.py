@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import threading
 import time
+from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -505,7 +506,7 @@ class Given:
 
 
 def serve(restorer: Restorer, network) -> Restorer:
-    restorer.swap({name: Given(network) for name in ("denoise", "inpaint")})
+    restorer.swap(dict.fromkeys(("denoise", "inpaint"), Given(network)))
     return restorer
 
 
@@ -621,6 +622,7 @@ def test_closing_the_iterator_stops_at_the_next_tile(tiny_weights):
     steps = serve(built(tiny_weights, tile=32), Fixed(before=calls.append)).steps(
         "denoise", tiny.picture(128, 128), sigma=10
     )
+    assert isinstance(steps, Generator)
     for _ in range(3):
         next(steps)
     steps.close()

@@ -20,8 +20,16 @@ from joserfc.jwk import RSAKey
 from deconvdemo.feedback.store.store import FeedbackStore
 
 
+class Server(ThreadingHTTPServer):
+    key: RSAKey
+    nonce: str
+    user: str
+
+
 class Provider(BaseHTTPRequestHandler):
     """What the Hub's OpenID endpoints answer, for whoever `server.user` is."""
+
+    server: Server
 
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
@@ -61,8 +69,8 @@ class Provider(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def provider() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+def provider() -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Provider)
     server.key = RSAKey.generate_key(2048, {"kid": "k"})
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server

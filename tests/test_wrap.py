@@ -87,9 +87,9 @@ def test_strength_zero_changes_nothing_of_a_picture_that_repeats(tiny_weights):
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (7, 2), (5, 11)])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_any_size_repeats(tiny_weights, task, controls, size, channels):
-    scale = controls.get("scale", 1)
-    photo = built(tiny_weights).restore(task, tiny.picture(*size, channels), wrap=True, **controls).photo
-    assert (photo.height, photo.width) == (size[0] * scale, size[1] * scale)
+    scale, (height, width) = controls.get("scale", 1), size
+    photo = built(tiny_weights).restore(task, tiny.picture(height, width, channels), wrap=True, **controls).photo
+    assert (photo.height, photo.width) == (height * scale, width * scale)
 
 
 def test_a_window_goes_on_at_the_opposite_border():

@@ -39,7 +39,8 @@ def assert_tiled_is_whole(
         scale = TASKS[task].scale(tiled.controls)
         network = restorer.weights.load(tiled.checkpoint["name"]).network()
         stride = math.lcm(int(network.stride), TASKS[task].grid)
-        cores = plan(*photo.shape[:2], size, 0, stride)  # which surroundings they have is of no matter here
+        height, width = photo.shape[:2]
+        cores = plan(height, width, size, 0, stride)  # which surroundings they have is of no matter here
         compared.add(tiled.photo.pixels, whole.photo.pixels, cores, scale)
     assert compared.values >= least
     assert not compared.broken(), compared.broken()  # pytest explains asserts in files of tests alone

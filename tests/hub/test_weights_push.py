@@ -22,7 +22,7 @@ import pytest
 import tiny
 from demo_app import asked, becomes, png, running_door
 from gradio_client import Client, handle_file
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from PIL import Image
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -457,12 +457,13 @@ def test_the_card_tells_what_the_headers_and_the_history_tell(hub, client, folde
     now = promote(candidate, folder, facts).sha256
     pushed(client, folder, repo)
     text = hub.card(repo, "models")
-    card = ModelCard(text)
-    assert card.data.license == "apache-2.0"
-    assert card.data.pipeline_tag == "image-to-image"
-    assert card.data.datasets == ["lab/flags"]
-    assert card.data.metrics == ["psnr", "ssim"]
-    results = {(one.dataset_name, one.metric_type): one.metric_value for one in card.data.eval_results}
+    facts = ModelCard(text).data
+    assert isinstance(facts, ModelCardData)
+    assert facts.license == "apache-2.0"
+    assert facts.pipeline_tag == "image-to-image"
+    assert facts.datasets == ["lab/flags"]
+    assert facts.metrics == ["psnr", "ssim"]
+    results = {(one.dataset_name, one.metric_type): one.metric_value for one in facts.eval_results}
     assert results[("cbsd68 sigma 25", "psnr")] == 31.2629
     parameters = sum(tensor.numel() for tensor in load_checkpoint(candidate).tensors.values()) / 1e6
     row = f"| `denoise` | DeconvUNet 8-16 | {parameters:.2f} M | `denoise-{now[:12]}.safetensors` | `{now[:12]}` |"

@@ -97,7 +97,7 @@ const percent = (share) => `${(100 * share).toFixed(0)} %`;
 const chanceOf = (strength) => 1 / (1 + Math.exp(-strength));
 
 function drawTable({ title, votes, standings, left }) {
-  const rows = standings.map(({ name, strength, low, high, chance, duels }) => {
+  const rows = standings.map(({ name, low, high, chance, duels }) => {
     const [from, to] = [chanceOf(low), chanceOf(high)];
     const range = make("i");
     Object.assign(range.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%` });

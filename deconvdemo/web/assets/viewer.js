@@ -201,7 +201,10 @@ class Viewer {
       },
       move: (point) => {
         if (drag === "split") slide(point);
-        if (drag === "pan") this.view.panBy(point.x - last.x, point.y - last.y), this.draw();
+        if (drag === "pan") {
+          this.view.panBy(point.x - last.x, point.y - last.y);
+          this.draw();
+        }
         last = point;
       },
       end: () => {
@@ -243,8 +246,10 @@ class Viewer {
       const key = keyIn({ ...splitKeys, ...panKeys, ...zoomKeys, ...holdKeys }, event);
       if (isCommand(event) || !key) return;
       if (event.target === this.handle && key in splitKeys) this.setSplit(this.split + splitKeys[key]);
-      else if (key in panKeys && this.view.pannable) this.view.panBy(...panKeys[key]), this.draw();
-      else if (key in zoomKeys) this.zoom(zoomKeys[key]);
+      else if (key in panKeys && this.view.pannable) {
+        this.view.panBy(...panKeys[key]);
+        this.draw();
+      } else if (key in zoomKeys) this.zoom(zoomKeys[key]);
       else if (key in holdKeys) this.show(true);
       else return;
       event.preventDefault();

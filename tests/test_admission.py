@@ -18,6 +18,7 @@ from deconvdemo.engine.admission import Admission, Asker, asked_by, expected_byt
 from deconvdemo.engine.worker import Share, Worker
 from deconvdemo.errors import BusyError, LeftError
 from deconvdemo.image.reading import stated
+from deconvdemo.web.components.painter import mask_file
 
 LARGE, SMALL = 1000, 10
 
@@ -128,6 +129,8 @@ def test_a_file_says_what_it_will_take(pixels, options):
     assert size is not None
     assert (size.height, size.width, size.bytes) == (*pixels.shape[:2], pixels.nbytes)
     assert expected_bytes([png(pixels)], 2) > expected_bytes([png(pixels)], 1) > expected_bytes([None])
+    mask = pixels[..., 0] > 127  # as the painter gives it: what is small need not wait for what is large
+    assert expected_bytes([mask]) == expected_bytes([mask_file(mask)])
 
 
 @pytest.mark.parametrize(

@@ -390,12 +390,11 @@ def test_an_ordinary_photo_of_a_telephone_is_a_small_one():
 
 # the only places where the server's side decodes in its own process: files that this program has written or checked
 TRUSTED = {
-    "deconvdemo.web.restore.results": "a mask in memory",
-    "deconvdemo.web.restore.flagging": "a mask in memory",
     "deconvdemo.evaluation.protocols": "test images of whoever runs the command",
     "deconvdemo.evaluation.contenders": "bundled photos, and published flags",
     "deconvdemo.evaluation.replaying": "stored flags",
-    "deconvdemo.web.review.service": "stored flags",
+    "deconvdemo.web.review.sent": "headers of stored flags",
+    "deconvdemo.web.review.thumbnails": "stored flags",
     "deconvdemo.feedback.events.imagefile": "stored flags, and headers",
     "deconvdemo.feedback.review.likeness": "stored flags",
     "deconvdemo.feedback.review.pairs": "stored flags",

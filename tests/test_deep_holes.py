@@ -47,7 +47,7 @@ def test_shallow_holes_are_filled_as_ever(restorer, monkeypatch):
 
     mask = hole(side=2 * coarse_to_fine.DEEP)
     assert coarse_to_fine.middle_of(mask) is None
-    monkeypatch.setattr("deconvdemo.engine.restorer.halved", never)
+    monkeypatch.setattr("deconvdemo.engine.coarse_to_fine.halved", never)
     filled(restorer, picture(201, 230), mask)
     filled(restorer, picture(201, 230), hole(), strength=0)
     with pytest.raises(AssertionError):

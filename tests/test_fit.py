@@ -2,6 +2,7 @@
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import RECIPES, Recipe
-from deconvdemo.training.run.fit import WARM_UP, Budget, fit, learning_rate
+from deconvdemo.training.run.fit import WARM_UP, Budget, Run, fit, learning_rate
 from deconvdemo.training.run.state import State
+from deconvdemo.training.run.writer import Output
 
 
 @pytest.fixture(scope="module")
@@ -220,11 +222,11 @@ def test_images_smaller_than_the_patches_are_refused(corpus, tmp_path):
 
 def test_minutes_count_those_of_earlier_runs(corpus, tmp_path):
     recipe, out = small("denoise"), tmp_path / "denoise.safetensors"
-    options = {"data": [], "bf16": False, "say": lambda text: None}
-    fit(recipe, corpus, out, Budget(minutes=0.0001), **options)
+    run, quiet = Run(recipe, corpus, Budget(minutes=0.0001), bf16=False), lambda text: None
+    fit(run, Output(out), quiet)
     steps = load_checkpoint(out).header.recipe["steps"]
     assert steps >= 1
-    fit(recipe, corpus, out, Budget(minutes=0.0001), resume=state_of(out), **options)
+    fit(replace(run, resume=state_of(out)), Output(out), quiet)
     assert load_checkpoint(out).header.recipe["steps"] == steps
 
 

@@ -15,7 +15,8 @@ from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.feedback.dataset.publish import NoPublisher
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS
-from deconvdemo.web.demo import _serving, build, launch
+from deconvdemo.web.demo import build, launch
+from deconvdemo.web.head_and_foot import foot
 
 
 def test_building_writes_nothing_and_listens_to_nothing(tmp_path, restorer):
@@ -30,7 +31,7 @@ def test_weights_that_cannot_be_read_leave_a_page_that_says_so(tmp_path, restore
     pages = build(Settings(data_dir=tmp_path / "data"), damaged)
     radios = [block for block in pages.blocks.blocks.values() if isinstance(block, gr.Radio)]
     assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(TASKS)
-    assert "is not an index of weights" in _serving(damaged, NoPublisher())
+    assert "is not an index of weights" in foot(damaged, NoPublisher())
 
 
 def test_a_taken_port_is_one_sentence(tmp_path, restorer):
@@ -48,7 +49,7 @@ def test_a_taken_port_is_one_sentence(tmp_path, restorer):
 def test_what_the_weights_say_cannot_become_part_of_the_page(restorer):
     nasty = "<img src=x onerror=alert(1)>"
     weights = SimpleNamespace(names=lambda: ["denoise", "inpaint"], status=lambda name: nasty, looks=WeightsLooks())
-    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
+    shown = foot(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
     assert "<img" not in shown
     assert "weights for denoise, inpaint: &lt;img" in shown
 
@@ -58,12 +59,12 @@ def test_weights_that_cannot_be_read_are_said_on_the_page(restorer):
         raise CheckpointError("index.json is <damaged>")
 
     weights = SimpleNamespace(names=fail, looks=WeightsLooks())
-    shown = _serving(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
+    shown = foot(SimpleNamespace(weights=weights, compute_on=restorer.compute_on), NoPublisher())
     assert "index.json is &lt;damaged&gt;" in shown
 
 
 def test_what_publishing_says_cannot_become_part_of_the_page(restorer):
     publisher = SimpleNamespace(words=lambda: ["<img src=x onerror=alert(1)>"])
-    shown = _serving(restorer, publisher)
+    shown = foot(restorer, publisher)
     assert "&lt;img" in shown
     assert "<img" not in shown

@@ -25,7 +25,8 @@ from deconvdemo.tasks.declared import Baseline
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import RECIPES
-from deconvdemo.training.run.fit import Budget, fit
+from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.writer import Output
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_the_header_of_a_trained_file_is_what_evaluate_prints(
     out = tmp_path / "made.safetensors"
     measure = lambda network: measured(network, recipe, images, trains)
     quiet = lambda text: None
-    fit(recipe, corpus, out, Budget(steps=4), data=[], bf16=serves == "fp32", measure=measure, say=quiet)
+    fit(Run(recipe, corpus, Budget(steps=4), bf16=serves == "fp32"), Output(out, measure=measure), quiet)
     add_to_index(out)
     header = load_checkpoint(out).header
     assert header.variant == variant

@@ -16,8 +16,10 @@ from tiled import assert_tiled_is_whole
 from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
-from deconvdemo.engine.restorer import SMALLEST_TILE, Progress, Restoration, Restorer
+from deconvdemo.engine.restoration import Progress, Restoration
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import Rounding
+from deconvdemo.engine.tile_by_tile import SMALLEST_TILE
 from deconvdemo.errors import CheckpointError, ControlError, DeviceError, PhotoError
 from deconvdemo.networks.bicubic import resize
 from deconvdemo.tasks import TASKS

@@ -10,12 +10,10 @@ from tiny_training import photos, small, trained
 from torch import nn
 
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
-from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
-from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.run import fit as fitting
-from deconvdemo.training.run.fit import CLIP, WARM_UP, learning_rate
+from deconvdemo.training.run.fit import CLIP, WARM_UP, Budget, Run, learning_rate
 from deconvdemo.training.run.router_training import DOUBT, gate_loss
 from deconvdemo.training.run.state import State
 
@@ -47,11 +45,12 @@ def steps(recipe: Recipe, corpus: Corpus, number: int, add: float = 0.0, loudnes
     state = State.fresh(recipe, "cpu")
     seen = Seen(state.network, add)
     state.optimizers = [seen]
-    sample = Batches(recipe, corpus, OneProcess("cpu")).sample(0)
+    run = Run(recipe, corpus, Budget(steps=number), bf16=False)
+    sample = run.batches().sample(0)
     sample.target.mul_(loudness)
     for _ in range(number):
         rate = learning_rate(recipe.rate, state.step, 0.0)
-        fitting._train_step(state, sample, recipe, Phase(1.0, "mse"), rate, OneProcess("cpu"), bf16=False)
+        fitting._train_step(run, state, sample, Phase(1.0, "mse"), rate)
     return state, seen
 
 
@@ -108,9 +107,9 @@ def test_the_rate_ends_at_zero_so_that_the_last_steps_change_almost_nothing(corp
     rates: list[float] = []
     real = fitting._train_step
 
-    def noting(state, sample, recipe, phase, rate, *more):
+    def noting(run, state, sample, phase, rate):
         rates.append(rate)
-        return real(state, sample, recipe, phase, rate, *more)
+        return real(run, state, sample, phase, rate)
 
     monkeypatch.setattr(fitting, "_train_step", noting)
     monkeypatch.setattr(fitting, "WARM_UP", 2)

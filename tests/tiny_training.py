@@ -6,7 +6,7 @@ accelerate launch --multi_gpu --num_processes 2 tests/tiny_training.py inpaint P
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from PIL import Image
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import processes
 from deconvdemo.training.recipes import RECIPES, Recipe
-from deconvdemo.training.run.fit import Budget, fit
+from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.writer import Output
 
 
 def small(name: str, **changes) -> Recipe:
@@ -34,9 +35,11 @@ def photos(folder: Path) -> Path:
 
 
 def trained(recipe: Recipe, corpus: Corpus, out: Path, steps: int, **options) -> Path:
-    """`fit` in float32, silent, for a number of steps."""
-    options = {"data": ["synthetic: CC0"], "bf16": False, "say": lambda text: None, **options}
-    return fit(recipe, corpus, out, Budget(steps=steps), **options)
+    """`fit` in float32, silent, for a number of steps; `options` are those of `Run`, of `Output`, and `say`."""
+    say = options.pop("say", lambda text: None)
+    options = {"data": ["synthetic: CC0"], "bf16": False, **options}
+    of_run = {one.name: options.pop(one.name) for one in fields(Run) if one.name in options}
+    return fit(Run(recipe, corpus, Budget(steps=steps), **of_run), Output(out, **options), say)
 
 
 def of_several(name: str) -> Recipe:

@@ -57,8 +57,9 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.data.flagged import Flagged
     from deconvdemo.training.data.processes import processes
     from deconvdemo.training.run.expert import with_expert
-    from deconvdemo.training.run.fit import Budget, fit
+    from deconvdemo.training.run.fit import Budget, Run, fit
     from deconvdemo.training.run.router_training import learn_gate
+    from deconvdemo.training.run.writer import Output
 
     _check(options)
     weights = Weights(spec=options.weights)
@@ -83,21 +84,23 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
     flags = f"flags of visitors, {used} (CC BY 4.0)"
     flagged = Flagged(found.pairs, options.share)
-    fit(
+    run = Run(
         recipe,
         corpus,
-        options.out,
         Budget(steps=options.steps),
-        data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
-        resume=options.resume,
-        start_from=None if options.resume else learn_gate(start, recipe, corpus, flagged, team),
-        bf16=compute.precision == "bf16",
-        team=team,
-        measure=(lambda network: measured(network, recipe.header, options.dev, compute)) if options.dev else None,
         flagged=flagged,
-        about=about,
-        say=say,
+        start_from=None if options.resume else learn_gate(start, recipe, corpus, flagged, team),
+        resume=options.resume,
+        team=team,
+        bf16=compute.precision == "bf16",
     )
+    output = Output(
+        options.out,
+        data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
+        about=about,
+        measure=(lambda network: measured(network, recipe.header, options.dev, compute)) if options.dev else None,
+    )
+    fit(run, output, say)
     team.close()
     return 0
 

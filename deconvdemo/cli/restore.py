@@ -21,7 +21,7 @@ from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Switch, Task
 
 if TYPE_CHECKING:
-    from deconvdemo.engine.restorer import Restoration
+    from deconvdemo.engine.restoration import Restoration
 
 
 def add_verbs(verbs) -> None:
@@ -214,7 +214,7 @@ def _with_bar(label: str, steps: Iterator) -> Restoration:
     """Runs `steps` to their end under a progress bar (none where stderr is not a terminal)."""
     from tqdm import tqdm
 
-    from deconvdemo.engine.restorer import Restoration
+    from deconvdemo.engine.restoration import Restoration
 
     with tqdm(desc=label, unit="tile", disable=not sys.stderr.isatty(), leave=False) as bar:
         for step in steps:

@@ -59,7 +59,8 @@ def add_verbs(verbs) -> None:
 def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.data.corpus import Corpus
     from deconvdemo.training.data.processes import processes
-    from deconvdemo.training.run.fit import Budget, fit
+    from deconvdemo.training.run.fit import Budget, Run, fit
+    from deconvdemo.training.run.writer import Output
 
     _check(options)
     recipe = _changed(_recipe(options), options)
@@ -77,20 +78,22 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         f"{len(corpus)} images, {corpus.megapixels:.1f} MP; {recipe.name} "
         f"on {compute.device} {'bf16' if bf16 else 'fp32'}{several}"
     )
-    fit(
+    run = Run(
         recipe,
         corpus,
-        options.out,
         budget,
-        data=described(corpus, options.data),
-        resume=options.resume,
         start_from=None if options.resume else _start(options, recipe),
-        bf16=bf16,
+        resume=options.resume,
         team=team,
-        measure_every=60 * options.measure_every,
-        measure=_measure(options, recipe, compute) if options.dev else None,
-        say=say,
+        bf16=bf16,
     )
+    output = Output(
+        options.out,
+        described(corpus, options.data),
+        measure=_measure(options, recipe, compute) if options.dev else None,
+        measure_every=60 * options.measure_every,
+    )
+    fit(run, output, say)
     index = options.out.parent / "index.json"
     if index.exists() and team.is_first:  # a folder of weights that serve: what it promises must be what is there
         from deconvdemo.checkpoints.index import add_to_index

@@ -17,6 +17,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+
 from deconvdemo.errors import BusyError, LeftError
 from deconvdemo.image.header import Facts
 from deconvdemo.image.reading import stated
@@ -36,10 +38,14 @@ Who = tuple[str, str]  # a visitor's network address, and which one of its visit
 
 
 def expected_bytes(files: Iterable[Any], scale: int = 1, max_pixels: int | None = None) -> int:
-    """What these photos and masks, as paths or bytes, take in memory while they are worked on. None counts nothing."""
+    """What these photos and masks, as paths, bytes or arrays, take in memory while they are worked on.
+
+    None counts nothing.
+    """
     total = EACH
     for file in files:
         size = stated(file) if isinstance(file, str | os.PathLike | bytes) else None
+        size = Facts(file.shape[1], file.shape[0], 1) if isinstance(file, np.ndarray) else size
         if file is None or (size and max_pixels and size.pixels > max_pixels):
             continue  # will be refused before it is decoded
         size = size or Facts(max_pixels or UNKNOWN, 1)  # so it waits until it is the only large one

@@ -7,13 +7,49 @@ the ring between them and the known ones at full size. Shallow holes are filled 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
+from deconvdemo.engine.work import Work
 from deconvdemo.image.metrics import PEAK
+from deconvdemo.image.photo import Photo
 
 DEEP = 24  # pixels to the nearest known one, from which on a network alone paints smears
 RING = 12  # pixels of a deep hole's margin that are filled at full size
+
+
+def levels(work: Work) -> list[Work]:
+    """`work` last, and before it those that fill the middle of its deep holes, the smallest first."""
+    works = [work]
+    while (smaller := _smaller(works[0])) is not None:
+        works.insert(0, smaller)
+    return works
+
+
+def _smaller(work: Work) -> Work | None:
+    """None where no hole is too deep for the network, or nothing would be known."""
+    if work.weight is None or not work.task.strength(work.controls):
+        return None
+    holes = work.weight > 0
+    middle = middle_of(holes)
+    small = halved(work.colours, holes) if middle is not None else None
+    if small is None:
+        return None
+    work.middle = middle
+    pixels, lost = small
+    controls = {**work.controls, "grow": 0, "feather": 0, "strength": 1.0}
+    weight = work.task.hole_weight(lost, controls)
+    return replace(
+        work, controls=controls, photo=Photo(pixels), mask=lost, weight=weight, seen=None, middle=None, notes=[]
+    )
+
+
+def show_middle(smaller: Work, larger: Work) -> None:
+    """Once the smaller one is done: its result stands in the deep holes of the larger one."""
+    assert larger.middle is not None
+    larger.shown = with_middle(larger.colours, larger.middle, smaller.result)
 
 
 def middle_of(holes: np.ndarray) -> np.ndarray | None:

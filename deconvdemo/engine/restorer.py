@@ -2,102 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
 from torch import nn
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.serving import OneNetwork, Weights
 from deconvdemo.engine import device as devices
-from deconvdemo.engine.admission import Admission, Asker, expected_bytes, leaving, still_wanted
-from deconvdemo.engine.coarse_to_fine import halved, middle_of, with_middle
+from deconvdemo.engine.admission import Admission, Asker, expected_bytes
+from deconvdemo.engine.coarse_to_fine import levels, show_middle
 from deconvdemo.engine.feeding import require_fed, require_known
-from deconvdemo.engine.tiles import Tile, plan
+from deconvdemo.engine.restoration import Progress, Restoration
+from deconvdemo.engine.tile_by_tile import SMALLEST_TILE, tile_by_tile
 from deconvdemo.engine.work import Work
-from deconvdemo.engine.worker import Share, compute, giving_way
-from deconvdemo.errors import ControlError, DeviceError, PhotoError
+from deconvdemo.engine.worker import giving_way
+from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
-from deconvdemo.image.photo import Photo
-from deconvdemo.tasks import Task, in_words, task_named
-
-LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
-SMALLEST_TILE = 32
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` tiles are computed; `seconds_left` is None until the first is."""
-
-    done: int
-    total: int
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True)
-class Restoration:
-    """What came out, what went in, and how: everything that a person, a file or a flag needs to know of it."""
-
-    photo: Photo
-    observed: Photo
-    mask: np.ndarray | None
-    task: str
-    controls: dict[str, Any]
-    checkpoint: dict[str, str]  # name, sha256 and source of the weights
-    seconds: float
-    tiles: int
-    device: str
-    precision: str
-    notes: tuple[str, ...] = ()
-    restoration_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def image(self) -> Image.Image:
-        """The restored photo as an 8-bit Pillow image."""
-        return self.photo.image()
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the restored photo, in the format of the suffix, with the profile, EXIF and depth that came in."""
-        return self.photo.save(path)
-
-    def summary(self) -> str:
-        """How it was made, as one line for a person."""
-        settled = "".join(f"{setting}, " for setting in in_words(self.controls))
-        tiles = "1 tile" if self.tiles == 1 else f"{self.tiles} tiles"
-        return (
-            f"{self.photo.width}×{self.photo.height}, {settled}{self.seconds:.1f} s, {tiles}, "
-            f"{self.device} {self.precision}, {self.checkpoint['name']} {self.checkpoint['sha256'][:8]} "
-            f"({self.checkpoint['source']})"
-        )
-
-    def report(self) -> dict[str, Any]:
-        """How it was made, as JSON-able values."""
-        return {
-            "restoration_id": self.restoration_id,
-            "task": self.task,
-            **self.controls,
-            "width": self.photo.width,
-            "height": self.photo.height,
-            "seconds": round(self.seconds, 3),
-            "tiles": self.tiles,
-            "device": self.device,
-            "precision": self.precision,
-            "checkpoint": self.checkpoint,
-            "notes": list(self.notes),
-        }
+from deconvdemo.tasks import Task, task_named
 
 
 class Restorer:
@@ -195,31 +125,9 @@ class Restorer:
         Closing the iterator stops the work at the next tile.
         """
         work = self._prepared(task, photo, mask, controls)
-        yield from self._filled_from_coarse(work)
-        height, width = work.photo.height, work.photo.width
-        size = (LARGEST_TILE // work.scale) if self.tile == "auto" else int(self.tile)
-
-        radius = int(work.network.radius) + work.task.reach  # type: ignore[arg-type]
-        stride = math.lcm(int(work.network.stride), work.task.grid)  # type: ignore[arg-type]
-
-        def tiles(area: Tile | None = None) -> list[Tile]:
-            return plan(height, width, size, radius, stride, area, work.wraps)
-
-        started, done, waiting, share = time.monotonic(), 0, tiles(), Share(leaving())
-        yield Progress(0, len(waiting))
-        while waiting:
-            still_wanted()
-            tile = waiting.pop(0)
-            try:
-                compute(partial(work.run, tile), share)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                size = _halved(tile, error)
-                waiting = tiles(tile) + waiting
-                work.note(f"memory ran short: went on with tiles of {size} pixels")
-                continue
-            done += 1
-            seconds_left = (time.monotonic() - started) / done * len(waiting)
-            yield Progress(done, done + len(waiting), seconds_left)
+        yield from self._middle_filled(work)
+        started = time.monotonic()
+        tiles = yield from tile_by_tile(work, self.tile)
         yield Restoration(
             photo=work.photo.with_pixels(work.result, work.wraps),
             observed=work.photo,
@@ -228,28 +136,17 @@ class Restorer:
             controls=dict(work.controls),
             checkpoint={name: getattr(work.checkpoint, name) for name in ("name", "sha256", "source")},
             seconds=time.monotonic() - started,
-            tiles=done,
+            tiles=tiles,
             device=self.compute_on.device,
             precision=self.compute_on.precision,
             notes=(*work.photo.notes, *work.notes),
         )
 
-    def _filled_from_coarse(self, work: Work) -> Iterator[Progress]:
-        """Fills the middle of holes that are too deep for the network, in a copy of half the size."""
-        if work.weight is None or not work.task.strength(work.controls):
-            return
-        holes = work.weight > 0
-        middle = middle_of(holes)
-        smaller = halved(work.colours, holes) if middle is not None else None
-        if middle is None or smaller is None:
-            return
-        small, lost = smaller
-        plainly = {"grow": 0, "feather": 0, "strength": 1.0}
-        for step in self.steps(work.task.name, small, lost, **{**work.controls, **plainly}):
-            if isinstance(step, Progress):
-                yield step
-            else:
-                work.middle, work.shown = middle, with_middle(work.colours, middle, step.photo.pixels)
+    def _middle_filled(self, work: Work) -> Iterator[Progress]:
+        """Fills the middle of holes that are too deep for the network, in ever larger copies."""
+        for smaller, larger in pairwise(levels(work)):
+            yield from tile_by_tile(smaller, self.tile)
+            show_middle(smaller, larger)
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""
@@ -300,20 +197,3 @@ def _checked_tile(tile: str | int) -> str | int:
     if size < SMALLEST_TILE:
         raise ControlError(f"tile is {tile!r}, but it must be auto or a whole number of pixels from {SMALLEST_TILE} on")
     return size
-
-
-def _halved(tile: Tile, error: BaseException) -> int:
-    """Half the side of a tile that did not fit into memory. Raises what is not about memory, or cannot be helped."""
-    text = str(error).lower()
-    # the CPU's allocator has no error of its own; other subclasses of RuntimeError are not about memory either
-    about_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in text or "alloc" in text
-    if not about_memory:
-        raise error
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    side = max(tile.core_rows.stop - tile.core_rows.start, tile.core_columns.stop - tile.core_columns.start)
-    if side // 2 < SMALLEST_TILE:
-        raise DeviceError(
-            f"out of memory even with tiles of {side} pixels: close other programs or use a smaller photo"
-        ) from error
-    return side // 2

@@ -10,7 +10,8 @@ import numpy as np
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.promotion import past_file
-from deconvdemo.engine.restorer import Restoration, Restorer
+from deconvdemo.engine.restoration import Restoration
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import BusyError, CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.feedback.background import in_background
@@ -30,6 +31,8 @@ HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoE
 
 log = logging.getLogger(__name__)
 
+State = tuple[dict[str, str], int, int]  # which weights serve, and how many flags and verdicts there are
+
 
 def run_again(
     restorer: Restorer, flag: StoredFlag, changed: Mapping[str, Any] | None = None, mask: Any = None
@@ -37,7 +40,8 @@ def run_again(
     """A flag's photo restored with its own controls and mask, but for those that are `changed`."""
     known = {control.name for control in restorer.task(flag.task).controls}
     controls = {name: value for name, value in flag.controls.items() if name in known}
-    return restorer.restore(flag.task, flag.observed, mask or flag.mask, **{**controls, **(changed or {})})
+    mask = flag.mask if mask is None else mask
+    return restorer.restore(flag.task, flag.observed, mask, **{**controls, **(changed or {})})
 
 
 def scale_of(flag: StoredFlag) -> int:
@@ -111,8 +115,8 @@ class Replayer:
         self.look = Look()
         self._lease = Lease(replays.store, "replays")  # of several demos with one database one replays
         self._waiting: Iterator[Due] | None = None
-        self._began: Any = None  # with what state of things the round under way began
-        self._over: Any = None  # and the last one that came to its end
+        self._began: State | None = None  # with what state of things the round under way began
+        self._over: State | None = None  # and the last one that came to its end
         self._hopeless: set[Due | str] = set()  # flags, and weights by their sha256
 
     def start(self) -> None:
@@ -132,7 +136,7 @@ class Replayer:
     def piece(self) -> bool:
         """Replays one flag; False as long as there is nothing to do."""
         try:
-            return self._piece()
+            return self._next()
         except BusyError:
             self._waiting = None  # visitors come first: it is found again
             return False
@@ -151,9 +155,9 @@ class Replayer:
         with self.past.serves.place(flag.observed, flag.restored, target, scale=scale_of(flag)):
             self.replays.note(due, *figures(restorer, flag, target))
 
-    def _piece(self) -> bool:
+    def _next(self) -> bool:
         serving = self.past.serving()
-        if self._waiting is None or self._began[0] != serving:
+        if self._waiting is None or self._began is None or self._began[0] != serving:
             totals = self.replays.store.totals()
             state = serving, totals["flags"], totals["verdicts"]
             if state == self._over or not self._lease.take():

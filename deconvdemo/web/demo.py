@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +34,25 @@ from deconvdemo.feedback.review.replays import Replays
 from deconvdemo.feedback.review.review import ReviewQueue
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.redaction import without_places
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
-from deconvdemo.version import __version__
 from deconvdemo.web.asset import ASSETS, asset
+from deconvdemo.web.components.controls import QUIET
 from deconvdemo.web.components.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.web.components.theme import THEME
 from deconvdemo.web.doors import Doors
 from deconvdemo.web.duel.routes import Duels, duel_routes
+from deconvdemo.web.head_and_foot import INSIGHT, INTRODUCTION, RELEASES, REVIEW, foot, head
 from deconvdemo.web.insight.tab import Insight
 from deconvdemo.web.releases.routes import release_routes
 from deconvdemo.web.releases.service import ReleaseService
 from deconvdemo.web.restore.endpoints import endpoints
 from deconvdemo.web.restore.flag_routes import flag_routes
 from deconvdemo.web.restore.flagging import Flagging
+from deconvdemo.web.restore.open_photos import OpenPhotos
 from deconvdemo.web.restore.results import Results
-from deconvdemo.web.restore.tab import QUIET, RestoreService, restore_tab
+from deconvdemo.web.restore.service import RestoreService
+from deconvdemo.web.restore.tab import restore_tab
 from deconvdemo.web.review.reviewers import KEY, LOCAL_NAMES, Reviewers
 from deconvdemo.web.review.routes import review_routes
 from deconvdemo.web.review.service import ReviewService
@@ -63,25 +63,8 @@ from deconvdemo.web.server.proxy import BehindProxy, PublicAddress, slash_at_the
 from deconvdemo.web.server.sentences import Sentences, SpeakingBlocks, invalid
 from deconvdemo.web.server.starting import bare_host, no_proxy, ready
 
-INTRODUCTION = """
-<header class="dd-header">
-  <h1>deconvdemo</h1>
-  <p>Restore a photo with small deconvolution networks, look closely, and say where they fail:
-  what you flag trains the next weights.</p>
-  <nav aria-label="Pages"><a href="duel">Duel: which is better?</a> <a href="insight">Insight</a>{review}</nav>
-</header>
-"""
-INSIGHT = """
-<header class="dd-header">
-  <h1>Insight</h1>
-  <p>What people flag, which weights do better, and who wins the duels.</p>
-  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a>{review}</nav>
-</header>
-"""
 NEVER = 10**9  # seconds
 THREADS = 100  # most of them wait for a place to compute in, which the admission bounds
-REVIEW = ' <a href="review">Review</a>'
-RELEASES = ' <a href="review">Review</a> <a href="review/releases">Releases</a>'
 
 
 @dataclass(frozen=True)
@@ -106,6 +89,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         [EXAMPLES_FOLDER]
     )  # served as they are; a copy in Gradio's folder would be deleted with uploads
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
+    photos = OpenPhotos()
     store = FeedbackStore.of(settings)
     behind_proxy = bool(settings.behind_proxy)
     limits = FlagLimits(store, settings.flags_per_visitor, settings.flags_per_hour)
@@ -131,16 +115,16 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         tasks = [_offered(task, restorer) for task in TASKS.values()]
         for task in tasks:
             with gr.Tab(task.title, id=task.name):
-                restore_tab(RestoreService(task, restorer, flagging))
+                restore_tab(RestoreService(task, restorer, flagging, photos))
         serving = gr.HTML(padding=False)
-        blocks.load(lambda: _serving(restorer, publisher), None, [serving], queue=False, **QUIET)
-        blocks.load(_head(INTRODUCTION, REVIEW, reviewers), None, [introduction], queue=False, **QUIET)
+        blocks.load(lambda: foot(restorer, publisher), None, [serving], queue=False, **QUIET)
+        blocks.load(head(INTRODUCTION, REVIEW, reviewers), None, [introduction], queue=False, **QUIET)
         if oauth:
             gr.LoginButton(visible=False)  # Gradio adds its routes for signing in where there is one
         endpoints(tasks, restorer, flagging)
     with blocks.route("Insight", "/insight", show_in_navbar=False):
         heading = gr.HTML(INSIGHT.format(review=""), padding=False)
-        blocks.load(_head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)
+        blocks.load(head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)
         Insight(replays, restorer, publisher, reviewers).page(blocks)
     blocks.queue(max_size=64, api_open=False)  # /run would pass by the queue: it is for events that never wait alone
     queue = ReviewQueue(store, settings.verdicts_needed)
@@ -156,7 +140,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
         *without_slash("/insight", "/duel", "/review", "/review/releases", "/healthz"),
     ]
-    doors = Doors.of(settings, blocks, results)
+    doors = Doors.of(settings, blocks, results, photos)
     link = f"review?{KEY}={key}" if key else ""
     return Demo(blocks, routes, results.folder, publisher, likenesses, replayer, address, doors, rules, link)
 
@@ -229,38 +213,9 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
         ) from error
 
 
-def _head(text: str, review: str, reviewers: Reviewers) -> Callable[[gr.Request], str]:
-    """A page's head, with the way to the review for whom there is one."""
-
-    def head(request: gr.Request) -> str:
-        there_is = reviewers.exists_for(request.request)
-        return text.format(review=review if there_is else "")
-
-    return head
-
-
 def _offered(task: Task, restorer: Restorer) -> Task:
     """`task` with the variants that have weights; with the standard one if that cannot be told: the foot says why."""
     try:
         return restorer.task(task.name)
     except DeconvdemoError:
         return task.offering(())
-
-
-def _serving(restorer: Restorer, publisher: Publisher | NoPublisher) -> str:
-    """Under the tabs: which weights serve, and why if they are not the ones asked for; what waits to be published."""
-    try:
-        served: dict[str, list[str]] = {}
-        for name in restorer.weights.names():
-            served.setdefault(restorer.weights.status(name), []).append(name)
-        weights = [f"weights for {', '.join(names)}: {status}" for status, names in served.items()]
-    except DeconvdemoError as error:
-        weights = [str(error)]
-    weights += restorer.weights.looks.words()
-    try:
-        weights += publisher.words()
-    except DeconvdemoError as error:
-        weights.append(str(error))
-    machine = f"{restorer.compute_on.device}, {restorer.compute_on.precision} ({restorer.compute_on.why})"
-    text = without_places(" · ".join([f"deconvdemo {__version__}", machine, *weights]))
-    return f'<p class="dd-serving">{escape(text)}</p>'

@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 
 from deconvdemo.settings import Settings
 from deconvdemo.web.components.photo_input import PhotoInput
+from deconvdemo.web.restore.open_photos import OpenPhotos
 from deconvdemo.web.restore.results import Results
 from deconvdemo.web.server.ages import Sweeper
 from deconvdemo.web.server.bodies import Bodies, BodyLimits
@@ -36,7 +37,7 @@ class Doors:
     sweeper: Sweeper
 
     @classmethod
-    def of(cls, settings: Settings, blocks: gr.Blocks, results: Results) -> Doors:
+    def of(cls, settings: Settings, blocks: gr.Blocks, results: Results, photos: OpenPhotos) -> Doors:
         route_utils.GradioMultiPartParser = FilesAlone
         ages, folder = results.ages, Path(get_upload_folder()).absolute()
         # another folder may be other programs', too: there, what this demo has put into it is all that is ours
@@ -47,9 +48,8 @@ class Doors:
             if isinstance(block, PhotoInput):
                 block.over = uploads.over
         limits = BodyLimits.of_demo(settings.max_upload_mb)
-        return cls(
-            limits, uploads, results, Sweeper(ages, (uploads.sweep, results.sweep, lambda: _forget_gone(blocks)))
-        )
+        sweeps = (uploads.sweep, results.sweep, photos.sweep, lambda: _forget_gone(blocks))
+        return cls(limits, uploads, results, Sweeper(ages, sweeps))
 
     def middleware(self, prefix: str) -> list[Middleware]:
         most = self.limits.on("/gradio_api/upload").most

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.run.losses import loss_and_weight
 from deconvdemo.training.run.state import State
 from deconvdemo.training.run.stopping import Stopping
-from deconvdemo.training.run.writer import RunWriter
+from deconvdemo.training.run.writer import Output, RunWriter
 from deconvdemo.training.samples.sample import Sample
 
 WARM_UP = 100  # steps over which the learning rate rises: the optimizers' first estimates are rough
@@ -47,49 +46,56 @@ class Budget:
         return state.seconds / 60 / max(self.minutes, 1e-9)
 
 
-def fit(
-    recipe: Recipe,
-    corpus: Corpus,
-    out: Path,
-    budget: Budget,
-    *,
-    data: list[str],
-    resume: Path | None = None,
-    start_from: Path | Checkpoint | None = None,
-    device: str = "cpu",
-    bf16: bool = True,
-    team: OneProcess | None = None,
-    checkpoint_every: float = 300.0,
-    measure_every: float = 0.0,
-    measure: Callable[[nn.Module], dict[str, float]] | None = None,
-    flagged: Flagged | None = None,
-    about: Mapping[str, Any] | None = None,
-    say: Callable[[str], None] = print,
-) -> Path:
-    """Trains until `budget` is used and returns `out`, the averaged weights as a checkpoint.
+@dataclass(frozen=True)
+class Run:
+    """What is trained, on what and for how long, where it begins, and who takes the steps.
 
-    Every `checkpoint_every` seconds the state is written to `out` with the suffix `.state.safetensors`, and a log grows
-    in `.log.jsonl`; `resume` goes on from such a state, to the bit where the budget is in steps and the machine the
-    same. The averaged network is measured at a checkpoint when the last time was `measure_every` seconds ago.
-    `start_from` takes the weights of another checkpoint that fit. `flagged` are photos that people flagged, for a share
-    of the batches; `about` goes into the header's recipe. `team` is what `processes` gives, in place of `device`: its
-    first process writes.
+    `flagged` are photos that people flagged, for a share of the batches. `start_from` takes the weights of another
+    checkpoint that fit; `resume` goes on from a run's `.state.safetensors`, to the bit where the budget is in steps and
+    the machine the same. `team` is what `processes` gives: its first process writes.
+    """
+
+    recipe: Recipe
+    corpus: Corpus
+    budget: Budget
+    flagged: Flagged | None = None
+    start_from: Path | Checkpoint | None = None
+    resume: Path | None = None
+    team: OneProcess = field(default_factory=lambda: OneProcess("cpu"))
+    bf16: bool = True
+
+    def batches(self) -> Batches:
+        recipe, flagged = self.recipe, self.flagged.for_recipe(self.recipe) if self.flagged else None
+        return Batches(recipe, self.corpus.large_enough(recipe.patch * recipe.scale), self.team, flagged)
+
+    def state(self, say: Callable[[str], None]) -> State:
+        """That of the first step to take."""
+        state = State.fresh(self.recipe, self.team.device)
+        if self.start_from is not None:
+            state.start_from(self.start_from, say)
+        if self.resume is not None:
+            state.load(self.resume, self.recipe)
+        return state
+
+    def writer(self, output: Output, state: State) -> RunWriter | None:
+        """None for all processes but one."""
+        precision = "bf16" if self.bf16 else "fp32"
+        facts = {"device": self.team.device, "precision": precision, "processes": self.team.count}
+        return RunWriter(self.recipe, state, output, facts) if self.team.is_first else None
+
+
+def fit(run: Run, output: Output, say: Callable[[str], None] = print) -> Path:
+    """Trains until the run's budget is used and returns `output.file`, the averaged weights as a checkpoint.
+
     Raises TrainingError, the last checkpoint intact, for whatever training cannot go on from, and when it was stopped.
     """
     from tqdm import tqdm
 
-    team = team or OneProcess(device)
-    flagged = flagged.for_recipe(recipe) if flagged else None
-    batches = Batches(recipe, corpus.large_enough(recipe.patch * recipe.scale), team, flagged)
-    state = State.fresh(recipe, team.device)
-    if start_from is not None:
-        state.start_from(start_from, say)
-    if resume is not None:
-        state.load(resume, recipe)
-    facts = {"device": team.device, "precision": "bf16" if bf16 else "fp32", "processes": team.count}
-    keeper = RunWriter(recipe, state, out, measure, checkpoint_every, measure_every, facts) if team.is_first else None
-    if keeper and resume is None and keeper.state_file.exists():
-        say(f"a new run begins: it replaces {keeper.state_file} (--resume would go on from that)")
+    recipe, budget, team = run.recipe, run.budget, run.team
+    batches, state = run.batches(), run.state(say)
+    writer = run.writer(output, state)
+    if writer and run.resume is None and output.state_file.exists():
+        say(f"a new run begins: it replaces {output.state_file} (--resume would go on from that)")
 
     watch, stop, rate, phase = _Watch(team, state), False, 0.0, recipe.phase(budget.progress(state))[0]
     with (
@@ -106,28 +112,27 @@ def fit(
     ):
         while (progress := budget.progress(state)) < 1 and not stop:
             before, (phase, within) = phase, recipe.phase(progress)
-            if phase is not before and keeper:
-                keeper.line(before, rate)  # a line of the log tells of one phase
+            if phase is not before and writer:
+                writer.line(before, rate)  # a line of the log tells of one phase
             rate = learning_rate(recipe.rate * phase.rate, state.step, within)
-            watch.losses.append(_train_step(state, next(samples), recipe, phase, rate, team, bf16))
+            watch.losses.append(_train_step(run, state, next(samples), phase, rate))
             bar.update()
             if state.step % watch.every and _goes_on(recipe, phase, budget.progress(state)):
                 continue
             loss, stop = watch.look(stopping.asked)
-            if keeper and keeper.keep(phase, rate, loss):
-                bar.set_postfix_str(f"loss {keeper.mean_loss:.5f}")
+            if writer and writer.keep(phase, rate, loss):
+                bar.set_postfix_str(f"loss {writer.mean_loss:.5f}")
                 watch.restart()  # writing and measuring are no training time
-    if keeper:
-        measured = keeper.checkpoint(phase, rate, measuring=not stop)
+    if writer:
+        measured = writer.checkpoint(phase, rate, measuring=not stop)
         if not stop:
-            keeper.result(data, measured, about or {})
-            say(f"{out}: {state.step} steps in {state.seconds / 60:.1f} minutes {measured or ''}")
+            writer.result(measured)
+            say(f"{output.file}: {state.step} steps in {state.seconds / 60:.1f} minutes {measured or ''}")
     if stop:
-        state_file = out.with_suffix(".state.safetensors")
         raise TrainingError(
-            f"stopped after {state.step} steps, as asked: the same command with --resume {state_file} goes on"
+            f"stopped after {state.step} steps, as asked: the same command with --resume {output.state_file} goes on"
         )
-    return out
+    return output.file
 
 
 def learning_rate(peak: float, step: int, progress: float) -> float:
@@ -171,27 +176,25 @@ class _Watch:
         return loss, stops > 0
 
 
-def _train_step(
-    state: State, sample: Sample, recipe: Recipe, phase: Phase, rate: float, team: OneProcess, bf16: bool
-) -> Tensor:
+def _train_step(run: Run, state: State, sample: Sample, phase: Phase, rate: float) -> Tensor:
     """One step of every process, each on its sample; gives this sample's share of the batch's loss."""
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
     # benchmark: a step's shapes are those of the step before, so that looking for the fastest convolutions pays
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        with torch.autocast(team.device.partition(":")[0], torch.bfloat16, enabled=bf16):
+        with torch.autocast(run.team.device.partition(":")[0], torch.bfloat16, enabled=run.bf16):
             restored = state.network(sample.inputs.contiguous(memory_format=torch.channels_last))
         loss, weight = loss_and_weight(restored, sample, phase.loss)
-        loss = loss / team.summed(weight)
+        loss = loss / run.team.summed(weight)
         state.network.zero_grad(set_to_none=True)
         loss.backward()
-    team.sum_gradients(state.network.parameters())
+    run.team.sum_gradients(state.network.parameters())
     nn.utils.clip_grad_norm_(state.network.parameters(), CLIP)
     for optimizer in state.optimizers:
         optimizer.step()
     # a young average follows quickly, so that the random start is forgotten
-    keep = min(recipe.average, (state.step + 1) / (state.step + 10))
+    keep = min(run.recipe.average, (state.step + 1) / (state.step + 10))
     get_ema_multi_avg_fn(keep)(list(state.averaged.values()), list(state.network.state_dict().values()), 0)
     state.step += 1
     state.phases[phase.loss] = state.phases.get(phase.loss, 0) + 1

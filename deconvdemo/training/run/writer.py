@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,26 +22,42 @@ from deconvdemo.training.run.state import State
 LOG_EVERY = 60.0  # seconds
 
 
+@dataclass(frozen=True)
+class Output:
+    """What a run leaves: weights in `file`, and beside it its state, written every so many seconds, and its log.
+
+    The header names the `data`, and has `about` in its recipe. What `measure` finds of the averaged network goes there
+    too, and into the log at a checkpoint when the last time was `measure_every` seconds ago.
+    """
+
+    file: Path
+    data: Sequence[str] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    measure: Callable[[nn.Module], dict[str, float]] | None = None
+    measure_every: float = 0.0
+    checkpoint_every: float = 300.0
+
+    @property
+    def state_file(self) -> Path:
+        """What `resume` goes on from."""
+        return self.file.with_suffix(".state.safetensors")
+
+
 @dataclass
 class RunWriter:
-    """Keeps what one run leaves: `out`, and beside it a `.state.safetensors` and a `.log.jsonl`.
+    """Writes what one run leaves; `facts` go into every line of its log.
 
-    `checkpoint_every` and `measure_every` are in seconds; `facts` go into every line of the log. Raises TrainingError
-    where `out` is a folder or in one that cannot be written.
+    Raises TrainingError where the output is a folder or in one that cannot be written.
     """
 
     recipe: Recipe
     state: State
-    out: Path
-    measure: Callable[[nn.Module], dict[str, float]] | None = None
-    checkpoint_every: float = 300.0
-    measure_every: float = 0.0
+    output: Output
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_writable(self.out)
-        self.state_file = self.out.with_suffix(".state.safetensors")
-        self._log = Log(self.out.with_suffix(".log.jsonl"), self.state.step)
+        _check_writable(self.output.file)
+        self._log = Log(self.output.file.with_suffix(".log.jsonl"), self.state.step)
         self._saved = self._logged = time.monotonic()
         self._measured = -math.inf
         self._step, self._seconds = self.state.step, self.state.seconds  # of the last line
@@ -52,8 +68,8 @@ class RunWriter:
         """After a step, or a few, of this mean loss: writes what is due; True if anything was."""
         self._losses.append(loss)
         now = time.monotonic()
-        if now - self._saved > self.checkpoint_every:
-            self.checkpoint(phase, rate, measuring=now - self._measured >= self.measure_every)
+        if now - self._saved > self.output.checkpoint_every:
+            self.checkpoint(phase, rate, measuring=now - self._measured >= self.output.measure_every)
         elif now - self._logged > LOG_EVERY:
             self.line(phase, rate)
         else:
@@ -62,8 +78,9 @@ class RunWriter:
 
     def checkpoint(self, phase: Phase, rate: float, measuring: bool = True) -> dict[str, float]:
         """The state, first, and a line with what the averaged network reaches, which is returned."""
-        self.state.save(self.state_file, self.recipe)
-        measured = self.measure(self.state.averaged_network()) if self.measure and measuring else {}
+        self.state.save(self.output.state_file, self.recipe)
+        measure = self.output.measure
+        measured = measure(self.state.averaged_network()) if measure and measuring else {}
         self.line(phase, rate, measured)
         self._saved = time.monotonic()
         self._measured = self._saved if measured else self._measured
@@ -90,9 +107,8 @@ class RunWriter:
         )
         self._step, self._seconds, self._logged, self._losses = state.step, state.seconds, time.monotonic(), []
 
-    def result(self, data: list[str], measured: Mapping[str, float], about: Mapping[str, Any]) -> None:
-        """Writes `out`: the averaged weights, with a header that says how they came to be; `about` goes into its
-        recipe."""
+    def result(self, measured: Mapping[str, float]) -> None:
+        """Writes the averaged weights, with a header that says how they came to be."""
         state = self.state
         header = Header(
             network=self.recipe.network,
@@ -100,19 +116,19 @@ class RunWriter:
             task=self.recipe.task,
             scale=self.recipe.scale,
             variant=self.recipe.variant,
-            data=data,
+            data=list(self.output.data),
             recipe={
                 **self.recipe.described(),
                 "loss": ", ".join(f"{loss} {steps} steps" for loss, steps in state.phases.items()),
                 "steps": state.step,
                 "minutes": round(state.seconds / 60, 1),
                 **({"started from": state.parent} if state.parent else {}),
-                **about,
+                **self.output.about,
             },
             measured=dict(measured),
             created=time.strftime("%Y-%m-%d", time.gmtime()),
         )
-        save_checkpoint(self.out, header, state.averaged)
+        save_checkpoint(self.output.file, header, state.averaged)
 
 
 def _check_writable(out: Path) -> None:

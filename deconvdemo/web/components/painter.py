@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from typing import Any
 
 import gradio as gr
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
+from deconvdemo.image.photo import Photo
 from deconvdemo.web.asset import html_component
 
 # mask.js's own limit: a larger mask was not made by it
@@ -27,20 +27,19 @@ def painter(empty: str, **kwargs: Any) -> gr.HTML:
     return html_component("painter", ("mask.js", "painter.js"), empty, **kwargs)
 
 
-def painting(photo: str, width: int, height: int, mask: Image.Image | None = None) -> dict[str, Any]:
-    """A painter's value: the photo's URL on our own pages, its size, and a mask (holes white) to continue."""
+def painting(photo: str, width: int, height: int, holes: np.ndarray | None = None) -> dict[str, Any]:
+    """A painter's value: the photo's URL on our own pages, its size, and (H, W) bool holes to continue."""
     value: dict[str, Any] = {"photo": photo, "width": width, "height": height, "mask": None}
-    if mask is not None:
-        scale = min(1.0, (_LARGEST_MASK / (mask.width * mask.height)) ** 0.5)
-        small = (max(1, int(mask.width * scale)), max(1, int(mask.height * scale)))
-        holes = np.asarray(mask.convert("L").resize(small, Image.Resampling.NEAREST)) > 127
-        bits = base64.b64encode(np.packbits(holes).tobytes()).decode("ascii")
+    if holes is not None:
+        scale = min(1.0, (_LARGEST_MASK / holes.size) ** 0.5)
+        small = (max(1, int(holes.shape[1] * scale)), max(1, int(holes.shape[0] * scale)))
+        bits = base64.b64encode(np.packbits(_resized(holes, small)).tobytes()).decode("ascii")
         value["mask"] = {"width": small[0], "height": small[1], "bits": bits}
     return value
 
 
-def mask_from_painter(value: dict[str, Any] | None, max_pixels: int = 100_000_000) -> bytes | None:
-    """The mask as a PNG of exactly the photo's size, 255 in holes and 0 elsewhere; None if nothing is marked.
+def mask_from_painter(value: dict[str, Any] | None, max_pixels: int = 100_000_000) -> np.ndarray | None:
+    """(H, W) bool of exactly the photo's size, True in holes; None if nothing is marked.
 
     The value comes from a browser, so nothing in it is trusted: PhotoError for a mask that the painter cannot
     have made, or for a photo of more than `max_pixels`.
@@ -59,9 +58,14 @@ def mask_from_painter(value: dict[str, Any] | None, max_pixels: int = 100_000_00
     if len(packed) != (width * height + 7) // 8:
         raise PhotoError("the painted mask arrived incomplete: paint it again, or upload a mask file")
     holes = np.unpackbits(np.frombuffer(packed, np.uint8), count=width * height).reshape(height, width)
-    if not holes.any():
-        return None
-    mask = Image.fromarray(holes * np.uint8(255)).resize(size, Image.Resampling.NEAREST)
-    png = io.BytesIO()
-    mask.save(png, "PNG", compress_level=1)
-    return png.getvalue()
+    return _resized(holes, size) if holes.any() else None
+
+
+def mask_file(holes: np.ndarray) -> bytes:
+    """A mask as a PNG to keep: 255 in holes and 0 elsewhere."""
+    return Photo(holes[..., None].astype(np.uint8) * np.uint8(255)).encode("PNG")
+
+
+def _resized(holes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """To (width, height), without new levels in between."""
+    return np.asarray(Image.fromarray(holes.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)).view(bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from deconvdemo.errors import PhotoError
@@ -12,7 +13,7 @@ _DRAWN_BY_BROWSERS = {"PNG", "JPEG", "WEBP", "GIF", "BMP"}
 _PREVIEW = ".preview"
 
 
-def preview(path: str, photo: Photo) -> str:
+def preview(path: str, photo: Photo, lossless: Callable[[Photo], bytes] = lossless) -> str:
     """`path`, or for a format that browsers do not draw a lossless copy beside it, without its EXIF.
 
     As the value of a `PhotoInput` the copy is what the visitor sees, while events still get the original.

@@ -29,7 +29,7 @@ from deconvdemo.tasks import TASKS
 from deconvdemo.web.asset import asset
 from deconvdemo.web.components.page import page_script, page_style
 from deconvdemo.web.review.guard import MAX_JSON, PRIVATE, html, image_file
-from deconvdemo.web.review.service import read_json
+from deconvdemo.web.review.sent import read_json
 from deconvdemo.web.server.leaving import while_connected
 from deconvdemo.web.server.visitors import address_of
 

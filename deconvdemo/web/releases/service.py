@@ -12,7 +12,7 @@ from deconvdemo.evaluation.replaying import ReleaseRestorers, run_again, scale_o
 from deconvdemo.feedback.review.insights import noted_weights
 from deconvdemo.feedback.review.replays import KEPT, MARGIN, SHOWN, STATES, Release, Replay, Replays
 from deconvdemo.image.lossless import lossless
-from deconvdemo.web.review.service import Thumbnails
+from deconvdemo.web.review.thumbnails import Thumbnails
 
 TOLD_OF_REPLAY = ("flag_id", "state", "flagged", "now", "before", "target")
 ROLES = ("observed", "restored", "now", "target")

@@ -24,13 +24,10 @@ FOLLOW = asset("flag_state.js")
 
 @dataclass(frozen=True)
 class FlagPanel:
-    """The outputs by which a tab shows the panel for a result, or clears it, and the values for them."""
+    """What a tab changes to clear the panel, by part, and to show it for a result."""
 
-    shows: list[Any]
-    shown: Callable[[Kept], list[Any]]
-
-    def cleared(self) -> list[Any]:
-        return [gr.update(visible=False), "", None, [], "", None, ""]
+    cleared: dict[Any, Any]
+    shown: Callable[[Kept], dict[Any, Any]]
 
 
 def flag_panel(flagging: Flagging) -> FlagPanel:
@@ -83,8 +80,11 @@ def flag_panel(flagging: Flagging) -> FlagPanel:
         concurrency_limit=4,
     )
 
-    def shown(kept: Kept) -> list[Any]:
-        canvas = painting(kept.url(kept.restored), kept.width, kept.height)
-        return [gr.update(visible=True), kept.restoration_id, canvas, [], "", None, ""]
+    cleared = {group: gr.update(visible=False), result: "", region: None, reasons: [], comment: "", clean: None}
+    cleared[status] = ""
 
-    return FlagPanel([group, result, region, reasons, comment, clean, status], shown)
+    def shown(kept: Kept) -> dict[Any, Any]:
+        canvas = painting(kept.url(kept.restored), kept.width, kept.height)
+        return {**cleared, group: gr.update(visible=True), result: kept.restoration_id, region: canvas}
+
+    return FlagPanel(cleared, shown)

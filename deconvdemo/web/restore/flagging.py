@@ -14,7 +14,7 @@ from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.lossless import lossless
-from deconvdemo.image.photo import Photo
+from deconvdemo.web.components.painter import mask_file
 from deconvdemo.web.restore.results import Kept, Results
 from deconvdemo.web.server.leaving import asker
 
@@ -102,4 +102,4 @@ class Flagging:
         if region is None:
             return None
         painted, _ = STRANGERS.read_mask(region, kept.height, kept.width, self.max_pixels)
-        return Photo.open(painted.astype("uint8") * 255).encode("PNG") if painted.any() else None
+        return mask_file(painted) if painted.any() else None

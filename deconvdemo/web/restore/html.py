@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from deconvdemo.engine.restorer import Progress, Restoration
+from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.redaction import without_places
 from deconvdemo.tasks import in_words
 from deconvdemo.web.restore.results import Kept

@@ -14,20 +14,22 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from deconvdemo.engine.restorer import Restoration
+from deconvdemo.engine.restoration import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.image.lossless import lossless, lossless_suffix
 from deconvdemo.image.photo import Photo
 from deconvdemo.redaction import for_strangers
+from deconvdemo.web.components.painter import mask_file
 from deconvdemo.web.server.ages import Ages
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -61,7 +63,8 @@ class Results:
     def __init__(self, folder: Path, hours: float, megabytes: int, ages: Ages | None = None):
         self.folder, self.hours, self.megabytes = folder, hours, megabytes
         self.ages = ages or Ages(hours)
-        self._pruning = threading.Lock()
+        self._pruning, self._lying = threading.Lock(), threading.Lock()
+        self._files: WeakKeyDictionary[Photo, Path] = WeakKeyDictionary()  # of photos in memory
 
     def keep(self, restoration: Restoration, name: str = "photo") -> Kept:
         """Writes a restoration's files; `name` is what the visitor called theirs. PhotoError if the disk is full."""
@@ -80,21 +83,34 @@ class Results:
             download=f"{stem or 'photo'}-{restoration.task}{restored.suffix}",
         )
         contents: dict[str, Callable[[], bytes]] = {
-            kept.observed: lambda: lossless(observed),
+            kept.observed: lambda: self.lossless(observed),
             kept.restored: lambda: lossless(restored),
             kept.download: restored.encode,
         }
-        if restoration.mask is not None:
-            mask = Photo.open(restoration.mask.astype(np.uint8) * 255)
-            contents["mask.png"] = lambda: mask.encode("PNG")
-        self._write(kept.restoration_id, contents, json.dumps(asdict(kept)))
+        if (mask := restoration.mask) is not None:
+            contents["mask.png"] = lambda: mask_file(mask)
+        self.lies_in(observed, self._write(kept.restoration_id, contents, json.dumps(asdict(kept))) / kept.observed)
         return kept
 
     def show(self, photo: Photo) -> str:
         """Writes an uploaded photo for the page to show, which any browser can, and returns its URL."""
         key, name = uuid.uuid4().hex, f"observed{lossless_suffix(photo)}"
-        self._write(key, {name: lambda: lossless(photo)}, None)
+        self.lies_in(photo, self._write(key, {name: lambda: self.lossless(photo)}, None) / name)
         return f"{URL}/{key}/{name}"
+
+    def lossless(self, photo: Photo) -> bytes:
+        """Every pixel of a photo, encoded once: after that it is read from where it lies."""
+        with self._lying:
+            file = self._files.get(photo)
+        with suppress(OSError):
+            if file is not None:
+                return file.read_bytes()
+        return lossless(photo)
+
+    def lies_in(self, photo: Photo, file: Path) -> None:
+        """Every pixel of this photo is in this file, for as long as both are there."""
+        with self._lying:
+            self._files[photo] = file
 
     def get(self, restoration_id: str) -> Kept:
         """Raises FeedbackError for a result that is not, or no longer, there."""
@@ -145,7 +161,7 @@ class Results:
 
         return Route(f"/{URL}/{{key}}/{{name}}", serve)
 
-    def _write(self, key: str, contents: dict[str, Callable[[], bytes]], facts: str | None) -> None:
+    def _write(self, key: str, contents: dict[str, Callable[[], bytes]], facts: str | None) -> Path:
         self.sweep()
         target, partial = self.folder / key, self.folder / f".{key}"
         try:
@@ -158,6 +174,7 @@ class Results:
                 (partial / "facts.json").write_text(facts)
             partial.rename(target)
             self.ages.age(target)  # it begins now
+            return target
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise PhotoError(

@@ -4,36 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
-
 from deconvdemo.engine.admission import Asker, Seat
-from deconvdemo.engine.restorer import Progress, Restoration, Restorer
+from deconvdemo.engine.restoration import Progress, Restoration
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import Task
 from deconvdemo.web.components.painter import mask_from_painter, painting
+from deconvdemo.web.components.previews import preview
 from deconvdemo.web.restore.flagging import Flagging
+from deconvdemo.web.restore.open_photos import OpenPhotos
 from deconvdemo.web.restore.results import Kept
 from deconvdemo.web.server.leaving import asker
 
 
 @dataclass(frozen=True)
 class RestoreService:
-    """One task, the restorer that does it, and the place where results and flags are kept."""
+    """One task, the restorer that does it, and the places where photos are open and results and flags are kept."""
 
     task: Task
     restorer: Restorer
     flagging: Flagging
+    photos: OpenPhotos = field(default_factory=OpenPhotos)
 
-    def open(self, path: str | None) -> Photo:
-        """Raises PhotoError, in one sentence, for what is no photo."""
-        return STRANGERS.open(_present(path), self.restorer.max_pixels)
+    def open(self, path: str | None, session: str | None) -> Photo:
+        """The photo of a page's `session`. Raises PhotoError, in one sentence, for what is none."""
+        return self.photos.open((session, self.task.name), _present(path), self.restorer.max_pixels)
+
+    def close(self, session: str | None) -> None:
+        """The page has no photo any more."""
+        self.photos.close((session, self.task.name))
+
+    def preview(self, path: str, photo: Photo) -> str:
+        """The file that a page shows in the photo's place."""
+        results = self.flagging.results
+        shown = preview(path, photo, results.lossless)
+        if shown != path:
+            results.lies_in(photo, Path(shown))
+        return shown
 
     def estimates(self, photo: Photo) -> dict[str, Any]:
         """The automatic controls, estimated from this photo for the networks that do not judge them by themselves."""
@@ -49,16 +63,15 @@ class RestoreService:
         """The painter's value: the photo, and on it the holes of a mask file."""
         holes = None
         if mask is not None:
-            painted, _ = STRANGERS.read_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo)
-            holes = PIL.Image.fromarray(painted)
+            holes, _ = STRANGERS.read_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo)
         return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
 
     def steps(
-        self, path: str | None, painted: dict[str, Any] | None, controls: dict[str, Any]
+        self, path: str | None, session: str | None, painted: dict[str, Any] | None, controls: dict[str, Any]
     ) -> Iterator[Progress | Restoration]:
         """Progress before and after each tile, and the restoration last; work stops when this is closed."""
-        source, mask = _present(path), mask_from_painter(painted, self.flagging.max_pixels)
-        yield from self.restorer.steps(self.task.name, source, mask, **controls)
+        photo, mask = self.open(path, session), mask_from_painter(painted, self.flagging.max_pixels)
+        yield from self.restorer.steps(self.task.name, photo, mask, **controls)
 
     def seat(self, path: str | None, controls: dict[str, Any], asker: Asker) -> AbstractContextManager[Seat]:
         """A seat for restoring this photo with these controls: to be waited for. BusyError where too many wait."""

@@ -15,7 +15,7 @@ from deconvdemo.errors import DeconvdemoError, FeedbackError
 from deconvdemo.feedback.events.imagefile import image_extension
 from deconvdemo.redaction import without_places
 from deconvdemo.web.review.reviewers import Reviewers
-from deconvdemo.web.review.service import read_json
+from deconvdemo.web.review.sent import read_json
 from deconvdemo.web.server.leaving import while_connected
 
 PRIVATE = {

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 from deconvdemo.engine.admission import Admission, expected_bytes
-from deconvdemo.engine.restorer import Restoration, Restorer
+from deconvdemo.engine.restoration import Restoration
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.evaluation.replaying import run_again, scale_of
 from deconvdemo.feedback.events.imagefile import rgb_pixels
@@ -25,16 +23,14 @@ from deconvdemo.feedback.exchange.annotation_export import FORMATS
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.review import ReviewQueue, View
-from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.lossless import lossless
 from deconvdemo.redaction import for_strangers
-from deconvdemo.web.components.painter import mask_from_painter
+from deconvdemo.web.components.painter import mask_file
 from deconvdemo.web.review.measured import measured
-from deconvdemo.web.server.strict_json import JSONError, strict_json
+from deconvdemo.web.review.sent import painted_of, size_of, target_of
+from deconvdemo.web.review.thumbnails import Thumbnails
 
 MOST_AT_ONCE = 100  # flags in one bulk verdict
-THUMBNAIL = 320  # pixels, the longer side
-KEPT_THUMBNAILS = 400  # some 10 KB each
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class ReviewService:
     queue: ReviewQueue
     restorer: Restorer
     max_pixels: int
-    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails())
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
     admission: Admission = field(default_factory=Admission)
 
     @property
@@ -65,7 +61,7 @@ class ReviewService:
             **_short(flag),
             "controls": flag.controls,
             "checkpoint": flag.checkpoint,
-            "images": {role: _size(data) for role, data in flag.images.items()},
+            "images": {role: size_of(data) for role, data in flag.images.items()},
             "family": family,
             "alike": alike - 1,
             "mine": mine,
@@ -78,7 +74,7 @@ class ReviewService:
             consensus = opinions.consensus(self.queue.needed)
             facts["opinions"] = {**asdict(opinions), "disputed": opinions.disputed, "consensus": consensus}
             verdict = self.store.get(verdict_id, "verdicts")
-            sizes = {role: _size(data) for role, data in verdict.images.items()}
+            sizes = {role: size_of(data) for role, data in verdict.images.items()}
             facts["my_verdict"] = {
                 "verdict_id": verdict_id,
                 "images": sizes,
@@ -128,7 +124,7 @@ class ReviewService:
         flag, controls = self.store.get(flag_id), asked.get("controls") or {}
         if not isinstance(controls, dict):
             raise FeedbackError("controls are a dictionary of names and values: reload the page")
-        mask = _painted(asked.get("mask"), _size(flag.observed), self.max_pixels)
+        mask = painted_of(asked.get("mask"), size_of(flag.observed), self.max_pixels)
         with self._place(flag.observed, flag.clean, scale=scale_of(flag)):
             restoration = run_again(self.restorer, flag, controls, mask)
             result = lossless(restoration.photo)
@@ -148,9 +144,9 @@ class ReviewService:
             flag = self.store.get(flag_id)
             with self._place(flag.restored, clean):
                 images = {
-                    "clean": _clean(clean, _size(flag.restored), self.max_pixels),
-                    "mask": _painted(said.get("mask"), _size(flag.observed), self.max_pixels),
-                    "region": _painted(said.get("region"), _size(flag.restored), self.max_pixels),
+                    "clean": target_of(clean, size_of(flag.restored), self.max_pixels),
+                    "mask": self._mask_file(said.get("mask"), flag.observed),
+                    "region": self._mask_file(said.get("region"), flag.restored),
                 }
         verdict = Verdict(
             flag_id=flag_id,
@@ -199,60 +195,20 @@ class ReviewService:
             raise
         return file
 
+    def _mask_file(self, value: Any, picture: bytes) -> bytes | None:
+        holes = painted_of(value, size_of(picture), self.max_pixels)
+        return None if holes is None else mask_file(holes)
+
     def _place(self, *files: bytes | None, scale: int = 1) -> AbstractContextManager[None]:
         """To work on these images in."""
         return self.admission.place(expected_bytes(files, scale, self.max_pixels))
 
     def _measured(self, flag: StoredFlag, data: bytes) -> dict[str, float] | None:
         """None where there is no clean image of this size."""
-        if flag.clean is None or _size(flag.clean) != _size(data):
+        if flag.clean is None or size_of(flag.clean) != size_of(data):
             return None
         clean, other = (rgb_pixels(image) for image in (flag.clean, data))
         return measured(other, clean)
-
-
-class Thumbnails:
-    """The small pictures of the grid, the last ones asked for."""
-
-    def __init__(self):
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(
-        self,
-        key: tuple[str, str],
-        read: Callable[[], bytes],
-        place: Callable[[bytes], AbstractContextManager[Any]] = nullcontext,
-    ) -> bytes:
-        """The small picture of a key; `read` gives the large one, if the small one is not kept, `place` where to."""
-        from PIL import Image
-
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        large = read()
-        with place(large), Image.open(BytesIO(large)) as opened:
-            small = opened.convert("RGB")
-            small.thumbnail((THUMBNAIL, THUMBNAIL))
-        file = BytesIO()
-        small.save(file, "WEBP", quality=85, method=0)
-        with self._lock:
-            self._kept[key] = file.getvalue()
-            while len(self._kept) > KEPT_THUMBNAILS:
-                self._kept.popitem(last=False)
-        return file.getvalue()
-
-
-def read_json(body: bytes | str) -> Mapping[str, Any]:
-    """FeedbackError for anything but an object."""
-    try:
-        said, _ = strict_json(body)
-    except JSONError as error:
-        raise FeedbackError(f"{error}: reload the page") from error
-    if not isinstance(said, dict):
-        raise FeedbackError("this is not what the page sends: reload it")
-    return said
 
 
 def _short(flag: StoredFlag) -> dict[str, Any]:
@@ -274,29 +230,3 @@ def _report(restoration: Restoration) -> dict[str, Any]:
         "controls": restoration.controls,
         "checkpoint": for_strangers(restoration.checkpoint),
     }
-
-
-def _size(data: bytes) -> dict[str, int]:
-    from PIL import Image
-
-    with Image.open(BytesIO(data)) as opened:
-        return {"width": opened.width, "height": opened.height}
-
-
-def _clean(data: bytes | None, size: dict[str, int], max_pixels: int) -> bytes | None:
-    if data is None:
-        return None
-    photo = STRANGERS.open(data, max_pixels)
-    if (photo.width, photo.height) != (size["width"], size["height"]):
-        raise FeedbackError(
-            f"the target is {photo.width}×{photo.height} but the result is {size['width']}×{size['height']}: "
-            "give one of the same size"
-        )
-    return lossless(photo)
-
-
-def _painted(value: Any, size: dict[str, int], max_pixels: int) -> bytes | None:
-    mask = mask_from_painter(value, max_pixels) if value else None
-    if mask is not None and _size(mask) != size:
-        raise FeedbackError("what was painted has another size than the photo: paint it again")
-    return mask

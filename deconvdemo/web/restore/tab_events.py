@@ -1,0 +1,133 @@
+"""What happens in a task's tab: each event's function gives new values for some of its parts, by part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from deconvdemo.engine.admission import Asker, each_for
+from deconvdemo.engine.restoration import Progress, Restoration
+from deconvdemo.errors import DeconvdemoError, LeftError
+from deconvdemo.image.photo import Photo
+from deconvdemo.web.components.examples import Example
+from deconvdemo.web.components.viewer import comparison
+from deconvdemo.web.restore import html
+from deconvdemo.web.restore.cancellations import Cancellations
+from deconvdemo.web.restore.service import RestoreService
+from deconvdemo.web.restore.tab_parts import Changes, Parts
+
+log = logging.getLogger(__name__)
+
+LOOKS = 0.3  # seconds between two looks at who waits for a place: whether they have stopped, or left
+
+
+class RestoreEvents:
+    """Of one tab. A refusal or failure is a sentence at its status, and the app lives on."""
+
+    def __init__(self, service: RestoreService, parts: Parts):
+        self.service, self.parts = service, parts
+        self._turns = Cancellations()
+
+    def opened(
+        self, request: gr.Request, path: str | None, ticket: str, variant: str, mask: Path | None = None
+    ) -> Changes:
+        """For a new photo, or none: its mask to paint on, the estimated controls, and nothing of the old one."""
+        try:
+            self._turns.call_off(ticket, request.session_hash)
+            found = self._of_photo(request, path, variant, mask)
+        except DeconvdemoError as error:
+            found = {self.parts.status: html.trouble(error)}
+        except Exception:  # the buttons must come back, whatever happened
+            log.exception("a photo could not be opened")
+            found = {self.parts.status: html.broken()}
+        return self.parts.without_photo() | found
+
+    def opening(self, example: Example | None) -> Callable[..., Changes]:
+        """The function of an event that opens an example, or nothing."""
+
+        def opens(request: gr.Request, ticket: str, variant: str) -> Changes:
+            photo, mask = (str(example.photo), example.mask) if example else (None, None)
+            return self.opened(request, photo, ticket, variant, mask)
+
+        return opens
+
+    def laid(self, request: gr.Request, path: str | None, mask: str | None) -> Changes:
+        """For a mask file: its holes on the photo."""
+        try:
+            with self.service.place(path, mask):
+                painting = self.service.painting(self.service.open(path, request.session_hash), mask)
+        except DeconvdemoError as error:
+            return {self.parts.status: html.trouble(error)}
+        said = html.notice("The mask is on the photo: paint to change it")
+        return {self.parts.canvas: painting, self.parts.status: said}
+
+    def restore(self, request: gr.Request, path: str | None, ticket: str, *values: Any) -> Iterator[Changes]:
+        """Progress after each tile, then the result.
+
+        Who has left, or stopped, is told nothing: Gradio repeats the last values when a generator ends, after what
+        Stop has said.
+        """
+        with self._turns.turn(ticket, request.session_hash) as called_off:
+            try:
+                yield from self._restoring(self.service.asker().or_left(called_off), request, path, values)
+            except LeftError:
+                yield gr.skip()
+            except DeconvdemoError as error:
+                yield self.parts.idle(html.trouble(error))
+            except Exception:
+                log.exception("a photo could not be restored")
+                yield self.parts.idle(html.broken())
+
+    def stopped(self, request: gr.Request, ticket: str) -> Changes:
+        self._turns.call_off(ticket, request.session_hash)
+        return self.parts.idle(html.notice("Stopped: nothing was changed"))
+
+    def _of_photo(self, request: gr.Request, path: str | None, variant: str, mask: Path | None) -> Changes:
+        parts, service = self.parts, self.service
+        if path is None:
+            service.close(request.session_hash)
+            return {}
+        with service.place(path, mask):
+            photo = service.open(path, request.session_hash)
+            shown, estimates = service.preview(path, photo), service.estimates(photo)
+            painting = {parts.canvas: service.painting(photo, mask)} if parts.canvas else {}
+        judged = parts.controls.judged(variant)
+        words = _opening_words(photo, {name: value for name, value in estimates.items() if name not in judged})
+        return {parts.photo: shown, parts.status: words, **painting, **parts.estimated(estimates)}
+
+    def _restoring(
+        self, asker: Asker, request: gr.Request, path: str | None, values: tuple[Any, ...]
+    ) -> Iterator[Changes]:
+        painted, settings = (values[0], values[1:]) if self.parts.canvas else (None, values)
+        given = self.parts.controls.given(settings)
+        with self.service.seat(path, given, asker) as seat:
+            while not seat.wait(LOOKS) and not asker.left():
+                yield gr.skip()
+            steps = self.service.steps(path, request.session_hash, painted, given)
+            for step in chain([Progress(0, 0)], each_for(asker, steps)):
+                if asker.left():
+                    raise LeftError
+                if isinstance(step, Progress):
+                    yield self.parts.busy(html.progress(step))
+                else:
+                    yield self._result(step, path)
+
+    def _result(self, restoration: Restoration, path: str | None) -> Changes:
+        kept = self.service.keep(restoration, path)
+        return {
+            **self.parts.idle(html.notice(f"Done in {restoration.seconds:.1f} s")),
+            self.parts.picture: comparison(kept.url(kept.observed), kept.url(kept.restored), kept.width, kept.height),
+            self.parts.report: html.report(restoration, kept),
+            **self.parts.flag.shown(kept),
+        }
+
+
+def _opening_words(photo: Photo, estimates: dict[str, Any]) -> str:
+    size = f"{photo.width}×{photo.height}, {photo.format}, {photo.bit_depth} bit"
+    estimated = f". Estimated noise: sigma {estimates['sigma']:g}" if "sigma" in estimates else ""
+    return html.notice(". ".join([f"{size}{estimated}", *photo.notes]))

@@ -23,7 +23,8 @@ from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation import acceptance
-from deconvdemo.evaluation.acceptance import CLEAN, FLAGS, Comparison, judge
+from deconvdemo.evaluation.acceptance import judge
+from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import TARGET, Pair
 from deconvdemo.feedback.review import pairs

@@ -198,7 +198,7 @@ def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypa
     """At each of its writes: the file, the history, the index."""
     first, file = serving(folder), tmp_path / "candidate.safetensors"
     save_checkpoint(file, good.header, good.tensors)
-    real, calls = promotion.write_atomically, []
+    real, calls = promotion.write_file, []
 
     def dies(path, data):
         if len(calls) == step:
@@ -206,8 +206,8 @@ def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypa
         calls.append(path)
         real(path, data)
 
-    monkeypatch.setattr(promotion, "write_atomically", dies)
-    monkeypatch.setattr("deconvdemo.checkpoints.index.write_atomically", dies)
+    monkeypatch.setattr(promotion, "write_file", dies)
+    monkeypatch.setattr("deconvdemo.checkpoints.index.write_file", dies)
     with pytest.raises(KeyboardInterrupt):
         promote(file, folder, {})
     assert serving(folder) == first

@@ -11,7 +11,7 @@ from typing import Any
 
 from deconvdemo.cli.corpus import IMAGES, described
 from deconvdemo.cli.options import compute_on
-from deconvdemo.errors import CheckpointError, ControlError, TrainingError
+from deconvdemo.errors import ControlError, TrainingError, WriteError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
@@ -133,7 +133,7 @@ def _recipe(options: argparse.Namespace, start: Any):
 
 def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
     """Writes, beside the candidate, which flags it learns from. A run that goes on must go on with the same."""
-    from deconvdemo.checkpoints.checkpoint import write_atomically
+    from deconvdemo.atomic import write_atomically
 
     manifest = options.out.with_suffix(".pairs.json")
     if options.resume:
@@ -147,7 +147,6 @@ def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
                 "start anew without --resume"
             )
     try:
-        manifest.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(manifest, json.dumps(used).encode())
-    except (OSError, CheckpointError) as error:
-        raise TrainingError(f"{manifest} cannot be written ({error}): name another place") from error
+    except WriteError as error:
+        raise TrainingError(f"{error}: name another place") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
+
+from cachetools import LRUCache
 
 from deconvdemo.engine.admission import Admission, expected_bytes
 from deconvdemo.engine.restorer import Restoration, Restorer
@@ -215,7 +216,7 @@ class Thumbnails:
     """The small pictures of the grid, the last ones asked for."""
 
     def __init__(self):
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._kept: LRUCache[tuple[str, str], bytes] = LRUCache(KEPT_THUMBNAILS)
         self._lock = threading.Lock()
 
     def of(
@@ -228,9 +229,8 @@ class Thumbnails:
         from PIL import Image
 
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if (kept := self._kept.get(key)) is not None:
+                return kept
         large = read()
         with place(large), Image.open(BytesIO(large)) as opened:
             small = opened.convert("RGB")
@@ -239,8 +239,6 @@ class Thumbnails:
         small.save(file, "WEBP", quality=85, method=0)
         with self._lock:
             self._kept[key] = file.getvalue()
-            while len(self._kept) > KEPT_THUMBNAILS:
-                self._kept.popitem(last=False)
         return file.getvalue()
 
 

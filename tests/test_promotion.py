@@ -22,7 +22,7 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError
-from deconvdemo.evaluation import acceptance
+from deconvdemo.evaluation import acceptance, promoting
 from deconvdemo.evaluation.acceptance import judge
 from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
 from deconvdemo.feedback.events.opinions import Verdict
@@ -457,3 +457,32 @@ def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev
     assert "restore it" in capsys.readouterr().err
     shutil.rmtree(file.parent)
     assert promoted(file, folder, dev) == 1
+
+
+# ---- as functions, without the command
+
+
+def test_the_function_promotes_what_passes_and_says_what_it_found(store, good, folder, dev, tmp_path):
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    found = promoting.promote(file, folder, [dev], store, CPU, dry_run=True)
+    assert (found.report.passed, found.serves, serving(folder)) == (True, False, first)
+    found = promoting.promote(file, folder, [dev], store, CPU)
+    assert (found.report.passed, found.serves) == (True, True)
+    assert serving(folder) == found.candidate.sha256 == load_checkpoint(file).sha256
+    assert promotion.history(folder)[-1]["found"] == found.report.facts()
+
+
+def test_the_function_lets_nothing_serve_or_stand_in_duels_that_learned_from_the_wrong_flags(
+    store, good, folder, dev, tmp_path
+):
+    held_back = [flag_id for flag_id, kept in store.held.items() if kept]
+    file, before = candidate_of(store, good, folder, tmp_path, held_back), contents(folder)
+    found = promoting.promote(file, folder, [dev], store, CPU)
+    assert (found.report.passed, found.serves) == (False, False)
+    with pytest.raises(CheckpointError, match=r"stays out of the duels: it learned from flag .*to be judged"):
+        promoting.stand_in_duels(file, folder, store)
+    assert contents(folder) == before
+    file = candidate_of(store, good, folder, tmp_path)
+    assert promoting.stand_in_duels(file, folder, store).sha256 == load_checkpoint(file).sha256
+    assert contents(folder)[INDEX] == before[INDEX]
+    assert SHADOW in contents(folder)

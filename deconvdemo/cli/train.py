@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.cli.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
@@ -83,7 +83,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         corpus,
         options.out,
         budget,
-        data=described(corpus, options.data),
+        data=corpus.described(options.data),
         resume=options.resume,
         start_from=None if options.resume else _start(options, recipe),
         bf16=bf16,

@@ -17,7 +17,7 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.index import Entry, add_to_index, write_index
 from deconvdemo.checkpoints.promotion import history, learned_from, promote, rollback
 from deconvdemo.checkpoints.serving import FETCHED, Weights
-from deconvdemo.checkpoints.sources import Nothing, OneFile
+from deconvdemo.checkpoints.sources import Nothing, source_of
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
@@ -321,7 +321,7 @@ def test_weights_that_come_from_a_repository_replay_like_those_of_a_folder(
     restorer = restorer_of(folder)
     replayer = Replayer(Replays(sqlite_store), ReleaseRestorers(restorer))
     assert replayer.all() == (3, [])
-    restorer.weights._sources[FETCHED] = OneFile(better)  # as a fetched repository's
+    restorer.weights._sources[FETCHED] = source_of(str(better))  # as a fetched repository's
     assert replayer.piece()
     sha256 = load_checkpoint(better).sha256
     assert counts(Replays(sqlite_store))[sha256] == {FIXED: 1}

@@ -68,7 +68,7 @@ def _row(found: ResolvedWeights) -> Row:
         str(found.path),
         found.source,
         checkpoint.sha256,
-        found.path.stat().st_size,
+        found.size,
         checkpoint.header.measured,
         found.note,
     )
@@ -251,7 +251,7 @@ def _loaded(source: WeightsSource, names: list[str]) -> dict[str, Checkpoint]:
     size = 0
     for name in names:
         found = source.find(name)
-        size += found.path.stat().st_size if found.path.is_file() else 0
+        size += found.size
         if size > LARGEST_RELEASE:
             raise CheckpointError(f"the weights up to {name} have more than {in_bytes(LARGEST_RELEASE)} together")
         ready[name] = found.load()

@@ -6,6 +6,7 @@ Each source knows some names, and finds the weights of one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -31,6 +32,11 @@ class ResolvedWeights:
     name: str = ""  # what it must be weights for; empty: whatever its header says
     note: str = ""
     loaded: Checkpoint | None = None  # the weights themselves, where they are in memory
+
+    @property
+    def size(self) -> int:
+        """In bytes; 0 for what is no file."""
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     def load(self) -> Checkpoint:
         if self.loaded is not None:
@@ -113,13 +119,13 @@ class OneCheckpoint(Unchanging):
 class OneFile(Unchanging):
     """One safetensors file, on this disk or on the Hub; it serves the name that its header gives."""
 
-    def __init__(self, file: Path | HubRef):
-        self.file = file
+    def __init__(self, file: Callable[[], ResolvedWeights]):
+        self.file = file  # fetches it, if it is not here
 
     @cached_property
     def _found(self) -> tuple[ResolvedWeights, str]:
         """And its sha256 when it was first read; the file may become another one."""
-        found = ResolvedWeights(self.file, str(self.file)) if isinstance(self.file, Path) else _fetched(self.file)
+        found = self.file()
         checkpoint = found.load()
         return replace(found, name=checkpoint.name), checkpoint.sha256
 
@@ -244,7 +250,7 @@ def _fetched(ref: HubRef, sha256: str = "", says: str = INDEX, name: str = "", w
 
 
 def on_hub(ref: HubRef) -> WeightsSource:
-    return OneFile(ref) if ref.file else Repository(ref)
+    return OneFile(lambda: _fetched(ref)) if ref.file else Repository(ref)
 
 
 def source_of(spec: str | None) -> WeightsSource:
@@ -258,4 +264,4 @@ def source_of(spec: str | None) -> WeightsSource:
         raise CheckpointError(f"{path} is a folder without an {INDEX}: name one of its .safetensors files")
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: for the Hub, write hf://owner/repo[@revision][/file]")
-    return WeightsFolder(path) if path.is_dir() else OneFile(path)
+    return WeightsFolder(path) if path.is_dir() else OneFile(lambda: ResolvedWeights(path, str(path)))

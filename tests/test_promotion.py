@@ -444,7 +444,7 @@ def test_the_command_lets_a_candidate_into_the_duels_and_takes_it_out(store, goo
 
 def test_the_command_refuses_what_people_like_less(store, good, folder, dev, tmp_path, capsys, monkeypatch):
     first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
-    monkeypatch.setattr("deconvdemo.feedback.review.ranking.direct", lambda *asked: (1.0, 12))
+    monkeypatch.setattr("deconvdemo.evaluation.promoting.direct", lambda *asked: (1.0, 12))
     assert promoted(file, folder, dev) == 1
     assert "people prefer what serves: it was chosen 1 times in 12 duels" in capsys.readouterr().out
     assert serving(folder) == first

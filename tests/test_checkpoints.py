@@ -14,9 +14,9 @@ import tiny
 import torch
 
 from deconvdemo.checkpoints.checkpoint import Header, load_checkpoint, save_checkpoint
-from deconvdemo.checkpoints.index import Entry, add_to_index, read_index, write_index
+from deconvdemo.checkpoints.index import INDEX, Entry, add_to_index, read_index, write_index
 from deconvdemo.checkpoints.serving import Weights
-from deconvdemo.checkpoints.sources import source_of
+from deconvdemo.checkpoints.sources import Nothing, OneCheckpoint, WeightsSource, source_of
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.hub.download import HubRef
 from deconvdemo.networks import NETWORKS
@@ -432,3 +432,33 @@ def test_weights_that_are_nowhere_are_refused(tmp_path):
         source_of(str(tmp_path / "nothing"))
     with pytest.raises(CheckpointError, match=r"without an index\.json"):
         source_of(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["nothing", "checkpoint", "file", "folder"])
+def test_every_source_of_weights_answers_alike(bundle, kind):
+    file = bundle / read_index(bundle / INDEX)["denoise"].file
+    kinds = {
+        "nothing": Nothing,
+        "checkpoint": lambda: OneCheckpoint(load_checkpoint(file)),
+        "file": lambda: source_of(str(file)),
+        "folder": lambda: source_of(str(bundle)),
+    }
+    source: WeightsSource = kinds[kind]()
+    assert ("denoise" in source.names()) == (kind != "nothing")
+    for name in source.names():
+        found = source.find(name).load()
+        assert (found.name, found.sha256) == (name, source.sha256(name))
+    assert source.sha256("unknown") == ""
+    assert source.changed() is None
+    assert list(source.history()) == list(source.candidates()) == []
+    assert source.past("0" * 64) is None
+
+
+def test_one_checkpoint_is_weights_of_one_name(bundle):
+    checkpoint = load_checkpoint(bundle / read_index(bundle / INDEX)["denoise"].file)
+    alone = Weights.of(checkpoint)
+    assert alone.names() == alone.asked_for() == ["denoise"]
+    assert alone.load("denoise") is checkpoint
+    assert alone.sha256("denoise") == checkpoint.sha256
+    with pytest.raises(CheckpointError, match="no weights for 'inpaint', only for denoise"):
+        alone.load("inpaint")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "deconvdemo"
 # the floors, from the bottom; a module belongs to the longest name that it begins with
 FLOORS = [
-    ["version", "errors", "bounded", "address_space", "heartbeat", "redaction"],
+    ["version", "errors", "atomic", "bounded", "digests", "address_space", "heartbeat", "redaction"],
     ["settings", "image", "hub", "networks"],
     ["degradations", "tasks", "checkpoints"],
     ["engine", "feedback"],

@@ -341,6 +341,26 @@ def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_we
     assert told["from"] == load_checkpoint(workplace[1]).header.recipe["flags"]["from"] == "c" * 40
 
 
+def test_the_function_makes_a_candidate_without_the_command(workplace, tiny_weights, sqlite_store, tmp_path):
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
+    from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.engine.compute import Compute
+    from deconvdemo.training.run.finetune import FinetunePlan, finetune
+
+    flag_id = flagged(sqlite_store, 0, clean=png(picture(8)))
+    images, out = workplace
+    plan = FinetunePlan("denoise", [str(images)], out, steps=2, batch=4, patch=24, data=["mine (CC0)"])
+    weights, said = Weights(spec=str(tiny_weights)), []
+    accepted = lambda scale: snapshot(sqlite_store, "denoise", scale)
+    assert finetune(plan, weights, accepted, Compute("cpu", "fp32", "a test"), tmp_path, say=said.append) == out
+    header = load_checkpoint(out).header
+    assert header.recipe["parent"] == weights.sha256("denoise")
+    assert header.recipe["steps"] == 2
+    assert "mine (CC0)" in header.data
+    assert json.loads(out.with_suffix(".pairs.json").read_text())["flags"] == [flag_id]
+    assert f"from {weights.sha256('denoise')[:12]}" in said[0]
+
+
 def test_a_call_that_cannot_be_meant_is_one_sentence(workplace, tiny_weights, sqlite_store, capsys):
     assert finetuned(workplace, tiny_weights, "--share", "2") == 2
     assert finetuned(workplace, tiny_weights, "--steps", "0") == 2

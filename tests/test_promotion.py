@@ -22,8 +22,9 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError
-from deconvdemo.evaluation import acceptance
-from deconvdemo.evaluation.acceptance import CLEAN, FLAGS, Comparison, judge
+from deconvdemo.evaluation import acceptance, promoting
+from deconvdemo.evaluation.acceptance import judge
+from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import TARGET, Pair
 from deconvdemo.feedback.review import pairs
@@ -197,7 +198,7 @@ def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypa
     """At each of its writes: the file, the history, the index."""
     first, file = serving(folder), tmp_path / "candidate.safetensors"
     save_checkpoint(file, good.header, good.tensors)
-    real, calls = promotion.write_atomically, []
+    real, calls = promotion.write_file, []
 
     def dies(path, data):
         if len(calls) == step:
@@ -205,8 +206,8 @@ def test_whatever_is_killed_whole_weights_serve(folder, good, tmp_path, monkeypa
         calls.append(path)
         real(path, data)
 
-    monkeypatch.setattr(promotion, "write_atomically", dies)
-    monkeypatch.setattr("deconvdemo.checkpoints.index.write_atomically", dies)
+    monkeypatch.setattr(promotion, "write_file", dies)
+    monkeypatch.setattr("deconvdemo.checkpoints.index.write_file", dies)
     with pytest.raises(KeyboardInterrupt):
         promote(file, folder, {})
     assert serving(folder) == first
@@ -443,7 +444,7 @@ def test_the_command_lets_a_candidate_into_the_duels_and_takes_it_out(store, goo
 
 def test_the_command_refuses_what_people_like_less(store, good, folder, dev, tmp_path, capsys, monkeypatch):
     first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
-    monkeypatch.setattr("deconvdemo.feedback.review.ranking.direct", lambda *asked: (1.0, 12))
+    monkeypatch.setattr("deconvdemo.evaluation.promoting.direct", lambda *asked: (1.0, 12))
     assert promoted(file, folder, dev) == 1
     assert "people prefer what serves: it was chosen 1 times in 12 duels" in capsys.readouterr().out
     assert serving(folder) == first
@@ -456,3 +457,32 @@ def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev
     assert "restore it" in capsys.readouterr().err
     shutil.rmtree(file.parent)
     assert promoted(file, folder, dev) == 1
+
+
+# ---- as functions, without the command
+
+
+def test_the_function_promotes_what_passes_and_says_what_it_found(store, good, folder, dev, tmp_path):
+    first, file = serving(folder), candidate_of(store, good, folder, tmp_path)
+    found = promoting.promote(file, folder, [dev], store, CPU, dry_run=True)
+    assert (found.report.passed, found.serves, serving(folder)) == (True, False, first)
+    found = promoting.promote(file, folder, [dev], store, CPU)
+    assert (found.report.passed, found.serves) == (True, True)
+    assert serving(folder) == found.candidate.sha256 == load_checkpoint(file).sha256
+    assert promotion.history(folder)[-1]["found"] == found.report.facts()
+
+
+def test_the_function_lets_nothing_serve_or_stand_in_duels_that_learned_from_the_wrong_flags(
+    store, good, folder, dev, tmp_path
+):
+    held_back = [flag_id for flag_id, kept in store.held.items() if kept]
+    file, before = candidate_of(store, good, folder, tmp_path, held_back), contents(folder)
+    found = promoting.promote(file, folder, [dev], store, CPU)
+    assert (found.report.passed, found.serves) == (False, False)
+    with pytest.raises(CheckpointError, match=r"stays out of the duels: it learned from flag .*to be judged"):
+        promoting.stand_in_duels(file, folder, store)
+    assert contents(folder) == before
+    file = candidate_of(store, good, folder, tmp_path)
+    assert promoting.stand_in_duels(file, folder, store).sha256 == load_checkpoint(file).sha256
+    assert contents(folder)[INDEX] == before[INDEX]
+    assert SHADOW in contents(folder)

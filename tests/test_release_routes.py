@@ -219,3 +219,15 @@ def test_weights_that_took_others_place_are_noted_though_nothing_was_restarted(s
     insight._kept.clear()
     insight.public()
     assert len(noted_weights(sqlite_store)) == 2
+
+
+def test_a_picture_larger_than_all_that_is_kept_is_kept_alone(sqlite_store, folder, monkeypatch):
+    monkeypatch.setattr("deconvdemo.web.releases.service.KEPT_BYTES", 10)
+    made = ReleaseService(Replays(sqlite_store), ReleaseRestorers(restorer_of(folder)))._made
+    made["small", "1"] = b"1234"
+    made["small", "2"] = b"5678"
+    assert len(made) == 2
+    made["large", "3"] = bytes(11)
+    assert list(made) == [("large", "3")]
+    made["small", "1"] = b"1234"
+    assert list(made) == [("small", "1")]

@@ -16,8 +16,8 @@ from sqlalchemy import Float, cast, func, select
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.index import Entry, add_to_index, write_index
 from deconvdemo.checkpoints.promotion import history, learned_from, promote, rollback
-from deconvdemo.checkpoints.serving import Weights
-from deconvdemo.checkpoints.sources import Nothing, ResolvedWeights
+from deconvdemo.checkpoints.serving import FETCHED, Weights
+from deconvdemo.checkpoints.sources import Nothing, source_of
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
@@ -318,23 +318,14 @@ def test_weights_that_come_from_a_repository_replay_like_those_of_a_folder(
 ):
     better = tiny.shaken(good, tmp_path / "better.safetensors", 0.0)
 
-    class Elsewhere:
-        """A fetched repository, as far as weights know it."""
-
-        def names(self):
-            return [NAME]
-
-        def find(self, name):
-            return ResolvedWeights(better, "hf://lab/weights@abc/better.safetensors", name=name)
-
     restorer = restorer_of(folder)
     replayer = Replayer(Replays(sqlite_store), ReleaseRestorers(restorer))
     assert replayer.all() == (3, [])
-    restorer.weights._fetched = Elsewhere()
+    restorer.weights._sources[FETCHED] = source_of(str(better))  # as a fetched repository's
     assert replayer.piece()
     sha256 = load_checkpoint(better).sha256
     assert counts(Replays(sqlite_store))[sha256] == {FIXED: 1}
-    restorer.weights._fetched = Nothing()  # its next commit may be another: of this one nothing is left here
+    restorer.weights._sources[FETCHED] = Nothing()  # its next commit may be another: of this one nothing is left here
     assert not ReleaseRestorers(restorer).here(NAME, sha256)
 
 

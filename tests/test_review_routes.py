@@ -142,6 +142,13 @@ def test_a_wrong_password_a_forged_cookie_and_an_old_one_open_nothing(store):
     changed = visitor(store, "another word")
     changed.cookies.set("deconvdemo_reviewer", cookie)
     assert changed.get("/review/queue").status_code == 401
+    client.cookies.set(
+        "deconvdemo_reviewer", good.cookies["deconvdemo_browser"].strip('"')
+    )  # signed, but for another use
+    assert client.get("/review/queue").status_code == 401
+    slow = visitor(store, "word", clock=lambda: time.time() - 5)  # its clock is behind that of who signed
+    slow.cookies.set("deconvdemo_reviewer", cookie)
+    assert slow.get("/review/queue").status_code == 200
     replica = visitor(store, "word")  # another process of the same database
     replica.cookies.set("deconvdemo_reviewer", cookie)
     assert replica.get("/review/queue").status_code == 200

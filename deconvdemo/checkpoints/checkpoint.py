@@ -6,11 +6,8 @@ is wrong with a file is one CheckpointError that names it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,9 @@ import torch
 from safetensors import SafetensorError
 
 from deconvdemo.bounded import clipped
-from deconvdemo.checkpoints.file import Layout, contents, read_weights, require_no_pickle
+from deconvdemo.checkpoints.file import Layout, contents, read_weights, require_no_pickle, write_file
 from deconvdemo.checkpoints.header import Header
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import CheckpointError
 
 MOST_PARAMETERS = 64_000_000  # twice DRUNet's: 256 MB in fp32
@@ -68,8 +66,8 @@ def save_checkpoint(
     _require_fit(header, stored, str(path))
     _require_finite(stored, str(path))
     data = _canonical(safetensors.torch.save(stored, header.metadata()))
-    write_atomically(path, data)
-    return hashlib.sha256(data).hexdigest()
+    write_file(path, data)
+    return sha256_of(data)
 
 
 def as_stored(
@@ -97,7 +95,7 @@ def load_checkpoint(
     # a path in the Hub's cache tells a person nothing
     file, data = source if source and "://" in source else str(path), read_weights(Path(path))
     require_no_pickle(data, file)
-    found = hashlib.sha256(data).hexdigest()
+    found = sha256_of(data)
     if sha256 is not None and found != sha256.lower():
         raise CheckpointError(f"{file} has sha256 {found[:12]}…, but {says} says {sha256[:12]}…: fetch it again")
     metadata, layouts = contents(data, file)
@@ -109,24 +107,6 @@ def load_checkpoint(
         raise CheckpointError(f"{file} is damaged ({clipped(str(error))}): fetch it again") from None
     _require_finite(tensors, file)
     return Checkpoint(header, tensors, found, source or file)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Temporary file, fsync, rename: a reader sees the old file or the new one, also after a power cut."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # the temporary file was the writer's alone; weights are for whoever serves them
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
 def _canonical(data: bytes) -> bytes:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deconvdemo.atomic import write_atomically
 from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
-from deconvdemo.errors import CheckpointError
+from deconvdemo.errors import CheckpointError, WriteError
 from deconvdemo.hub.download import LARGEST_FILE
 
 LARGEST_HEADER = 4_000_000  # bytes; ours have some 50,000
@@ -41,6 +42,14 @@ class Layout:
     @property
     def is_floating_point(self) -> bool:
         return "F" in self.kind
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Weights, or what is told of them, whole or not at all. CheckpointError: what was there before is intact."""
+    try:
+        write_atomically(path, data)
+    except WriteError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_weights(path: Path) -> bytes:

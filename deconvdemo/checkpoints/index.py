@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
-from deconvdemo.checkpoints.checkpoint import load_checkpoint, write_atomically
+from deconvdemo.checkpoints.checkpoint import load_checkpoint
+from deconvdemo.checkpoints.file import write_file
 from deconvdemo.errors import CheckpointError
 from deconvdemo.hub.download import NAME
 
@@ -87,7 +88,7 @@ def read_index(path: Path, label: str = "") -> dict[str, Entry]:
 def write_index(folder: Path | str, entries: Mapping[str, Entry], name: str = INDEX) -> Path:
     """Writes index.json atomically. Write it last: what it names must already be there."""
     path = Path(folder) / name
-    write_atomically(path, index_text(entries).encode())
+    write_file(path, index_text(entries).encode())
     return path
 
 

@@ -9,7 +9,6 @@ Killed at any moment, the index names a file that is there: the one before, or t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo.bounded import clipped, parsed_json, read_file
-from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, write_atomically
-from deconvdemo.checkpoints.file import read_weights
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.file import read_weights, write_file
 from deconvdemo.checkpoints.index import INDEX, SHADOW, Entry, read_index, shadows, write_index
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import CheckpointError
 
 HISTORY = "history.json"
@@ -72,9 +72,9 @@ def _placed(file: Path, candidate: Checkpoint, folder: Path) -> Entry:
     place = folder / f"{candidate.name}-{candidate.sha256[:12]}.safetensors"
     if not (place.exists() and load_checkpoint(place).sha256 == candidate.sha256):
         data = read_weights(file)
-        if hashlib.sha256(data).hexdigest() != candidate.sha256:
+        if sha256_of(data) != candidate.sha256:
             raise CheckpointError(f"{file} changed while it was read: nothing serves anew, so give the command again")
-        write_atomically(place, data)
+        write_file(place, data)
     return Entry(place.name, candidate.sha256)
 
 
@@ -201,4 +201,4 @@ def _note(folder: Path, what: str, name: str, entry: Entry, before: Entry | None
         **facts,
     }
     text = json.dumps([*history(folder), line], indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / HISTORY, text.encode())
+    write_file(folder / HISTORY, text.encode())

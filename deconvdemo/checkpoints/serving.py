@@ -12,20 +12,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from deconvdemo.bounded import in_bytes
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.index import bundled_folder
-from deconvdemo.checkpoints.sources import Nothing, ResolvedWeights, WeightsFolder, WeightsSource, on_hub, source_of
+from deconvdemo.checkpoints.sources import (
+    Nothing,
+    OneCheckpoint,
+    ResolvedWeights,
+    WeightsFolder,
+    WeightsSource,
+    on_hub,
+    source_of,
+)
 from deconvdemo.checkpoints.watching import WeightsLooks
 from deconvdemo.errors import CheckpointError
 from deconvdemo.hub.download import HubRef
 
 log = logging.getLogger(__name__)
 
+CHOSEN, FETCHED, BUNDLED = "chosen", "fetched", "bundled"  # where weights come from: by --weights, the settings, or us
 WATCH_EVERY = 5.0  # seconds between two looks at the folders of weights
 LARGEST_RELEASE = 512_000_000  # bytes of all weights of a repository together: they are in memory at once
 
@@ -59,7 +68,7 @@ def _row(found: ResolvedWeights) -> Row:
         str(found.path),
         found.source,
         checkpoint.sha256,
-        found.path.stat().st_size,
+        found.size,
         checkpoint.header.measured,
         found.note,
     )
@@ -73,21 +82,30 @@ class Weights:
     """
 
     def __init__(self, folder: Path | str | None = None, spec: str | None = None, repo: str = ""):
-        self.bundled: WeightsSource = WeightsFolder(Path(folder) if folder else bundled_folder(), "bundled")
-        self.chosen = source_of(spec)
+        # what serves a name is the first one's that has it
+        self._sources: dict[str, WeightsSource] = {
+            CHOSEN: source_of(spec),
+            FETCHED: Nothing(),
+            BUNDLED: WeightsFolder(Path(folder) if folder else bundled_folder(), "bundled"),
+        }
         self.repo = HubRef.parse(repo) if repo else None
-        self._fetched: WeightsSource = Nothing()
-        self._fetched_sha256: dict[str, str] = {}
         self._why_bundled = f"{self.repo} is not fetched yet" if self.repo else ""
         self.looks = WeightsLooks()  # for newer weights: when, and what went wrong
 
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Weights:
+        """This checkpoint alone, whatever is bundled."""
+        weights = cls()
+        weights._sources = {CHOSEN: OneCheckpoint(checkpoint)}
+        return weights
+
     def names(self) -> list[str]:
         """The names that have weights: "denoise", "denoise-photo", "upscale-x2", …"""
-        return sorted({name for source in self._sources() for name in source.names()})
+        return sorted({name for source in self._sources.values() for name in source.names()})
 
     def asked_for(self) -> list[str]:
         """The names that `--weights` has weights for."""
-        return self.chosen.names()
+        return self._sources[CHOSEN].names()
 
     def load(self, name: str) -> Checkpoint:
         """What serves `name` now. Raises CheckpointError if nothing does, or it is not what it should be."""
@@ -95,12 +113,12 @@ class Weights:
 
     def sha256(self, name: str) -> str:
         """Of what serves `name` now; nothing is read or fetched where a folder's index promises it."""
-        source = self._source(name)
-        return source.sha256(name) if isinstance(source, WeightsFolder) else _sha256(source.find(name))
+        return self._sources[self._place(name)].sha256(name)
 
-    def folders(self) -> list[Path]:
-        """Where weights take each other's place on this disk."""
-        return [source.folder for source in self._sources() if isinstance(source, WeightsFolder)]
+    def past(self, sha256: str) -> Path | None:
+        """The file of weights that serve or have served in a folder of this disk, if it is still there."""
+        found = (source.past(sha256) for source in self._sources.values())
+        return next((file for file in found if file), None)
 
     def status(self, name: str) -> str:
         """Which weights serve `name`, and why if they are not the ones asked for, in words for the page."""
@@ -110,7 +128,7 @@ class Weights:
     def history(self) -> list[dict[str, Any]]:
         """Every promotion and rollback of the folders and repositories that serve here, as far as they can be read."""
         lines: list[dict[str, Any]] = []
-        for source in self._sources():
+        for source in self._sources.values():
             try:
                 lines += [line for line in source.history() if line not in lines]
             except CheckpointError as error:
@@ -119,13 +137,13 @@ class Weights:
 
     def candidates(self) -> Iterator[ResolvedWeights]:
         """What stands in duels, each beside what it would replace; those that cannot be found are left out."""
-        for source in self._sources():
+        for place, source in self._sources.items():
             try:
                 found = source.candidates()
             except CheckpointError as error:
                 log.warning("weights: %s; no candidate of it stands in duels", error)
                 continue
-            yield from (one for one in found if all(one.name not in other.names() for other in self._above(source)))
+            yield from (one for one in found if not self._is_above(place, one.name))
 
     def list(self) -> list[Row]:
         """One row a name; weights that cannot serve are a row that says why."""
@@ -170,45 +188,43 @@ class Weights:
 
         def look() -> None:
             while not stopped.wait(every):
-                for which in ("chosen", "bundled"):
+                for place in (CHOSEN, BUNDLED):
                     try:
-                        self._take_over(which, on_ready)
+                        self._take_over(place, on_ready)
                     except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
-                        self.looks.failed(f"{which} folder", error)
+                        self.looks.failed(f"{place} folder", error)
                     else:
-                        self.looks.went_well(f"{which} folder")
+                        self.looks.went_well(f"{place} folder")
 
         threading.Thread(target=look, name="weights folder", daemon=True).start()
         return stopped
 
-    def _take_over(self, which: str, on_ready: Callable[[dict[str, Checkpoint]], None]) -> None:
-        before = getattr(self, which)
-        now = before.changed() if isinstance(before, WeightsFolder) else None
+    def _take_over(self, place: str, on_ready: Callable[[dict[str, Checkpoint]], None]) -> None:
+        before = self._sources[place]
+        now = before.changed()
         if now is None:
             return
         new = [name for name in now.names() if now.sha256(name) != before.sha256(name)]
-        serving = [name for name in new if all(name not in other.names() for other in self._above(before))]
+        serving = [name for name in new if not self._is_above(place, name)]
         on_ready(_loaded(now, serving))
-        setattr(self, which, now)
-        log.info("weights: %s serves %s anew", now.folder, ", ".join(serving) or "nothing")
+        self._sources[place] = now
+        log.info("weights: the %s folder serves %s anew", place, ", ".join(serving) or "nothing")
 
-    def _above(self, source: WeightsSource) -> tuple[WeightsSource, ...]:
-        """The sources that come before one."""
-        sources = self._sources()
-        return sources[: next(place for place, other in enumerate(sources) if other is source)]
-
-    def _sources(self) -> tuple[WeightsSource, ...]:
-        return self.chosen, self._fetched, self.bundled
+    def _is_above(self, place: str, name: str) -> bool:
+        """Whether a source that comes before one has this name."""
+        above = takewhile(lambda other: other != place, self._sources)
+        return any(name in self._sources[other].names() for other in above)
 
     def _serving(self, name: str) -> ResolvedWeights:
-        source = self._source(name)
-        found = source.find(name)
-        return replace(found, note=self._why_bundled or found.note) if source is self.bundled else found
+        place = self._place(name)
+        found = self._sources[place].find(name)
+        return replace(found, note=self._why_bundled or found.note) if place == BUNDLED else found
 
-    def _source(self, name: str) -> WeightsSource:
-        for source in self._sources():
+    def _place(self, name: str) -> str:
+        """Where what serves a name comes from."""
+        for place, source in self._sources.items():
             if name in source.names():
-                return source
+                return place
         known = ", ".join(self.names()) or "nothing"
         raise CheckpointError(f"there are no weights for {name!r}, only for {known}")
 
@@ -216,16 +232,15 @@ class Weights:
         source = on_hub(repo)
         try:
             ready = _loaded(source, source.names())
-            sha256 = {name: checkpoint.sha256 for name, checkpoint in ready.items()}
-            if sha256 != self._fetched_sha256:
+            before = self._sources[FETCHED]
+            if {name: source.sha256(name) for name in ready} != {name: before.sha256(name) for name in before.names()}:
                 self._why_bundled = f"{repo} is fetched, but not in use yet"
-                chosen = self.chosen.names()
-                on_ready({name: checkpoint for name, checkpoint in ready.items() if name not in chosen})
+                on_ready({name: ready[name] for name in ready if not self._is_above(FETCHED, name)})
         except Exception as error:  # noqa: BLE001 (of any kind: the next look may find good weights)
             self._why_bundled = self.looks.failed("repository", error)
             return
         self.looks.went_well("repository")
-        self._fetched, self._fetched_sha256 = source, sha256
+        self._sources[FETCHED] = source
         self._why_bundled = f"{repo} has none for this"
         log.info("weights: %s serves %s", repo, ", ".join(ready))
 
@@ -236,29 +251,8 @@ def _loaded(source: WeightsSource, names: list[str]) -> dict[str, Checkpoint]:
     size = 0
     for name in names:
         found = source.find(name)
-        size += found.path.stat().st_size if found.path.is_file() else 0
+        size += found.size
         if size > LARGEST_RELEASE:
             raise CheckpointError(f"the weights up to {name} have more than {in_bytes(LARGEST_RELEASE)} together")
         ready[name] = found.load()
     return ready
-
-
-@cache
-def _sha256(found: ResolvedWeights) -> str:
-    return found.sha256 or found.load().sha256
-
-
-class OneNetwork:
-    """In place of `Weights`: one checkpoint alone, whichever of its task's variants it is, with a file or without."""
-
-    def __init__(self, checkpoint: Checkpoint):
-        self.checkpoint = checkpoint
-
-    def names(self) -> list[str]:
-        return [self.checkpoint.name]
-
-    def asked_for(self) -> list[str]:
-        return [self.checkpoint.name]
-
-    def load(self, name: str) -> Checkpoint:
-        return self.checkpoint

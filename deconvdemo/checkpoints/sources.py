@@ -1,11 +1,12 @@
 """Where weights come from: a file or folder of this disk, a file or repository on the Hub.
 
-Each source knows some names, and finds the file of one.
+Each source knows some names, and finds the weights of one.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.index import INDEX, LARGEST_INDEX, SHADOW, Entry, read_index, shadows
-from deconvdemo.checkpoints.promotion import HISTORY, LARGEST_HISTORY, history, read_history
+from deconvdemo.checkpoints.promotion import HISTORY, LARGEST_HISTORY, history, past_file, read_history
 from deconvdemo.errors import CheckpointError
 from deconvdemo.hub.download import Fetched, HubRef, fetch
 
@@ -30,8 +31,16 @@ class ResolvedWeights:
     says: str = INDEX  # who promises the sha256
     name: str = ""  # what it must be weights for; empty: whatever its header says
     note: str = ""
+    loaded: Checkpoint | None = None  # the weights themselves, where they are in memory
+
+    @property
+    def size(self) -> int:
+        """In bytes; 0 for what is no file."""
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     def load(self) -> Checkpoint:
+        if self.loaded is not None:
+            return self.loaded
         checkpoint = load_checkpoint(self.path, self.sha256, self.source, self.says)
         if self.name and checkpoint.name != self.name:
             raise CheckpointError(
@@ -45,21 +54,36 @@ class WeightsSource(Protocol):
 
     def find(self, name: str) -> ResolvedWeights: ...
 
+    def sha256(self, name: str) -> str:
+        """Of what `find` gives; "" for a name it has not. Nothing is read or fetched where an index promises it."""
+
+    def changed(self) -> WeightsSource | None:
+        """The same place with other weights than this one knows of; None as long as they are the same."""
+
     def history(self) -> list[dict[str, Any]]:
         """Every promotion and rollback there."""
 
     def candidates(self) -> list[ResolvedWeights]:
         """What its shadow.json names: it stands in duels, and serves nobody."""
 
+    def past(self, sha256: str) -> Path | None:
+        """The file of weights that serve or have served there, if it is on this disk."""
+
 
 class Unchanging:
     """Where weights never take each other's place."""
+
+    def changed(self) -> WeightsSource | None:
+        return None
 
     def history(self) -> list[dict[str, Any]]:
         return []
 
     def candidates(self) -> list[ResolvedWeights]:
         return []
+
+    def past(self, sha256: str) -> Path | None:
+        return None
 
 
 class Nothing(Unchanging):
@@ -71,23 +95,48 @@ class Nothing(Unchanging):
     def find(self, name: str) -> ResolvedWeights:
         raise CheckpointError(f"there are no weights for {name!r}")
 
+    def sha256(self, name: str) -> str:
+        return ""
+
+
+class OneCheckpoint(Unchanging):
+    """Weights in memory, with a file or without."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+
+    def names(self) -> list[str]:
+        return [self.checkpoint.name]
+
+    def find(self, name: str) -> ResolvedWeights:
+        one = self.checkpoint
+        return ResolvedWeights(Path(one.source), one.source, one.sha256, name=one.name, loaded=one)
+
+    def sha256(self, name: str) -> str:
+        return self.checkpoint.sha256 if name == self.checkpoint.name else ""
+
 
 class OneFile(Unchanging):
     """One safetensors file, on this disk or on the Hub; it serves the name that its header gives."""
 
-    def __init__(self, file: Path | HubRef):
-        self.file = file
+    def __init__(self, file: Callable[[], ResolvedWeights]):
+        self.file = file  # fetches it, if it is not here
 
     @cached_property
-    def _found(self) -> ResolvedWeights:
-        found = ResolvedWeights(self.file, str(self.file)) if isinstance(self.file, Path) else _fetched(self.file)
-        return replace(found, name=found.load().name)
+    def _found(self) -> tuple[ResolvedWeights, str]:
+        """And its sha256 when it was first read; the file may become another one."""
+        found = self.file()
+        checkpoint = found.load()
+        return replace(found, name=checkpoint.name), checkpoint.sha256
 
     def names(self) -> list[str]:
-        return [self._found.name]
+        return [self._found[0].name]
 
     def find(self, name: str) -> ResolvedWeights:
-        return self._found
+        return self._found[0]
+
+    def sha256(self, name: str) -> str:
+        return self._found[1] if name in self.names() else ""
 
 
 class WeightsFolder:
@@ -105,12 +154,10 @@ class WeightsFolder:
         return list(self._entries)
 
     def changed(self) -> WeightsFolder | None:
-        """The same folder with another index than this one read; None as long as it is the same."""
         now = WeightsFolder(self.folder, self.source)
         return now if now._entries != self._entries else None
 
     def sha256(self, name: str) -> str:
-        """What the index promises of a name; "" if it has none."""
         return self._entries[name].sha256 if name in self._entries else ""
 
     def history(self) -> list[dict[str, Any]]:
@@ -123,6 +170,9 @@ class WeightsFolder:
             for name, entry in shadows(self.folder).items()
         ]
 
+    def past(self, sha256: str) -> Path | None:
+        return past_file(self.folder, sha256)
+
     def _find(self, name: str) -> ResolvedWeights:
         entry = self._entries[name]
         path = self.folder / entry.file
@@ -132,10 +182,10 @@ class WeightsFolder:
         return ResolvedWeights(path, self.source or str(path), entry.sha256, str(self.index), name)
 
 
-class Repository:
+class Repository(Unchanging):
     """A model repository on the Hub with an index.json; its files are of the commit the index was read at.
 
-    But for those that the index says are in another repository.
+    But for those that the index says are in another repository. A newer commit is another source.
     """
 
     def __init__(self, ref: HubRef):
@@ -149,6 +199,10 @@ class Repository:
 
     def names(self) -> list[str]:
         return list(self._index[0])
+
+    def sha256(self, name: str) -> str:
+        entries = self._index[0]
+        return entries[name].sha256 if name in entries else ""
 
     def history(self) -> list[dict[str, Any]]:
         return self._history
@@ -196,7 +250,7 @@ def _fetched(ref: HubRef, sha256: str = "", says: str = INDEX, name: str = "", w
 
 
 def on_hub(ref: HubRef) -> WeightsSource:
-    return OneFile(ref) if ref.file else Repository(ref)
+    return OneFile(lambda: _fetched(ref)) if ref.file else Repository(ref)
 
 
 def source_of(spec: str | None) -> WeightsSource:
@@ -210,4 +264,4 @@ def source_of(spec: str | None) -> WeightsSource:
         raise CheckpointError(f"{path} is a folder without an {INDEX}: name one of its .safetensors files")
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: for the Hub, write hf://owner/repo[@revision][/file]")
-    return WeightsFolder(path) if path.is_dir() else OneFile(path)
+    return WeightsFolder(path) if path.is_dir() else OneFile(lambda: ResolvedWeights(path, str(path)))

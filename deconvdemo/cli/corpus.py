@@ -43,12 +43,5 @@ def _pack(options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError("--megabytes must be above 0, --patch 16 or more and --seed 0 or more")
     say = lambda text: print(text, file=sys.stderr)
     corpus = Corpus.open(options.images, settings.data_dir / "corpus", say)
-    pack(corpus, options.out, options.megabytes, options.patch, options.seed, described(corpus, options.data), say)
+    pack(corpus, options.out, options.megabytes, options.patch, options.seed, corpus.described(options.data), say)
     return 0
-
-
-def described(corpus, said: list[str] | None) -> list[str]:
-    """For a header: what the person says of the images, and what the sources say of themselves."""
-    unsaid = [f"{Path(name).name} (see the person who trained this)" for name, data in corpus.data.items() if not data]
-    own = [text for data in corpus.data.values() for text in data]
-    return list(dict.fromkeys([*(said or unsaid), *own]))

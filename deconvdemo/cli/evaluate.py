@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if not options.out:
         print(text)
         return 0
-    from deconvdemo.checkpoints.checkpoint import write_atomically
+    from deconvdemo.atomic import write_atomically
 
     write_atomically(options.out, f"{text}\n".encode())
     return 0

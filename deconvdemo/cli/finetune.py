@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.cli.options import compute_on
-from deconvdemo.errors import CheckpointError, ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
-
-CAUTION = 0.25  # times the learning rate of the network's own recipe: the expert begins with what it knows already
 
 
 def add_verbs(verbs) -> None:
@@ -41,7 +36,9 @@ def add_verbs(verbs) -> None:
     verb.add_argument("--seed", type=int, help="(default: 0)")
     verb.add_argument("--resume", type=Path, metavar="FILE", help="go on from this .state.safetensors file")
     verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on while it trains")
-    verb.add_argument("--data", action="append", metavar="TEXT", help="a source and its licence, for the header")
+    verb.add_argument(
+        "--data", action="append", default=[], metavar="TEXT", help="a source and its licence, for the header"
+    )
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     verb.add_argument("--precision", default="auto", help="auto, fp32 or bf16")
     verb.set_defaults(run=_finetune)
@@ -49,108 +46,16 @@ def add_verbs(verbs) -> None:
 
 def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.serving import Weights
-    from deconvdemo.evaluation.measure import measured
-    from deconvdemo.feedback.events.records import PAIRS
-    from deconvdemo.feedback.review.pairs import snapshot
+    from deconvdemo.feedback.review.pairs import Snapshot, snapshot
     from deconvdemo.feedback.store.store import FeedbackStore
-    from deconvdemo.training.data.corpus import Corpus
-    from deconvdemo.training.data.flagged import Flagged
-    from deconvdemo.training.data.processes import processes
-    from deconvdemo.training.run.expert import with_expert
-    from deconvdemo.training.run.fit import Budget, Run, fit
-    from deconvdemo.training.run.router_training import learn_gate
-    from deconvdemo.training.run.writer import Output
+    from deconvdemo.training.run.finetune import FinetunePlan, finetune
 
-    _check(options)
-    weights = Weights(spec=options.weights)
-    parent = weights.load(TASKS[options.task].weights({"scale": options.scale, "variant": options.variant}))
-    start = with_expert(parent, weights.load, options.seed or 0)
-    recipe = _recipe(options, start)
-    compute = compute_on(options, settings)
-    team = processes(compute.device)
-    say = (lambda text: print(text, file=sys.stderr)) if team.is_first else (lambda text: None)
-    with team.one_first():
-        found = snapshot(FeedbackStore.of(settings), options.task, recipe.scale, settings.verdicts_needed)
-        corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, recipe.reduced)
-    for sentence in found.skipped:
-        say(f"left out: {sentence}")
-    counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.counts.items())
-    used = found.revision or found.name
-    say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
-    if team.is_first:
-        learned = {"from": used, "snapshot": found.name, "flags": [pair.flag_id for pair in found.pairs]}
-        _keep_manifest(options, learned)
-    dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
-    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
-    flags = f"flags of visitors, {used} (CC BY 4.0)"
-    flagged = Flagged(found.pairs, options.share)
-    run = Run(
-        recipe,
-        corpus,
-        Budget(steps=options.steps),
-        flagged=flagged,
-        start_from=None if options.resume else learn_gate(start, recipe, corpus, flagged, team),
-        resume=options.resume,
-        team=team,
-        bf16=compute.precision == "bf16",
-    )
-    output = Output(
-        options.out,
-        data=list(dict.fromkeys([flags, *described(corpus, options.data), *parent.header.data])),
-        about=about,
-        measure=(lambda network: measured(network, recipe.header, options.dev, compute)) if options.dev else None,
-    )
-    fit(run, output, say)
-    team.close()
+    plan = FinetunePlan(**{field.name: getattr(options, field.name) for field in fields(FinetunePlan)})
+
+    def accepted(scale: int) -> Snapshot:
+        return snapshot(FeedbackStore.of(settings), plan.task, scale, settings.verdicts_needed)
+
+    say = lambda text: print(text, file=sys.stderr)
+    weights, compute, cache = Weights(spec=options.weights), compute_on(options, settings), settings.data_dir / "corpus"
+    finetune(plan, weights, accepted, compute, cache, settings.feedback_repo, say)
     return 0
-
-
-def _check(options: argparse.Namespace) -> None:
-    if options.out.suffix != ".safetensors":
-        raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")
-    if (options.out.parent / "index.json").exists():
-        raise ControlError(
-            f"--out is in {options.out.parent}, whose weights serve: a candidate goes elsewhere until it is promoted"
-        )
-    if not 0 < options.share <= 1:
-        raise ControlError(f"--share is {options.share:g}, but it must be above 0 and at most 1")
-    if options.steps < 1:
-        raise ControlError(f"--steps is {options.steps}, but it must be 1 or more")
-
-
-def _recipe(options: argparse.Namespace, start: Any):
-    """The network's own recipe, gentler, for the network with its expert."""
-    from deconvdemo.training.recipes import RECIPES, Phase
-    from deconvdemo.training.run.expert import without_expert
-
-    header, network = start.header, without_expert(start)
-    known = RECIPES.get(header.name)
-    if known is None or known.network != network:
-        raise ControlError(f"there is no recipe for {header.name} of {network}: it cannot be fine-tuned")
-    changed = {name: getattr(options, name) for name in ("batch", "patch", "seed")}
-    changed |= {"rate": options.rate or CAUTION * known.rate, "starts_from": ""}
-    changed |= {"network": header.network, "config": header.config}
-    changed |= {"steps": options.steps, "phases": (Phase(0.7), Phase(0.3, "mse"))}
-    return replace(known, **{name: value for name, value in changed.items() if value is not None})
-
-
-def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
-    """Writes, beside the candidate, which flags it learns from. A run that goes on must go on with the same."""
-    from deconvdemo.checkpoints.checkpoint import write_atomically
-
-    manifest = options.out.with_suffix(".pairs.json")
-    if options.resume:
-        try:
-            before = json.loads(manifest.read_text(encoding="utf-8"))["snapshot"]
-        except (OSError, ValueError, KeyError, TypeError):
-            before = "unknown flags"
-        if before != used["snapshot"]:
-            raise TrainingError(
-                f"the run began with {before}, but the accepted flags are {used['snapshot']} now: "
-                "start anew without --resume"
-            )
-    try:
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(manifest, json.dumps(used).encode())
-    except (OSError, CheckpointError) as error:
-        raise TrainingError(f"{manifest} cannot be written ({error}): name another place") from error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from deconvdemo.cli.options import compute_on
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
-from deconvdemo.errors import CheckpointError, ControlError
+from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 
 
@@ -37,70 +36,26 @@ def add_verbs(verbs) -> None:
 
 
 def _promote(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.checkpoints.checkpoint import load_checkpoint
     from deconvdemo.checkpoints.index import bundled_folder
-    from deconvdemo.checkpoints.promotion import promote, shadow
-    from deconvdemo.checkpoints.serving import Weights
-    from deconvdemo.errors import DeviceError, FeedbackError
-    from deconvdemo.evaluation.acceptance import Report, judge
-    from deconvdemo.feedback.review.pairs import objections, snapshot
-    from deconvdemo.feedback.review.ranking import direct, less_liked
+    from deconvdemo.evaluation.promoting import promote, stand_in_duels
     from deconvdemo.feedback.store.store import FeedbackStore
 
     folder, repo = options.into or bundled_folder(), destination(options.push, settings)
-    candidate = load_checkpoint(options.file)
-    served = Weights(folder).load(candidate.name)
-    store, header = FeedbackStore.of(settings), candidate.header
-    source, learned = _learned_from(options.file)
-    against = objections(store, learned, header.task, settings.verdicts_needed)
-    made_of = header.recipe.get("flags")
-    if made_of and not (learned and isinstance(made_of, dict) and made_of.get("from") == source):
-        # none, or another run's: one that was begun later under the same name, and killed
-        against.append(f"{options.file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    if not options.dev and not options.shadow:
+        raise ControlError("--dev is missing: name folders of clean images to measure on")
+    store, needed = FeedbackStore.of(settings), settings.verdicts_needed
     if options.shadow:
-        if against:
-            raise CheckpointError(f"{options.file} stays out of the duels: {against[0]}")
-        shadow(options.file, folder)
+        candidate = stand_in_duels(options.file, folder, store, needed)
         print(f"{candidate.name} {candidate.sha256[:12]} stands in duels in {folder}, and serves nobody yet")
         push_after(folder, repo)
         return 0
-    if not options.dev:
-        raise ControlError("--dev is missing: name folders of clean images to measure on")
-    won, duels = direct(store, header.task, candidate.sha256, served.sha256)
-    against += less_liked(won, duels)
-    try:
-        held_out = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_out=True).pairs
-    except FeedbackError:
-        held_out = ()
     compute = compute_on(options, settings)
     say = lambda text: print(text, file=sys.stderr)
-    try:
-        report = judge(served, candidate, options.dev, held_out, compute, against, say)
-    except DeviceError as error:
-        report = Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (f"it cannot be measured: {error}",))
-    print(report.table())
-    if duels:
-        print(f"in {duels} duels with what serves it was chosen {won:g} times")
-    if not report.passed:
-        return 1
-    if not options.dry_run:
-        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": report.facts()}
-        promote(options.file, folder, facts)
-        print(f"{candidate.name} {candidate.sha256[:12]} serves in {folder}")
+    found = promote(options.file, folder, options.dev, store, compute, needed, options.dry_run, say)
+    print(found.report.table())
+    if found.duels:
+        print(f"in {found.duels} duels with what serves it was chosen {found.won:g} times")
+    if found.serves:
+        print(f"{found.candidate.name} {found.candidate.sha256[:12]} serves in {folder}")
         push_after(folder, repo)
-    return 0
-
-
-def _learned_from(file: Path) -> tuple[str, list[str]]:
-    """The snapshot or revision, and the flags, that the candidate's run named beside it; none for weights that were
-    made without."""
-    manifest = file.with_suffix(".pairs.json")
-    if not manifest.exists():
-        return "", []
-    try:
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        return str(told["from"]), [str(flag_id) for flag_id in told["flags"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ControlError(
-            f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"
-        ) from None
+    return 0 if found.report.passed else 1

@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.corpus import IMAGES, described
+from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.cli.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
@@ -89,7 +89,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     )
     output = Output(
         options.out,
-        described(corpus, options.data),
+        corpus.described(options.data),
         measure=_measure(options, recipe, compute) if options.dev else None,
         measure_every=60 * options.measure_every,
     )

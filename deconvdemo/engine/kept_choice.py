@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.checkpoints.checkpoint import write_atomically
+from deconvdemo.atomic import write_atomically
 from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
-from deconvdemo.errors import CheckpointError
+from deconvdemo.errors import WriteError
 
 FILE = "compute.json"
 VERSION = 1  # of how it is measured: a choice of another version is not taken
@@ -45,7 +45,7 @@ def keep(choice: Compute, key: str, folder: Path | None) -> None:
     entries = dict(list(entries.items())[-MOST:])
     mine = {name: getattr(choice, name) for name in ("device", "precision", "layout", "why")}
     text = json.dumps({"version": VERSION, "choices": {**entries, key: mine}}, indent=2, ensure_ascii=False)
-    with contextlib.suppress(CheckpointError):
+    with contextlib.suppress(WriteError):
         write_atomically(file, f"{text}\n".encode())
 
 

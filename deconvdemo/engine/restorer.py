@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
-from deconvdemo.checkpoints.serving import OneNetwork, Weights
+from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
 from deconvdemo.engine.coarse_to_fine import levels, show_middle
@@ -82,7 +82,7 @@ class Restorer:
         opener: Pool = OWN_FILES,
     ) -> Restorer:
         """One that has this checkpoint alone, whatever serves elsewhere."""
-        return cls(OneNetwork(checkpoint), compute_on, tile, max_pixels, opener)  # type: ignore[arg-type]
+        return cls(Weights.of(checkpoint), compute_on, tile, max_pixels, opener)
 
     def swap(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Serves these from the next restoration on; those under way end with the weights they began with."""

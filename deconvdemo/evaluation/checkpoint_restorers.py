@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import LRUCache
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.engine.restorer import Restorer
@@ -17,18 +18,15 @@ class CheckpointRestorers:
 
     def __init__(self, serves: Restorer):
         self.serves = serves
-        self._kept: OrderedDict[str, Restorer] = OrderedDict()
+        self._kept: LRUCache[str, Restorer] = LRUCache(KEPT)
         self._lock = threading.Lock()
 
     def of(self, sha256: str, load: Callable[[], Checkpoint]) -> Restorer:
         """`load` gives the weights, if they are not in memory; what it raises is raised."""
         with self._lock:
-            if sha256 not in self._kept:
+            if (alone := self._kept.get(sha256)) is None:
                 serves = self.serves
                 alone = Restorer.of(load(), serves.compute_on, serves.tile, serves.max_pixels, serves.opener)
                 alone.admission = serves.admission  # one door for all that computes here
                 self._kept[sha256] = alone
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(sha256)
-            return self._kept[sha256]
+            return alone

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from deconvdemo.checkpoints.promotion import past_file
 from deconvdemo.engine.restoration import Restoration
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import BusyError, CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
@@ -88,16 +87,14 @@ class ReleaseRestorers:
 
     def here(self, name: str, sha256: str) -> bool:
         """Whether these weights can still restore."""
-        older = (past_file(folder, sha256) for folder in self.serves.weights.folders())
-        return self.serving().get(name) == sha256 or any(older)
+        return self.serving().get(name) == sha256 or self.serves.weights.past(sha256) is not None
 
     def checkpoint(self, name: str, sha256: str) -> Checkpoint:
         weights = self.serves.weights
         if self.serving().get(name) == sha256 and (found := weights.load(name)).sha256 == sha256:
             return found
-        for folder in weights.folders():
-            if file := past_file(folder, sha256):
-                return load_checkpoint(file, sha256, says="its history")
+        if file := weights.past(sha256):
+            return load_checkpoint(file, sha256, says="its history")
         raise CheckpointError(
             f"the weights {name} {sha256[:12]} are not here any more: their figures stand, but no pictures can be made"
         )

@@ -7,7 +7,6 @@ runs of deconvdemo never need it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import re
 import time
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from deconvdemo.bounded import in_bytes
+from deconvdemo.digests import git_hash_of, sha256_of
 from deconvdemo.errors import CheckpointError, ControlError
 
 LARGEST_FILE = 256_000_000  # bytes: 64 million parameters in fp32, twice DRUNet's in the largest precision
@@ -181,10 +181,10 @@ def _damage(path: Path, sha256: str) -> str:
     # leads to it (it may be a link itself, into a store with other names), or none where links do not exist
     etag, data = path.readlink().name if path.is_symlink() else "", path.read_bytes()
     if _COMMIT.fullmatch(etag):
-        found = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        found = git_hash_of(data)
         return "" if found == etag else f"has git hash {found[:12]}…, but the Hub says {etag[:12]}…"
     promised = etag if _SHA256.fullmatch(etag) else sha256
-    found = hashlib.sha256(data).hexdigest()
+    found = sha256_of(data)
     return "" if not promised or found == promised else f"has sha256 {found[:12]}…, but the Hub says {promised[:12]}…"
 
 

@@ -5,7 +5,6 @@ The client is imported inside the functions: it reads its HF_* variables when it
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from deconvdemo.digests import git_hash_of, sha256_of
 from deconvdemo.errors import CheckpointError, ControlError, FeedbackError
 from deconvdemo.hub.download import HubRef
 
@@ -47,8 +47,8 @@ def holds(file: RepoFile | None, data: bytes) -> bool:
     if file is None:
         return False
     if file.sha256:
-        return file.sha256 == hashlib.sha256(data).hexdigest()
-    return file.git == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        return file.sha256 == sha256_of(data)
+    return file.git == git_hash_of(data)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class HubRepo:
         with self._answers(), tempfile.TemporaryDirectory() as folder:
             file = hf_hub_download(self.repo, path, repo_type=self.kind, revision=revision, local_dir=folder)
             data = Path(file).read_bytes()
-        if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        if sha256 and sha256_of(data) != sha256:
             raise HubError(f"the Hub sent {path} damaged: it is asked again later")
         return data
 

@@ -5,18 +5,17 @@ What came in goes out: 16-bit stays 16-bit, grey stays grey, transparency and co
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from deconvdemo.errors import PhotoError
+from deconvdemo.atomic import write_atomically
+from deconvdemo.errors import PhotoError, WriteError
 from deconvdemo.image import mask_reading
 from deconvdemo.image import reading as photo_reading
 from deconvdemo.image import writing as photo_writing
@@ -218,20 +217,10 @@ class Photo:
         if not path.parent.is_dir():
             raise PhotoError(f"{path} cannot be written, there is no folder {path.parent}: create it first")
         data = self.encode(form, quality=quality)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise PhotoError(
-                f"{path} cannot be written ({error.strerror}): free some space or choose another place"
-            ) from error
-        finally:  # also when a person stops it
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            write_atomically(path, data)
+        except WriteError as error:
+            raise PhotoError(f"{error}: free some space or choose another place") from error.__cause__
         return path
 
 

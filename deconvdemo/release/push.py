@@ -13,7 +13,6 @@ verified, and a push never undoes, unasked, what somebody else has pushed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from deconvdemo.checkpoints.file import read_weights
 from deconvdemo.checkpoints.index import INDEX, SHADOW, Entry, index_text, read_index, shadows
 from deconvdemo.checkpoints.promotion import HISTORY, history, read_history
 from deconvdemo.checkpoints.sources import WeightsFolder
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.hub.download import HubRef, fetch
 from deconvdemo.hub.repository import HubError, HubMovedError, HubRepo, RepoFile, holds
@@ -160,7 +160,7 @@ class FolderRelease:
 
     def _weights(self, entry: Entry) -> bytes:
         data = read_weights(self.folder / entry.file)
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
+        if sha256_of(data) != entry.sha256:
             raise CheckpointError(f"{self.folder / entry.file} changed while it was read: push again")
         return data
 

@@ -7,7 +7,6 @@ A file is complete before the row that names it; the row and its events' `shard`
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from uuid import uuid4
 
 from sqlalchemy import RowMapping, and_, func, insert, select, update
 
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.parquet import ShardLimits, tables, write
 from deconvdemo.feedback.events.records import Event
@@ -91,7 +91,7 @@ class Shards:
             data = self.file(shard).read_bytes()
         except OSError:
             data = b""
-        if hashlib.sha256(data).hexdigest() != shard.sha256:
+        if sha256_of(data) != shard.sha256:
             raise FeedbackError(
                 f"the frozen file {self.file(shard)} is missing or damaged: bring it back from a backup"
             )
@@ -190,7 +190,7 @@ class Shards:
             data = partial.read_bytes()
             now = datetime.now(UTC)
             day = old.created_at[:10] if old else f"{now:%Y-%m-%d}"
-            sha256 = hashlib.sha256(data).hexdigest()
+            sha256 = sha256_of(data)
             name = f"{self.store.instance}-{min(sequences)}-{max(sequences)}-{sha256[:8]}.parquet"
             values = {
                 "kind": kind.name,

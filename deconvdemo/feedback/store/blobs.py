@@ -6,7 +6,6 @@ objects appear whole by themselves.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.imagefile import image_extension
 
@@ -33,7 +33,7 @@ class BucketError(OSError):
 
 
 def blob_name(data: bytes) -> str:
-    return f"{hashlib.sha256(data).hexdigest()}.{image_extension(data)}"
+    return f"{sha256_of(data)}.{image_extension(data)}"
 
 
 class Blobs(Protocol):
@@ -212,7 +212,7 @@ class RemoteBlobs:
 def _verified(name: str, data: bytes | None) -> bytes:
     if data is None:
         raise DamagedBlobError(f"its image {name} is missing: bring it back from a backup")
-    if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+    if sha256_of(data) != name.partition(".")[0]:
         raise DamagedBlobError(
             f"its image {name} is damaged: bring it back from a backup, or flag the same image again"
         )

@@ -5,13 +5,13 @@ A visitor is a salted hash that lasts a day; it begins with its network's, so th
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, delete, func, select
 
+from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.store.addresses import network_of, visitor_of
 from deconvdemo.feedback.store.database import meta
@@ -83,4 +83,4 @@ class FlagLimits:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of(text.encode())

@@ -77,6 +77,14 @@ class Corpus:
     def megapixels(self) -> float:
         return float(self.shapes.prod(axis=1).sum() / 1e6)
 
+    def described(self, said: Sequence[str] | None) -> list[str]:
+        """For a header: what the person says of the images, and what the sources say of themselves."""
+        unsaid = [
+            f"{Path(name).name} (see the person who trained this)" for name, data in self.data.items() if not data
+        ]
+        own = [text for data in self.data.values() for text in data]
+        return list(dict.fromkeys([*(said or unsaid), *own]))
+
     def image(self, number: int) -> np.ndarray:
         """(H, W, 3) uint8, a view of a mapped file."""
         height, width = self.shapes[number]

@@ -15,8 +15,8 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
-from deconvdemo.checkpoints.checkpoint import write_atomically
-from deconvdemo.errors import CheckpointError, TrainingError
+from deconvdemo.atomic import write_atomically
+from deconvdemo.errors import TrainingError, WriteError
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.sources import PACK_VERSION, PACKED
 
@@ -70,7 +70,7 @@ def pack(
     }
     try:
         write_atomically(out, safetensors.numpy.save(tensors, metadata))
-    except CheckpointError as error:
+    except WriteError as error:
         raise TrainingError(f"{error}: make room, or name another --out") from error
     pixels = len(ends) * patch**2
     say(

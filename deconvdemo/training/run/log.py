@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.checkpoints.checkpoint import write_atomically
-from deconvdemo.errors import CheckpointError, TrainingError
+from deconvdemo.atomic import write_atomically
+from deconvdemo.errors import TrainingError, WriteError
 
 
 class Log:
@@ -25,7 +25,7 @@ class Log:
         if kept != rows:
             try:
                 write_atomically(file, "".join(_line(row) for row in kept).encode())
-            except CheckpointError as error:
+            except WriteError as error:
                 raise TrainingError(f"{error}: make room, or name another --out") from error
 
     def write(self, row: dict[str, Any]) -> None:

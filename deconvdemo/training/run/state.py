@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, write_atomically
-from deconvdemo.errors import CheckpointError, TrainingError
+from deconvdemo.atomic import write_atomically
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.errors import TrainingError, WriteError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.run.muon import optimizers
@@ -59,7 +60,7 @@ class State:
         facts["phases"] = json.dumps(self.phases)
         try:
             write_atomically(file, safetensors.torch.save(tensors, facts))
-        except CheckpointError as error:
+        except WriteError as error:
             raise TrainingError(f"{error}: the state before it is intact; make room, then --resume it") from error
 
     def load(self, file: Path, recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -55,7 +55,7 @@ class Duels:
     def __init__(self, ring: DuelSampler, limits: FlagLimits, rng: np.random.Generator | None = None):
         self.ring, self.limits = ring, limits
         self._rng = rng or np.random.default_rng()
-        self._kept: OrderedDict[str, Duel] = OrderedDict()
+        self._kept: dict[str, Duel] = {}  # the oldest first
         self._lock = threading.Lock()
         self._making = threading.Semaphore(AT_ONCE)
 

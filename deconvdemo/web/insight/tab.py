@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
 import gradio as gr
+from cachetools import TTLCache
 
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
@@ -47,11 +48,11 @@ class Insight:
         restorer: Restorer,
         publisher: Publisher | NoPublisher,
         reviewers: Reviewers,
-        clock: Callable[[], float] = time.monotonic,
     ):
         self.replays, self.store, self.needed = replays, replays.store, replays.queue.needed
-        self.restorer, self.publisher, self.reviewers, self._clock = restorer, publisher, reviewers, clock
-        self._kept: dict[str, tuple[float, Any]] = {}
+        self.restorer, self.publisher, self.reviewers = restorer, publisher, reviewers
+        self._kept: TTLCache[str, list[Any]] = TTLCache(2, KEEP)  # by a clock that nobody sets
+        self._lock = threading.Lock()
         self._noted: set[tuple[str, str]] = set()  # weights that the database knows by now
 
     def page(self, blocks: gr.Blocks) -> None:
@@ -81,10 +82,12 @@ class Insight:
         return [gr.update(visible=True), *self._within("private", self._private)]
 
     def _within(self, key: str, count: Callable[[], list[Any]]) -> list[Any]:
-        at, found = self._kept.get(key, (-KEEP, None))
-        if found is None or self._clock() - at > KEEP:
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
             found = count()
-            self._kept[key] = (self._clock(), found)
+            with self._lock:
+                self._kept[key] = found
         return found
 
     def _public(self) -> list[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
+
+from cachetools import LRUCache
 
 from deconvdemo.checkpoints.promotion import learned_from, version
 from deconvdemo.evaluation.replaying import ReleaseRestorers, run_again, scale_of
@@ -32,7 +33,9 @@ class ReleaseService:
 
     def __init__(self, replays: Replays, past: ReleaseRestorers):
         self.replays, self.past = replays, past
-        self.thumbnails, self._made = Thumbnails(), _Made()
+        self.thumbnails = Thumbnails()
+        # in memory alone: nothing of a flag lies anywhere that an erasure does not reach; a too large one is kept alone
+        self._made: LRUCache[tuple[str, str], bytes] = LRUCache(KEPT_BYTES, lambda made: min(len(made), KEPT_BYTES))
         self._making = threading.Lock()  # pictures are made one after another: visitors come first
 
     def releases(self, reviewer: str) -> dict[str, Any]:
@@ -93,28 +96,11 @@ class ReleaseService:
             flag = self.replays.store.get(replay.flag_id)
             with self.past.serves.place(flag.observed, scale=scale_of(flag)):
                 made = lossless(run_again(restorer, flag).photo)
-            self._made.keep(key, made)
+            self._made[key] = made
             return made
 
     def _history(self) -> list[dict[str, Any]]:
         return self.past.serves.weights.history()
-
-
-class _Made:
-    """The pictures asked for last, in memory alone: nothing of a flag lies anywhere that an erasure does not reach."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-
-    def get(self, key: tuple[str, str]) -> bytes | None:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def keep(self, key: tuple[str, str], data: bytes) -> None:
-        self._kept[key] = data
-        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
 
 
 def _told(lines: list[dict[str, Any]], release: Release) -> list[dict[str, Any]]:

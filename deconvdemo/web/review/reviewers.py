@@ -10,16 +10,15 @@ Face's word travels in Gradio's own session.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -125,7 +124,7 @@ class Reviewers:
 
         `browser` is the cookie of BROWSER: who has signed in with this one before does not wait for others' attempts.
         """
-        known = browser if self._is_signed(browser) else ""
+        known = str(self._read(BROWSER, browser) or "")  # not the cookie itself, which can be spelt in many ways
         self.tries.begin(address, known)
         if not self.password or not _same(password, self.password):
             raise WrongPasswordError("that is not the reviewers' password: ask whoever keeps this demo")
@@ -136,57 +135,52 @@ class Reviewers:
         if self._by_hugging_face and name.lower() in self.listed:
             raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
         self._give_cookie(response, name, HOURS, root, secure)
-        one = f"{secrets.token_hex(16)}{self._mark()}"
-        self._set_cookie(response, BROWSER, f"{one}.{self._signature(BROWSER + one)}", BROWSER_DAYS * 24, root, secure)
+        self._set_cookie(response, BROWSER, secrets.token_hex(16), BROWSER_DAYS * 24, root, secure)
         return name
 
     def _give_cookie(
         self, response: Response, name: str, hours: float, root: str, secure: bool = False, samesite: Any = "strict"
     ) -> None:
-        facts = json.dumps({"name": name, "until": self.clock() + hours * 3600, "password": self._mark()})
-        body = base64.urlsafe_b64encode(facts.encode()).decode()
-        self._set_cookie(response, COOKIE, f"{body}.{self._signature(body)}", hours, root, secure, samesite)
+        # until when, by the clock of whoever reads it: one replica's may be some seconds behind another's
+        facts = {"name": name, "until": self.clock() + hours * 3600}
+        self._set_cookie(response, COOKIE, facts, hours, root, secure, samesite)
 
     def _set_cookie(
         self,
         response: Response,
         name: str,
-        value: str,
+        value: Any,
         hours: float,
         root: str,
         secure: bool,
         samesite: Any = "strict",
     ) -> None:
+        """`value` is signed, for this cookie alone."""
         within = self.embedded and secure
         samesite, age = "none" if within else samesite, int(hours * 3600)
         # for this demo alone: another one may be beside it on the same host
-        response.set_cookie(name, value, age, path=root or "/", httponly=True, samesite=samesite, secure=secure)
+        signed = str(self._signer(name).dumps(value))
+        response.set_cookie(name, signed, age, path=root or "/", httponly=True, samesite=samesite, secure=secure)
         if within:  # Starlette knows the word from Python 3.14 on
             header, text = response.raw_headers[-1]
             response.raw_headers[-1] = (header, text + b"; Partitioned")
 
-    def _is_signed(self, browser: str) -> bool:
-        one, _, signature = browser.partition(".")
-        own = hmac.compare_digest(signature.encode(), self._signature(BROWSER + one).encode())
-        return own and one.endswith(self._mark())  # with the password of now
-
     def _signed_in(self, cookie: str) -> str:
-        body, _, signature = cookie.partition(".")
-        if not body or not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
-            return ""
-        facts = json.loads(base64.urlsafe_b64decode(body))
-        # another password than then: whoever signed in by the old one is out
-        return facts["name"] if facts["until"] > self.clock() and facts["password"] == self._mark() else ""
+        facts = self._read(COOKIE, cookie)
+        return facts["name"] if facts and facts["until"] > self.clock() else ""
 
-    def _signature(self, body: str) -> str:
-        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()
+    def _read(self, name: str, cookie: str) -> Any:
+        """What was put into a cookie; None for one that was not signed here, or by another password."""
+        try:
+            return self._signer(name).loads(cookie) if cookie else None  # no database is asked for nothing
+        except BadData:
+            return None
 
-    def _mark(self) -> str:
-        return hmac.new(self._key, self.password.encode(), hashlib.sha256).hexdigest()[:16]
-
-    @property
-    def _key(self) -> bytes:
-        return bytes.fromhex(self.store.recall("reviewers' key", lambda: secrets.token_hex(32)))
+    def _signer(self, name: str) -> URLSafeSerializer:
+        # with the password of now: whoever signed in by an old one is out. SHA-384 leaves no spare bits in base64
+        how = {"key_derivation": "hmac", "digest_method": hashlib.sha384}
+        key = self.store.recall("reviewers' key", lambda: secrets.token_hex(32))
+        return URLSafeSerializer(bytes.fromhex(key), f"{name} {self.password}", signer_kwargs=how)
 
 
 class WrongPasswordError(FeedbackError):

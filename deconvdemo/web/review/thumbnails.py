@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import Any
+
+from cachetools import LRUCache
 
 THUMBNAIL = 320  # pixels, the longer side
 KEPT_THUMBNAILS = 400  # some 10 KB each
@@ -17,7 +18,7 @@ class Thumbnails:
     """The small pictures of the grid, the last ones asked for."""
 
     def __init__(self):
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._kept: LRUCache[tuple[str, str], bytes] = LRUCache(KEPT_THUMBNAILS)
         self._lock = threading.Lock()
 
     def of(
@@ -30,9 +31,8 @@ class Thumbnails:
         from PIL import Image
 
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if (kept := self._kept.get(key)) is not None:
+                return kept
         large = read()
         with place(large), Image.open(BytesIO(large)) as opened:
             small = opened.convert("RGB")
@@ -41,6 +41,4 @@ class Thumbnails:
         small.save(file, "WEBP", quality=85, method=0)
         with self._lock:
             self._kept[key] = file.getvalue()
-            while len(self._kept) > KEPT_THUMBNAILS:
-                self._kept.popitem(last=False)
         return file.getvalue()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import LRUCache
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.store.addresses import visitor_of
@@ -29,7 +30,7 @@ class Tries:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._lock = threading.Lock()
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and when the last was
+        self._wrong: LRUCache[str, tuple[int, float]] = LRUCache(REMEMBERED)  # how many, and when the last was
         self._left, self._at = float(BURST), clock()
 
     def begin(self, address: str, browser: str = "") -> None:
@@ -54,9 +55,6 @@ class Tries:
             if not browser:
                 self._left -= 1
             self._wrong[who] = (wrong + 1, now)
-            self._wrong.move_to_end(who)
-            while len(self._wrong) > REMEMBERED:
-                self._wrong.popitem(last=False)
 
     def right(self, address: str, browser: str = "") -> None:
         """The attempt was right: it counts no more."""

@@ -1,0 +1,98 @@
+"""From a candidate's file to what serves: it takes the place if the gate lets it, and else nothing changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deconvdemo.checkpoints import promotion
+from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.engine.compute import Compute
+from deconvdemo.errors import CheckpointError, ControlError, DeviceError, FeedbackError
+from deconvdemo.evaluation.acceptance import Report, judge
+from deconvdemo.feedback.review.pairs import objections, snapshot
+from deconvdemo.feedback.review.ranking import direct, less_liked
+from deconvdemo.feedback.store.store import FeedbackStore
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of a candidate, and why."""
+
+    candidate: Checkpoint
+    report: Report
+    won: float  # of the duels with what serves
+    duels: int
+    serves: bool
+
+
+def promote(
+    file: Path,
+    folder: Path,
+    sets: Sequence[Path],
+    store: FeedbackStore,
+    compute_on: Compute,
+    needed: int = 1,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Promotion:
+    """Judges a candidate on `sets`, folders of clean images, and on held-back flags; what passes serves in `folder`.
+
+    `needed` is how many reviewers a verdict takes. `dry_run`: nothing changes. Raises CheckpointError and ControlError.
+    """
+    candidate, learned, against = _candidate(file, store, needed)
+    served = Weights(folder).load(candidate.name)
+    header = candidate.header
+    won, duels = direct(store, header.task, candidate.sha256, served.sha256)
+    against += less_liked(won, duels)
+    try:
+        held_out = snapshot(store, header.task, header.scale, needed, held_out=True).pairs
+    except FeedbackError:
+        held_out = ()
+    try:
+        report = judge(served, candidate, sets, held_out, compute_on, against, say)
+    except DeviceError as error:
+        report = Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (f"it cannot be measured: {error}",))
+    serves = report.passed and not dry_run
+    if serves:
+        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": report.facts()}
+        promotion.promote(file, folder, facts)
+    return Promotion(candidate, report, won, duels, serves)
+
+
+def stand_in_duels(file: Path, folder: Path, store: FeedbackStore, needed: int = 1) -> Checkpoint:
+    """Lets a candidate meet, in duels, what serves in `folder`. CheckpointError where its flags speak against it."""
+    _, _, against = _candidate(file, store, needed)
+    if against:
+        raise CheckpointError(f"{file} stays out of the duels: {against[0]}")
+    return promotion.shadow(file, folder)
+
+
+def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoint, list[str], list[str]]:
+    """A candidate, the flags that it learned from, and what they have against it."""
+    candidate = load_checkpoint(file)
+    source, learned = _learned_from(file)
+    against = objections(store, learned, candidate.header.task, needed)
+    made_of = candidate.header.recipe.get("flags")
+    if made_of and not (learned and isinstance(made_of, dict) and made_of.get("from") == source):
+        # none, or another run's: one that was begun later under the same name, and killed
+        against.append(f"{file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    return candidate, learned, against
+
+
+def _learned_from(file: Path) -> tuple[str, list[str]]:
+    """The snapshot or revision, and the flags, that the candidate's run named beside it; none for weights that were
+    made without."""
+    manifest = file.with_suffix(".pairs.json")
+    if not manifest.exists():
+        return "", []
+    try:
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+        return str(told["from"]), [str(flag_id) for flag_id in told["flags"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ControlError(
+            f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"
+        ) from None

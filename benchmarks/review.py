@@ -32,10 +32,10 @@ from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses, pieces_of
 from deconvdemo.feedback.review.replays import Replays
 from deconvdemo.feedback.review.review import ReviewQueue, View
-from deconvdemo.feedback.store.database import flags, likenesses, replays, reviews, verdicts
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.ledger import count
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, likenesses, replays, reviews, verdicts
 from deconvdemo.web.review.service import ReviewService
 
 SENTENCES = ("the beard is gone", "the sky has noise", "halo at the edges", "the text is soft", "too smooth a wall")

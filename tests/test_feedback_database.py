@@ -10,8 +10,9 @@ from alembic.migration import MigrationContext
 from feedback_flags import flag_of
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.store.database import NEWEST, metadata, open_database
+from deconvdemo.feedback.store.database import NEWEST, open_database
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import metadata
 
 VERSION_1 = """
 CREATE TABLE meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_meta PRIMARY KEY (key));

@@ -29,7 +29,7 @@ from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.insights import note_weights
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replays, state_of
-from deconvdemo.feedback.store.database import replays as table
+from deconvdemo.feedback.store.tables import replays as table
 from deconvdemo.image.metrics import psnr, psnr_inside
 
 NAME = "denoise-fast"

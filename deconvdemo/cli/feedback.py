@@ -96,7 +96,9 @@ def _store(settings: Settings):
 
 
 def _stats(options: argparse.Namespace, settings: Settings) -> int:
-    counted = _store(settings).stats()
+    from deconvdemo.feedback.store.stats import stats
+
+    counted = stats(_store(settings))
     if options.json:
         print(json.dumps(counted, indent=2, default=str))
         return 0

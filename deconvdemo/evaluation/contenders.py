@@ -25,9 +25,9 @@ from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.evaluation.classical import CLASSICAL
 from deconvdemo.evaluation.protocols import as_images, eight_bits
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.image.photo import Photo, open_mask

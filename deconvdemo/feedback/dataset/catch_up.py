@@ -19,10 +19,10 @@ from deconvdemo.feedback.dataset.rows import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset.shards import COMMITTED, GONE, READING
 from deconvdemo.feedback.events.records import Event
 from deconvdemo.feedback.store.blobs import blob_name
-from deconvdemo.feedback.store.database import erasures, shards
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import erasures, shards
 from deconvdemo.hub.parquet_rows import Damage, ParquetRows
 from deconvdemo.hub.repository import RepoFile
 

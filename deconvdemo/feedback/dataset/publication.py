@@ -21,11 +21,11 @@ from deconvdemo.feedback.dataset.card_keeper import CardKeeper
 from deconvdemo.feedback.dataset.catch_up import HEAD, TOMBSTONES, CatchUp
 from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.dataset.shards import COMMITTED, LEAVING, SENDING, Shard, Shards
-from deconvdemo.feedback.store.database import erasures
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.lease import Lease
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import erasures
 from deconvdemo.hub.repository import HubError
 
 FILES_A_COMMIT = 50

@@ -23,10 +23,10 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.parquet import ShardLimits, tables, write
 from deconvdemo.feedback.events.records import Event
 from deconvdemo.feedback.store.blobs import STALE_SECONDS, DamagedBlobError, make_folder, sync
-from deconvdemo.feedback.store.database import shards
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import PAGE, FeedbackStore
+from deconvdemo.feedback.store.tables import shards
 
 FROZEN, SENDING, COMMITTED = "frozen", "sending", "committed"
 READING = "reading"  # another instance's, being taken in

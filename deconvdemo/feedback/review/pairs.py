@@ -31,9 +31,9 @@ from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.review import ReviewQueue, View
 from deconvdemo.feedback.review.targets import targets
 from deconvdemo.feedback.store.blobs import DamagedBlobError
-from deconvdemo.feedback.store.database import flags, shards, verdicts
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, shards, verdicts
 
 HELD_OUT = 5  # one family of flags in so many is kept from training: the gate judges by them
 

@@ -22,10 +22,10 @@ from deconvdemo.feedback.review.insights import noted_weights
 from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.review import ReviewQueue, gives_no_truth_away
 from deconvdemo.feedback.review.targets import targets
-from deconvdemo.feedback.store.database import flags, replays, reviews, verdicts
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, replays, reviews, verdicts
 from deconvdemo.tasks import TASKS
 
 MARGIN = 0.5  # dB: a smaller change is none that a person would see

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, func
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import REASONS, Acknowledgement
-from deconvdemo.feedback.store.database import flags, gold_items, likenesses, reviews, verdicts
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, gold_items, likenesses, reviews, verdicts
 
 STATUSES = {
     "todo": "To do",

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.store.database import blobs, meta
 from deconvdemo.feedback.store.ledger import upsert
+from deconvdemo.feedback.store.tables import blobs, meta
 
 KEY = "folder of images"
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from deconvdemo.feedback.store.database import blobs, gold_items, likenesses, replays, reviews, totals, verdicts
+from deconvdemo.feedback.store.tables import blobs, gold_items, likenesses, replays, reviews, totals, verdicts
 
 
 def upsert(connection: Connection, table: Table) -> Any:

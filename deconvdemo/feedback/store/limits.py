@@ -14,10 +14,10 @@ from sqlalchemy import and_, delete, func, select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.store.addresses import network_of, visitor_of
-from deconvdemo.feedback.store.database import meta
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import meta
 
 HOUR = timedelta(hours=1)
 AHEAD = timedelta(minutes=5)  # what is later than that was noted before the clock was set back: it counts no more

@@ -14,8 +14,8 @@ import numpy as np
 from sqlalchemy import select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
-from deconvdemo.feedback.review.review import newest_verdicts
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import reviews
 

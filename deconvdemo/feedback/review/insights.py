@@ -14,8 +14,8 @@ from sqlalchemy import case, func, select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
 from deconvdemo.feedback.events.records import REASONS
-from deconvdemo.feedback.review.review import newest_verdicts
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import flags, meta, reviews, verdicts
 

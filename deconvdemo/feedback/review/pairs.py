@@ -28,7 +28,8 @@ from deconvdemo.feedback.events.imagefile import UNREADABLE, rgb_pixels
 from deconvdemo.feedback.events.opinions import StoredVerdict
 from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, TARGET, Pair, StoredFlag
 from deconvdemo.feedback.review.likeness import Likenesses
-from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.feedback.review.queue import ReviewQueue
+from deconvdemo.feedback.review.view import View
 from deconvdemo.feedback.review.targets import targets
 from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.refusals import refusals

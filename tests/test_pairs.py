@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +91,37 @@ def test_what_reviewers_disagree_on_and_what_was_erased_is_not_there(sqlite_stor
     assert before.name != after.name
     with pytest.raises(FeedbackError):
         snapshot(store, "denoise", needed=2)
+
+
+def test_memory_holds_one_photo_of_a_snapshot(sqlite_store):
+    """However many flags there are: their pixels are on the disk, and a crop is read from there."""
+    store, side, peaks = sqlite_store, 512, []
+    for number in (1, 9):
+        while store.totals()["flags"] < number:
+            place = store.totals()["flags"]
+            flagged(store, place, side=side, observed=png(picture(place, side)), clean=png(picture(place + 1, side)))
+        tracemalloc.start()
+        found = snapshot(store, "denoise").pairs
+        assert len(found) == number
+        assert np.array_equal(found[-1].observed[:9], picture(number - 1, side)[:9])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + side * side * 3, "photos stayed in memory"
+
+
+def test_a_snapshot_reads_as_what_was_frozen(sqlite_store):
+    store, mask = sqlite_store, png(square())
+    flagged(store, 0, task="inpaint", mask=mask, region=mask, clean=png(picture(8)))
+    flagged(store, 1, task="inpaint", mask=mask)
+    for pair in (*snapshot(store, "inpaint").pairs, *snapshot(store, "inpaint").pairs[:2]):
+        assert pair.mask.dtype == bool
+        assert np.array_equal(pair.mask, square() > 0)
+        assert pair.observed.flags.writeable  # as torch wants it
+        pair.observed[:] = 0  # and it stays what it was
+    first, second = snapshot(store, "inpaint").pairs
+    assert np.array_equal(first.target, picture(8))
+    assert np.array_equal(first.region, square() > 0)
+    assert np.array_equal(second.target, picture(1))
 
 
 def test_a_snapshot_is_named_by_what_is_in_it(store):

@@ -73,14 +73,14 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
         corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, recipe.reduced)
     for sentence in found.skipped:
         say(f"left out: {sentence}")
-    counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.counts.items())
+    counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.pairs.counts.items())
     used = found.revision or found.name
     say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     if team.is_first:
-        learned = {"from": used, "snapshot": found.name, "flags": [pair.flag_id for pair in found.pairs]}
+        learned = {"from": used, "snapshot": found.name, "flags": found.pairs.flag_ids}
         _keep_manifest(options, learned)
     dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
-    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": options.share}}
+    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.pairs.counts, "share": options.share}}
     flags = f"flags of visitors, {used} (CC BY 4.0)"
     flagged = Flagged(found.pairs, options.share)
     fit(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deconvdemo.cli.options import compute_on
@@ -43,6 +45,7 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.errors import DeviceError, FeedbackError
     from deconvdemo.evaluation.acceptance import Report, judge
+    from deconvdemo.feedback.events.records import Pair
     from deconvdemo.feedback.review.pairs import objections, snapshot
     from deconvdemo.feedback.review.ranking import direct, less_liked
     from deconvdemo.feedback.store.store import FeedbackStore
@@ -68,10 +71,9 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError("--dev is missing: name folders of clean images to measure on")
     won, duels = direct(store, header.task, candidate.sha256, served.sha256)
     against += less_liked(won, duels)
-    try:
+    held_out: Sequence[Pair] = ()
+    with suppress(FeedbackError):
         held_out = snapshot(store, header.task, header.scale, settings.verdicts_needed, held_out=True).pairs
-    except FeedbackError:
-        held_out = ()
     compute = compute_on(options, settings)
     say = lambda text: print(text, file=sys.stderr)
     try:

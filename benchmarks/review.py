@@ -26,7 +26,7 @@ import postgres
 
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import REASONS, Flag
-from deconvdemo.feedback.review import insights
+from deconvdemo.feedback.review import insights, lineage
 from deconvdemo.feedback.review.agreement import agreement
 from deconvdemo.feedback.review.audit import audit
 from deconvdemo.feedback.review.counts import counts
@@ -122,7 +122,7 @@ def replay(store: FeedbackStore) -> None:
             ]
             connection.execute(insert(replays), rows)
     for sha256 in ("a" * 64, "b" * 64):
-        insights.note_weights(store, "denoise", sha256, "", {})
+        lineage.note_weights(store, "denoise", sha256, "", {})
 
 
 def longest(work: Callable[[], object], times: int = 5) -> float:

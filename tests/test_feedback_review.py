@@ -194,7 +194,8 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         database.executescript(
             "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
-            "DROP TABLE replays; "
+            "DROP TABLE replays; DROP TABLE about; DROP TABLE salts; DROP TABLE commits; DROP TABLE doomed; "
+            "DROP TABLE copied; DROP TABLE releases; CREATE TABLE meta (key VARCHAR(64) PRIMARY KEY, value TEXT); "
             "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.dataset.catch_up import HEAD
 from deconvdemo.feedback.dataset.copied import copy_of
 from deconvdemo.feedback.dataset.shards import COMMITTED
 from deconvdemo.feedback.events.opinions import StoredVerdict
@@ -27,11 +26,12 @@ from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.targets import targets
 from deconvdemo.feedback.review.view import View
+from deconvdemo.feedback.store.about import told
 from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import flags, shards, verdicts
+from deconvdemo.feedback.store.tables import about, flags, shards, verdicts
 
 HELD_OUT = 5  # one family of flags in so many is kept from training: the gate judges by them
 
@@ -125,4 +125,4 @@ def _published(store: FeedbackStore, task: str) -> str:
     with refusals("the published files cannot be looked up"), store.reading() as connection:
         if connection.execute(waiting).first():
             return ""
-    return store.word(HEAD) or ""
+    return told(store, about.c.head) or ""

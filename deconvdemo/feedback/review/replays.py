@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.conditions import gives_no_truth_away
-from deconvdemo.feedback.review.insights import noted_weights
 from deconvdemo.feedback.review.likeness import Likenesses
+from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.targets import targets
 from deconvdemo.feedback.store.ledger import upsert

@@ -14,23 +14,24 @@ import logging
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import Acknowledgement, Event, Flag, StoredFlag, clean_text
+from deconvdemo.feedback.store.about import recall
 from deconvdemo.feedback.store.blobs import DamagedBlobError, blob_name
 from deconvdemo.feedback.store.kinds import KINDS, Kind, kind_of
-from deconvdemo.feedback.store.ledger import count, forget, recount, upsert, use
+from deconvdemo.feedback.store.ledger import count, forget, recount, use
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.storage import Storage
 from deconvdemo.feedback.store.sweeping import forget_unused
-from deconvdemo.feedback.store.tables import blobs, erasures, meta, totals
+from deconvdemo.feedback.store.tables import about, blobs, erasures, totals
 from deconvdemo.settings import Settings
 
 PAGE = 500  # ids fetched at once: a reader that takes hours holds no transaction open
@@ -128,7 +129,7 @@ class FeedbackStore(Storage):
             self._require_room(0)
             self.blobs.try_to_write()
             with self.writing() as connection:  # of no row, but a database that may not be written says so
-                connection.execute(update(meta).where(meta.c.key == "").values(value=""))
+                connection.execute(update(about).where(false()).values(number=1))
 
     def ids(self, kind: str = "flags") -> Iterator[str]:
         """The ids of the events stored by now, in the order of acknowledgement."""
@@ -214,29 +215,10 @@ class FeedbackStore(Storage):
         with refusals("the erasures cannot be read"), self.reading() as connection:
             return connection.execute(select(erasures).where(erasures.c.event_id == event_id)).first() is not None
 
-    def recall(self, key: str, make: Callable[[], str]) -> str:
-        """A word that this database keeps: what `make` gives the first time, and the same ever after."""
-        value = self.word(key)
-        if value is None:
-            with refusals("the feedback database cannot be used"), self.writing() as connection:
-                connection.execute(upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
-                value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
-        return value
-
-    def word(self, key: str) -> str | None:
-        """What `keep_word` kept under a key."""
-        with refusals("the feedback database cannot be used"), self.reading() as connection:
-            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-
-    def keep_word(self, key: str, value: str) -> None:
-        with refusals("the feedback database cannot be used"), self.writing() as connection:
-            row = upsert(connection, meta).values(key=key, value=value)
-            connection.execute(row.on_conflict_do_update(index_elements=[meta.c.key], set_={"value": value}))
-
     @property
     def instance(self) -> str:
         """Names this database among all that publish to one dataset: 8 hex digits."""
-        return self.recall("instance", lambda: secrets.token_hex(4))
+        return recall(self, about.c.instance, lambda: secrets.token_hex(4))
 
     def _require_room(self, size: int) -> None:
         free = shutil.disk_usage(self.folder).free

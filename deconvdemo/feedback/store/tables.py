@@ -202,4 +202,54 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 
-meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+# what this database says of itself, in one row: what names it `instance` among all that publish to one dataset, what
+# reviewers' cookies are signed with, the folder that its images are in, and the dataset's newest commit of which it has
+# everything
+about = Table(
+    "about",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("instance", String(8)),
+    Column("reviewers_key", String(64)),
+    Column("images_folder", String(64)),
+    Column("head", String(64)),
+)
+
+# a visitor's address is known by its hash with the day's salt: see limits.py
+salts = Table(
+    "salts", metadata, Column("day", String(10), primary_key=True), Column("salt", String(64), nullable=False)
+)
+
+# the moments (seconds since 1970) of this database's last commits to the dataset
+commits = Table(
+    "commits",
+    metadata,
+    Column("number", IDENTITY, primary_key=True, autoincrement=True),
+    Column("moment", Float(53), nullable=False),
+)
+
+# files that hold what was erased, which the Hub has still to drop
+doomed = Table("doomed", metadata, Column("sha256", SHA256, primary_key=True))
+
+# the revision of a dataset that was imported, and all that was here then, by kind: see copied.py
+copied = Table(
+    "copied",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),  # the largest sequence number
+)
+
+# weights that have served here: since when, and what their header says of where they come from. See lineage.py
+releases = Table(
+    "releases",
+    metadata,
+    Column("sha256", SHA256, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("created", Text, nullable=False),
+    _json("measured"),
+    Column("parent", SHA256),
+    Column("learned", Text),  # JSON
+)

@@ -25,8 +25,10 @@ from starlette.responses import Response
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.records import clean_text
+from deconvdemo.feedback.store.about import recall
 from deconvdemo.feedback.store.addresses import parsed
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import about
 from deconvdemo.web.asset import asset
 from deconvdemo.web.server.tries import Tries
 
@@ -186,7 +188,7 @@ class Reviewers:
 
     @property
     def _key(self) -> bytes:
-        return bytes.fromhex(self.store.recall("reviewers' key", lambda: secrets.token_hex(32)))
+        return bytes.fromhex(recall(self.store, about.c.reviewers_key, lambda: secrets.token_hex(32)))
 
 
 class WrongPasswordError(FeedbackError):

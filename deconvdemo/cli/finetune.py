@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from deconvdemo.cli.corpus import IMAGES, described
 from deconvdemo.cli.options import compute_on
-from deconvdemo.errors import CheckpointError, ControlError, TrainingError
+from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
@@ -76,13 +75,14 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.pairs.counts.items())
     used = found.revision or found.name
     say(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
-    if team.is_first:
-        learned = {"from": used, "snapshot": found.name, "flags": found.pairs.flag_ids}
-        _keep_manifest(options, learned)
     dataset = {"repo": settings.feedback_repo} if found.revision and settings.feedback_repo else {}
-    about = {"parent": parent.sha256, "flags": {"from": used, **dataset, **found.pairs.counts, "share": options.share}}
+    about = {
+        "parent": parent.sha256,
+        "flags": {"from": used, **dataset, **found.pairs.counts, "share": options.share},
+        "learned": found.pairs.flag_ids,
+    }
     flags = f"flags of visitors, {used} (CC BY 4.0)"
-    flagged = Flagged(found.pairs, options.share)
+    flagged = Flagged(found.pairs, options.share, found.name)
     fit(
         recipe,
         corpus,
@@ -129,25 +129,3 @@ def _recipe(options: argparse.Namespace, start: Any):
     changed |= {"network": header.network, "config": header.config}
     changed |= {"steps": options.steps, "phases": (Phase(0.7), Phase(0.3, "mse"))}
     return replace(known, **{name: value for name, value in changed.items() if value is not None})
-
-
-def _keep_manifest(options: argparse.Namespace, used: dict[str, Any]) -> None:
-    """Writes, beside the candidate, which flags it learns from. A run that goes on must go on with the same."""
-    from deconvdemo.checkpoints.checkpoint import write_atomically
-
-    manifest = options.out.with_suffix(".pairs.json")
-    if options.resume:
-        try:
-            before = json.loads(manifest.read_text(encoding="utf-8"))["snapshot"]
-        except (OSError, ValueError, KeyError, TypeError):
-            before = "unknown flags"
-        if before != used["snapshot"]:
-            raise TrainingError(
-                f"the run began with {before}, but the accepted flags are {used['snapshot']} now: "
-                "start anew without --resume"
-            )
-    try:
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(manifest, json.dumps(used).encode())
-    except (OSError, CheckpointError) as error:
-        raise TrainingError(f"{manifest} cannot be written ({error}): name another place") from error

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deconvdemo.cli.options import compute_on
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.settings import Settings
+
+if TYPE_CHECKING:
+    from deconvdemo.checkpoints.header import Header
+    from deconvdemo.feedback.events.records import Pair
 
 
 def add_verbs(verbs) -> None:
@@ -45,7 +49,6 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.serving import Weights
     from deconvdemo.errors import DeviceError, FeedbackError
     from deconvdemo.evaluation.acceptance import Report, judge
-    from deconvdemo.feedback.events.records import Pair
     from deconvdemo.feedback.review.pairs import objections, snapshot
     from deconvdemo.feedback.review.ranking import direct, less_liked
     from deconvdemo.feedback.store.store import FeedbackStore
@@ -54,12 +57,10 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     candidate = load_checkpoint(options.file)
     served = Weights(folder).load(candidate.name)
     store, header = FeedbackStore.of(settings), candidate.header
-    source, learned = _learned_from(options.file)
+    learned = _learned_from(header, options.file)
     against = objections(store, learned, header.task, settings.verdicts_needed)
-    made_of = header.recipe.get("flags")
-    if made_of and not (learned and isinstance(made_of, dict) and made_of.get("from") == source):
-        # none, or another run's: one that was begun later under the same name, and killed
-        against.append(f"{options.file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    if header.recipe.get("flags") and not learned:
+        against.append(f"{options.file} does not say which flags it learned from")
     if options.shadow:
         if against:
             raise CheckpointError(f"{options.file} stays out of the duels: {against[0]}")
@@ -93,16 +94,9 @@ def _promote(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _learned_from(file: Path) -> tuple[str, list[str]]:
-    """The snapshot or revision, and the flags, that the candidate's run named beside it; none for weights that were
-    made without."""
-    manifest = file.with_suffix(".pairs.json")
-    if not manifest.exists():
-        return "", []
-    try:
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        return str(told["from"]), [str(flag_id) for flag_id in told["flags"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ControlError(
-            f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"
-        ) from None
+def _learned_from(header: Header, file: Path) -> list[str]:
+    """The flags that the candidate's run named in its header; none for weights that were made without."""
+    learned = header.recipe.get("learned") or []
+    if not isinstance(learned, list) or not all(isinstance(flag_id, str) for flag_id in learned):
+        raise CheckpointError(f"{file} has a header that does not name the flags it learned from: fine-tune it anew")
+    return learned

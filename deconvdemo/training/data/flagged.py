@@ -35,6 +35,7 @@ class Flagged:
 
     pairs: Sequence[Pair]
     share: float = 0.5
+    name: str = ""  # equal names are equal pairs
     chosen: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 

@@ -82,6 +82,7 @@ def fit(
     flagged = flagged.for_recipe(recipe) if flagged else None
     batches = Batches(recipe, corpus.large_enough(recipe.patch * recipe.scale), team, flagged)
     state = State.fresh(recipe, team.device)
+    state.flags = flagged.name if flagged else ""
     if start_from is not None:
         state.start_from(start_from, say)
     if resume is not None:

@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import postgres
 
 from deconvdemo.feedback.events.records import Flag
-from deconvdemo.feedback.store.database import blobs, flags
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.ledger import count
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import blobs, flags
 
 
 def photo(seed: int, side: int = 1000) -> bytes:

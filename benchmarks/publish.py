@@ -24,8 +24,8 @@ def measure(folder: Path, repo: str, before: int, number: int) -> None:
     from deconvdemo.feedback.dataset.publish import Publisher
     from deconvdemo.feedback.dataset.repository import DatasetHub
     from deconvdemo.feedback.events.records import Flag
-    from deconvdemo.feedback.store.database import flags, shards
     from deconvdemo.feedback.store.store import FeedbackStore
+    from deconvdemo.feedback.store.tables import flags, shards
 
     store = FeedbackStore(folder, min_free_mb=0)
     fill(store, before)

@@ -26,16 +26,19 @@ import postgres
 
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import REASONS, Flag
-from deconvdemo.feedback.review import insights
+from deconvdemo.feedback.review import insights, lineage
 from deconvdemo.feedback.review.agreement import agreement
+from deconvdemo.feedback.review.audit import audit
+from deconvdemo.feedback.review.counts import counts
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses, pieces_of
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.replays import Replays
-from deconvdemo.feedback.review.review import ReviewQueue, View
-from deconvdemo.feedback.store.database import flags, likenesses, replays, reviews, verdicts
+from deconvdemo.feedback.review.view import View
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.ledger import count
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, likenesses, replays, reviews, verdicts
 from deconvdemo.web.review.service import ReviewService
 
 SENTENCES = ("the beard is gone", "the sky has noise", "halo at the edges", "the text is soft", "too smooth a wall")
@@ -119,7 +122,7 @@ def replay(store: FeedbackStore) -> None:
             ]
             connection.execute(insert(replays), rows)
     for sha256 in ("a" * 64, "b" * 64):
-        insights.note_weights(store, "denoise", sha256, "", {})
+        lineage.note_weights(store, "denoise", sha256, "", {})
 
 
 def longest(work: Callable[[], object], times: int = 5) -> float:
@@ -141,7 +144,7 @@ def measure(store: FeedbackStore, number: int) -> None:
         "a page, disagreement first": lambda: queue.ids(View(sort="disputed"), "ada"),
         "a page by text": lambda: queue.ids(View(text="beard is"), "ada"),
         "a page by text that is nowhere": lambda: queue.ids(View(text="nowhere at all"), "ada"),
-        "all counts": lambda: queue.counts(View(task="denoise"), "ada"),
+        "all counts": lambda: counts(queue, View(task="denoise"), "ada"),
         "the next flag": lambda: queue.ids(View(), "ada", middle, 1),
         "the next one of few": lambda: queue.ids(View(status="disputed", sort="disputed"), "cyd", middle, 1),
     }
@@ -154,7 +157,7 @@ def measure(store: FeedbackStore, number: int) -> None:
         "a page as the page asks for it": lambda: desk.page(View(), "ada", "", 50),
         "how many are of one picture": lambda: alike.family(middle),
         "flags of one picture": lambda: queue.ids(View(status="all", family=middle), "ada"),
-        "the audit list": lambda: queue.audit("ada"),
+        "the audit list": lambda: audit(store, "ada"),
         "agreement": lambda: agreement(store),
         "reviewers' accuracy": catches.accuracy,
         "the releases' counts": lambda: replayed.releases("ada"),

@@ -397,7 +397,7 @@ TRUSTED = {
     "deconvdemo.web.review.thumbnails": "stored flags",
     "deconvdemo.feedback.events.imagefile": "stored flags, and headers",
     "deconvdemo.feedback.review.likeness": "stored flags",
-    "deconvdemo.feedback.review.pairs": "stored flags",
+    "deconvdemo.feedback.review.lesson": "stored flags",
 }
 
 

@@ -24,8 +24,8 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.evaluation import contenders
 from deconvdemo.evaluation.contenders import DuelSampler, words_of
 from deconvdemo.feedback.dataset.erase import erase
-from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.limits import FlagLimits
+from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.web.duel import routes as duel_routes
 from deconvdemo.web.duel.routes import Duels
 

@@ -12,6 +12,7 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.store.blobs import DamagedBlobError, RemoteBlobs, blob_name
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.sweeping import sweep, tidy
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_removed_flags_take_their_images_along(store, url):
     store.add(second)
     with store.writing() as connection:
         store.remove(connection, KINDS["flags"], first.flag_id)
-    assert store.sweep() == 1
+    assert sweep(store) == 1
     assert files_in(url) == {blob_name(data) for data in second.images.values()}
 
 
@@ -84,9 +85,9 @@ def test_what_a_killed_process_left_in_the_bucket_is_tidied(store, url, monkeypa
     lost = picture("lost")
     with store.blobs.staged({blob_name(lost): lost}):
         pass  # uploaded, and then the process was killed
-    assert store.tidy() == 0  # it may be a living process's
-    monkeypatch.setattr("deconvdemo.feedback.store.store.STALE_SECONDS", -1)
-    assert store.tidy() == 1
+    assert tidy(store) == 0  # it may be a living process's
+    monkeypatch.setattr("deconvdemo.feedback.store.sweeping.STALE_SECONDS", -1)
+    assert tidy(store) == 1
     assert files_in(url) == {blob_name(data) for data in saved.images.values()}
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from feedback_flags import flag_of
+from sqlalchemy import select, text
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.store.database import NEWEST, metadata, open_database
+from deconvdemo.feedback.dataset.copied import copy_of
+from deconvdemo.feedback.review.lineage import noted_weights
+from deconvdemo.feedback.store.about import told
+from deconvdemo.feedback.store.database import NEWEST, open_database
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import about, commits, doomed, metadata, salts
 
 VERSION_1 = """
 CREATE TABLE meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_meta PRIMARY KEY (key));
@@ -64,6 +72,57 @@ def test_a_version_1_file_is_upgraded_and_its_flags_stay(tmp_path):
     assert old.add(flag_of(1)).flag_id == flags[0].flag_id  # its token is known
     old.add(flag_of(3))
     assert [flag.sequence for flag in old.flags()] == [1, 2, 3]
+
+
+def test_what_version_5_kept_in_words_is_carried_over(tmp_path, database_url, monkeypatch):
+    url = database_url or f"sqlite:///{tmp_path}/old.sqlite3"
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0005"))
+    old = open_database(url)
+    monkeypatch.undo()
+    sha256, twin = "ab" * 32, "cd" * 32
+    release = {
+        "name": "denoise",
+        "sha256": sha256,
+        "created": "2026-11-20",
+        "measured": {"PSNR": 30.5},
+        "since": "2026",
+    }
+    digest = hashlib.sha256(b"").hexdigest()  # of no rows
+    words = {
+        "instance": "0123abcd",
+        "head": "e" * 40,
+        "reviewers' key": "f" * 64,
+        "folder of images": "9" * 32,
+        "salt of 2026-11-20": "5" * 64,
+        "commits": "[1800000000.25, 1800000001.5]",
+        "to forget": json.dumps([sha256, twin]),
+        "copy of": json.dumps({"revision": "hf://datasets/a/b@c", "holds": digest}),
+        f"weights {sha256[:40]}": json.dumps(release),
+        f"weights {twin[:40]}": json.dumps({**release, "sha256": twin, "since": "2027", "learned": {"target": 3}}),
+    }
+    with old.execution_options(write=True).begin() as connection:
+        for key, value in words.items():
+            connection.execute(text("INSERT INTO meta VALUES (:key, :value)"), {"key": key, "value": value})
+    old.dispose()
+
+    store = FeedbackStore(tmp_path / "data", url, min_free_mb=0, blobs_url=f"memory://{tmp_path.name}")
+    assert store.instance == "0123abcd"
+    for column, key in (("head", "head"), ("reviewers_key", "reviewers' key"), ("images_folder", "folder of images")):
+        assert told(store, about.c[column]) == words[key]
+    assert copy_of(store) == "hf://datasets/a/b@c"
+    assert [(facts["sha256"], facts["learned"]) for facts in noted_weights(store)] == [
+        (sha256, None),
+        (twin, {"target": 3}),
+    ]
+    assert noted_weights(store)[0]["measured"] == {"PSNR": 30.5}
+    with store.reading() as connection:
+        assert connection.execute(select(commits.c.moment)).scalars().all() == [1800000000.25, 1800000001.5]
+        assert set(connection.execute(select(doomed.c.sha256)).scalars()) == {sha256, twin}
+        assert connection.execute(select(salts)).all() == [("2026-11-20", "5" * 64)]
+    store.add(flag_of(1))
+    assert copy_of(store) == ""
+    store.close()
 
 
 def test_processes_of_one_database_with_images_in_two_folders_are_refused(tmp_path, postgres):

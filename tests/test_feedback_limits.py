@@ -39,8 +39,8 @@ def test_no_address_is_stored_and_yesterdays_salt_is_gone(sqlite_store):
     store.close()
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         assert "203.0.113.7" not in "\n".join(database.iterdump())
-        salts = database.execute("SELECT key FROM meta WHERE key LIKE 'salt%'").fetchall()
-    assert salts == [("salt of 2026-11-22",)]
+        salts = database.execute("SELECT day FROM salts").fetchall()
+    assert salts == [("2026-11-22",)]
 
 
 def test_each_visitor_and_all_together_have_a_share_of_the_hour(store):

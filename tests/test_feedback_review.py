@@ -10,7 +10,9 @@ from feedback_flags import NASTY_COMMENTS, flag_of
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
-from deconvdemo.feedback.review.review import SORTS, STATUSES, Opinions, ReviewQueue, View
+from deconvdemo.feedback.review.counts import counts
+from deconvdemo.feedback.review.queue import Opinions, ReviewQueue
+from deconvdemo.feedback.review.view import SORTS, STATUSES, View
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -145,13 +147,13 @@ def test_counts_tell_what_each_choice_would_show(store, ids):
     queue = ReviewQueue(store)
     say(queue, ids[0], "ada", "accept")
     view = View(task="denoise")
-    counts = queue.counts(view, "ada")
-    assert counts["task"] == {"inpaint": 4, "denoise": 3}
-    assert counts["reason"] == {"noise_left": 1, "good": 1, "seams": 1, "halo": 1}
-    assert counts["weights"] == {"ab" * 6: 1, "cd" * 6: 2}
-    assert counts["status"] == {status: queue.count(View(status=status, task="denoise"), "ada") for status in STATUSES}
-    assert counts["status"]["todo"] == 3
-    assert counts["status"]["all"] == 4
+    found = counts(queue, view, "ada")
+    assert found["task"] == {"inpaint": 4, "denoise": 3}
+    assert found["reason"] == {"noise_left": 1, "good": 1, "seams": 1, "halo": 1}
+    assert found["weights"] == {"ab" * 6: 1, "cd" * 6: 2}
+    assert found["status"] == {status: queue.count(View(status=status, task="denoise"), "ada") for status in STATUSES}
+    assert found["status"]["todo"] == 3
+    assert found["status"]["all"] == 4
 
 
 def test_an_erased_flag_is_in_no_view_and_cannot_be_judged(store, ids):
@@ -192,7 +194,8 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
     with sqlite3.connect(store.folder / "feedback.sqlite3") as database:
         database.executescript(
             "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
-            "DROP TABLE replays; "
+            "DROP TABLE replays; DROP TABLE about; DROP TABLE salts; DROP TABLE commits; DROP TABLE doomed; "
+            "DROP TABLE copied; DROP TABLE releases; CREATE TABLE meta (key VARCHAR(64) PRIMARY KEY, value TEXT); "
             "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from deconvdemo.checkpoints.promotion import helped_train
-from deconvdemo.feedback.store.database import flags, shards
+from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.web.restore.flag_routes import erase_link, flag_routes
 
 

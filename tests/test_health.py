@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from types import SimpleNamespace
 
 import pytest
 from feedback_flags import flag_of
+from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -20,6 +20,7 @@ from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
 from deconvdemo.feedback.store.blobs import RemoteBlobs
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import commits
 from deconvdemo.heartbeat import Look
 from deconvdemo.redaction import without_places
 from deconvdemo.web.restore.flag_routes import flag_routes
@@ -132,7 +133,8 @@ def test_a_publisher_waits_by_a_clock_that_is_never_set(sqlite_store):
     due = one._next
     wall[0] -= 10 * 86400
     assert steady[0] < due <= steady[0] + 5
-    sqlite_store.keep_word("commits", json.dumps([1_800_000_000.0] * 20))
+    with sqlite_store.writing() as connection:
+        connection.execute(insert(commits), [{"moment": 1_800_000_000.0}] * 20)
     assert one.publication._wait_for_the_hour() == 0  # they were made before the clock was set back
     assert one.look.error == "not now"
 

@@ -9,7 +9,7 @@ import pytest
 from feedback_flags import flag_of, picture
 
 from deconvdemo.feedback.events.opinions import Verdict
-from deconvdemo.feedback.review import insights
+from deconvdemo.feedback.review import insights, lineage
 from deconvdemo.feedback.review.agreement import agreement
 from deconvdemo.feedback.review.likeness import Likenesses, perceptual_hash
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -97,7 +97,7 @@ def test_progress_and_verdicts(told):
 def test_weights_that_served_are_remembered(store):
     measured = {"cbsd68 sigma 15 PSNR": 33.9, "cbsd68 sigma 25 PSNR": 31.2, "cbsd68 sigma 25 SSIM": 0.88}
     for sha256, figure in (("a" * 64, 31.2), ("b" * 64, 31.4), ("a" * 64, 99.0)):
-        insights.note_weights(store, "denoise", sha256, "2026-11-20", {**measured, "cbsd68 sigma 25 PSNR": figure})
+        lineage.note_weights(store, "denoise", sha256, "2026-11-20", {**measured, "cbsd68 sigma 25 PSNR": figure})
     found = insights.weights_history(store)
     assert [(row["weights"], row["measure"], row["psnr"]) for row in found] == [
         ("denoise aaaaaaaa", "denoise, cbsd68 sigma 25 PSNR", 31.2),

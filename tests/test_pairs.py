@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +90,37 @@ def test_what_reviewers_disagree_on_and_what_was_erased_is_not_there(sqlite_stor
     assert before.name != after.name
     with pytest.raises(FeedbackError):
         snapshot(store, "denoise", needed=2)
+
+
+def test_memory_holds_one_photo_of_a_snapshot(sqlite_store):
+    """However many flags there are: their pixels are on the disk, and a crop is read from there."""
+    store, side, peaks = sqlite_store, 512, []
+    for number in (1, 9):
+        while store.totals()["flags"] < number:
+            place = store.totals()["flags"]
+            flagged(store, place, side=side, observed=png(picture(place, side)), clean=png(picture(place + 1, side)))
+        tracemalloc.start()
+        found = snapshot(store, "denoise").pairs
+        assert len(found) == number
+        assert np.array_equal(found[-1].observed[:9], picture(number - 1, side)[:9])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + side * side * 3, "photos stayed in memory"
+
+
+def test_a_snapshot_reads_as_what_was_frozen(sqlite_store):
+    store, mask = sqlite_store, png(square())
+    flagged(store, 0, task="inpaint", mask=mask, region=mask, clean=png(picture(8)))
+    flagged(store, 1, task="inpaint", mask=mask)
+    for pair in (*snapshot(store, "inpaint").pairs, *snapshot(store, "inpaint").pairs[:2]):
+        assert pair.mask.dtype == bool
+        assert np.array_equal(pair.mask, square() > 0)
+        assert pair.observed.flags.writeable  # as torch wants it
+        pair.observed[:] = 0  # and it stays what it was
+    first, second = snapshot(store, "inpaint").pairs
+    assert np.array_equal(first.target, picture(8))
+    assert np.array_equal(first.region, square() > 0)
+    assert np.array_equal(second.target, picture(1))
 
 
 def test_a_snapshot_is_named_by_what_is_in_it(store):
@@ -298,7 +329,7 @@ def test_a_candidate_names_its_parent_its_flags_and_its_recipe(workplace, tiny_w
     name = snapshot(sqlite_store, "denoise").name
     assert header.recipe["flags"] == {"from": name, TARGET: 1, "share": 0.5}
     assert name in header.data[0]
-    assert flag_id in workplace[1].with_suffix(".pairs.json").read_text()
+    assert header.recipe["learned"] == [flag_id]
 
 
 def test_a_candidate_names_its_dataset_and_what_its_parent_learned_from(
@@ -337,8 +368,7 @@ def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_we
     state = str(workplace[1].with_suffix(".state.safetensors"))
     monkeypatch.setattr(pairs, "_published", lambda *asked: "c" * 40)
     assert finetuned(workplace, tiny_weights, "--steps", "4", "--resume", state) == 0
-    told = json.loads(workplace[1].with_suffix(".pairs.json").read_text())
-    assert told["from"] == load_checkpoint(workplace[1]).header.recipe["flags"]["from"] == "c" * 40
+    assert load_checkpoint(workplace[1]).header.recipe["flags"]["from"] == "c" * 40
 
 
 def test_the_function_makes_a_candidate_without_the_command(workplace, tiny_weights, sqlite_store, tmp_path):
@@ -357,7 +387,7 @@ def test_the_function_makes_a_candidate_without_the_command(workplace, tiny_weig
     assert header.recipe["parent"] == weights.sha256("denoise")
     assert header.recipe["steps"] == 2
     assert "mine (CC0)" in header.data
-    assert json.loads(out.with_suffix(".pairs.json").read_text())["flags"] == [flag_id]
+    assert header.recipe["learned"] == [flag_id]
     assert f"from {weights.sha256('denoise')[:12]}" in said[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -288,12 +287,12 @@ def store(sqlite_store, monkeypatch):
 
 
 def candidate_of(store, good, folder, tmp_path, learned=None) -> Path:
-    header = replace(good.header, recipe={"parent": serving(folder), "flags": {"from": "snapshot"}})
+    trained_on = [flag_id for flag_id, kept in store.held.items() if not kept] if learned is None else learned
+    recipe = {"parent": serving(folder), "flags": {"from": "snapshot"}, "learned": trained_on}
+    header = replace(good.header, recipe=recipe)
     (tmp_path / "candidate").mkdir(exist_ok=True)
     file = tmp_path / "candidate" / f"{NAME}.safetensors"
     save_checkpoint(file, header, good.tensors)
-    trained_on = [flag_id for flag_id, kept in store.held.items() if not kept] if learned is None else learned
-    file.with_suffix(".pairs.json").write_text(json.dumps({"from": "snapshot", "flags": trained_on}))
     return file
 
 
@@ -369,30 +368,27 @@ def test_the_command_refuses_a_file_with_a_nan_in_it(store, good, folder, dev, t
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("why", ["rejected", "erased", "held back", "no manifest", "other manifest"])
+@pytest.mark.parametrize("why", ["rejected", "erased", "held back", "untold"])
 def test_the_command_refuses_what_learned_from_the_wrong_flags(store, good, folder, dev, tmp_path, capsys, why):
     from deconvdemo.feedback.dataset.erase import erase
 
     file, before = candidate_of(store, good, folder, tmp_path), contents(folder)
-    learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
+    learned = load_checkpoint(file).header.recipe["learned"]
     if why == "rejected":
         store.add(Verdict(flag_id=learned[0], reviewer="ada", decision="reject"))
     elif why == "erased":
         erase(store, learned[:1])
     elif why == "held back":
         candidate_of(store, good, folder, tmp_path, [flag_id for flag_id, kept in store.held.items() if kept])
-    elif why == "other manifest":  # of a run to the same file that was killed before it had another candidate
-        file.with_suffix(".pairs.json").write_text(json.dumps({"from": "another snapshot", "flags": learned[1:]}))
     else:
-        file.with_suffix(".pairs.json").unlink()
+        candidate_of(store, good, folder, tmp_path, [])
     assert promoted(file, folder, dev) == 1
     told = capsys.readouterr().out
     expected = {
         "rejected": "which reviewers have not accepted",
         "erased": "which was erased",
         "held back": "by which it is to be judged",
-        "no manifest": "does not say which flags it learned from",
-        "other manifest": "does not say which flags it learned from",
+        "untold": "does not say which flags it learned from",
     }
     assert expected[why] in told
     assert contents(folder) == before
@@ -434,7 +430,7 @@ def test_the_command_lets_a_candidate_into_the_duels_and_takes_it_out(store, goo
     assert serving(folder) == first
     assert (folder / SHADOW).exists()
     assert main(["weights", "withdraw", NAME, *into]) == 0
-    learned = json.loads(file.with_suffix(".pairs.json").read_text())["flags"]
+    learned = load_checkpoint(file).header.recipe["learned"]
     store.add(Verdict(flag_id=learned[0], reviewer="ada", decision="reject"))
     assert main(["promote", str(file), *into, "--shadow"]) == 1
     assert "which reviewers have not accepted" in capsys.readouterr().err
@@ -450,11 +446,11 @@ def test_the_command_refuses_what_people_like_less(store, good, folder, dev, tmp
     assert serving(folder) == first
 
 
-def test_a_manifest_that_cannot_be_read_is_one_sentence(store, good, folder, dev, tmp_path, capsys):
-    file = candidate_of(store, good, folder, tmp_path)
-    file.with_suffix(".pairs.json").write_text("{")
-    assert promoted(file, folder, dev) == 2
-    assert "restore it" in capsys.readouterr().err
+@pytest.mark.parametrize("learned", ["flag", {"flag": 1}, [1], [["flag"]]])
+def test_a_header_that_names_no_flags_is_one_sentence(store, good, folder, dev, tmp_path, capsys, learned):
+    file = candidate_of(store, good, folder, tmp_path, learned)
+    assert promoted(file, folder, dev) == 1
+    assert "does not name the flags it learned from" in capsys.readouterr().err
     shutil.rmtree(file.parent)
     assert promoted(file, folder, dev) == 1
 

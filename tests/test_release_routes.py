@@ -25,7 +25,7 @@ from deconvdemo.feedback import background
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.dataset.publish import NoPublisher
 from deconvdemo.feedback.events.opinions import Verdict
-from deconvdemo.feedback.review.insights import noted_weights
+from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.review.replays import Replays
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.web.insight.tab import Insight

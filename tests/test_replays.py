@@ -27,9 +27,9 @@ from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.gold_items import GoldItems
-from deconvdemo.feedback.review.insights import note_weights
+from deconvdemo.feedback.review.lineage import note_weights
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replays, state_of
-from deconvdemo.feedback.store.database import replays as table
+from deconvdemo.feedback.store.tables import replays as table
 from deconvdemo.image.metrics import psnr, psnr_inside
 
 NAME = "denoise-fast"

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.review.gold_items import Accuracy, GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses
-from deconvdemo.feedback.review.review import ReviewQueue
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.image.metrics import psnr
 from deconvdemo.web.review import routes as routes_module
 from deconvdemo.web.review.reviewers import HOURS, Reviewers

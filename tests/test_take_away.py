@@ -27,7 +27,8 @@ from deconvdemo.feedback.exchange.annotation_export import (
     export_image_folder,
     export_label_studio,
 )
-from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.feedback.review.queue import ReviewQueue
+from deconvdemo.feedback.review.view import View
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from sqlalchemy import update
 from tiny import picture
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.review.review import ReviewQueue
-from deconvdemo.feedback.store.database import flags
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags
 from deconvdemo.web.restore.cancellations import Cancellations
 from deconvdemo.web.restore.flagging import Flagging
 from deconvdemo.web.restore.results import Results

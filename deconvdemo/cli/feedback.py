@@ -97,7 +97,9 @@ def _store(settings: Settings):
 
 
 def _stats(options: argparse.Namespace, settings: Settings) -> int:
-    counted = _store(settings).stats()
+    from deconvdemo.feedback.store.stats import stats
+
+    counted = stats(_store(settings))
     if options.json:
         print(json.dumps(counted, indent=2, default=str))
         return 0
@@ -113,7 +115,8 @@ def _stats(options: argparse.Namespace, settings: Settings) -> int:
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.feedback.exchange.annotation_export import FORMATS
-    from deconvdemo.feedback.review.review import ReviewQueue, View
+    from deconvdemo.feedback.review.queue import ReviewQueue
+    from deconvdemo.feedback.review.view import View
 
     store = _store(settings)
     asked = {name: value for name in options.filters if (value := getattr(options, name))}

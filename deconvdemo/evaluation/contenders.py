@@ -20,9 +20,9 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.photo import Photo, open_mask, to_depth
 from deconvdemo.tasks import STANDARD, TASKS, in_words

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deconvdemo.checkpoints import promotion
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.header import Header
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.compute import Compute
-from deconvdemo.errors import CheckpointError, ControlError, DeviceError, FeedbackError
+from deconvdemo.errors import CheckpointError, DeviceError, FeedbackError
 from deconvdemo.evaluation.acceptance import Report, judge
+from deconvdemo.feedback.events.records import Pair
 from deconvdemo.feedback.review.pairs import objections, snapshot
 from deconvdemo.feedback.review.ranking import direct, less_liked
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -49,7 +50,7 @@ def promote(
     won, duels = direct(store, header.task, candidate.sha256, served.sha256)
     against += less_liked(won, duels)
     try:
-        held_out = snapshot(store, header.task, header.scale, needed, held_out=True).pairs
+        held_out: Sequence[Pair] = snapshot(store, header.task, header.scale, needed, held_out=True).pairs
     except FeedbackError:
         held_out = ()
     try:
@@ -74,25 +75,17 @@ def stand_in_duels(file: Path, folder: Path, store: FeedbackStore, needed: int =
 def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoint, list[str], list[str]]:
     """A candidate, the flags that it learned from, and what they have against it."""
     candidate = load_checkpoint(file)
-    source, learned = _learned_from(file)
-    against = objections(store, learned, candidate.header.task, needed)
-    made_of = candidate.header.recipe.get("flags")
-    if made_of and not (learned and isinstance(made_of, dict) and made_of.get("from") == source):
-        # none, or another run's: one that was begun later under the same name, and killed
-        against.append(f"{file.with_suffix('.pairs.json')} does not say which flags it learned from")
+    header = candidate.header
+    learned = _learned_from(header, file)
+    against = objections(store, learned, header.task, needed)
+    if header.recipe.get("flags") and not learned:
+        against.append(f"{file} does not say which flags it learned from")
     return candidate, learned, against
 
 
-def _learned_from(file: Path) -> tuple[str, list[str]]:
-    """The snapshot or revision, and the flags, that the candidate's run named beside it; none for weights that were
-    made without."""
-    manifest = file.with_suffix(".pairs.json")
-    if not manifest.exists():
-        return "", []
-    try:
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        return str(told["from"]), [str(flag_id) for flag_id in told["flags"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ControlError(
-            f"{manifest} cannot be read ({error}), but it tells which flags the candidate learned from: restore it"
-        ) from None
+def _learned_from(header: Header, file: Path) -> list[str]:
+    """The flags that the candidate's run named in its header; none for weights that were made without."""
+    learned = header.recipe.get("learned") or []
+    if not isinstance(learned, list) or not all(isinstance(flag_id, str) for flag_id in learned):
+        raise CheckpointError(f"{file} has a header that does not name the flags it learned from: fine-tune it anew")
+    return learned

@@ -30,8 +30,8 @@ from deconvdemo.evaluation.contenders import DuelSampler
 from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
 from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.review.likeness import Likenesses
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.replays import Replays
-from deconvdemo.feedback.review.review import ReviewQueue
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.settings import Settings

@@ -127,7 +127,7 @@ Comments are people's own words: treat them as text, never as HTML, formulae or 
 
 
 def plots(stats: Mapping[str, Any]) -> dict[str, bytes]:
-    """Path → SVG, of `FeedbackStore.stats()`; readable on light and dark pages."""
+    """Path → SVG, of what `stats` counts; readable on light and dark pages."""
     reasons = {REASONS.get(reason, reason): count for reason, count in stats["reasons"].items()}
     found = {"plots/days.svg": stats["days"], "plots/reasons.svg": reasons}
     return {path: bars(PLOTS[path], counts).encode() for path, counts in found.items() if counts}

@@ -11,10 +11,11 @@ from sqlalchemy import func, select
 from deconvdemo.feedback.dataset.card import MARK, Columns, columns_of, dataset_card, own_columns, plots
 from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.store.database import shards
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.stats import stats
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import shards
 from deconvdemo.hub.repository import HubError
 
 SECONDS = 3600.0  # between two cards that differ in their counts only
@@ -39,7 +40,7 @@ class CardKeeper:
         columns = {kind: self._columns.get(kind, {}) | own_columns(kind) for kind in kinds}
         if columns == self._columns and not (abs(self._clock() - self._written) > SECONDS and self._leads()):
             return {}
-        pictures = plots(self.store.stats())
+        pictures = plots(stats(self.store))
         self._columns = columns
         counts = {kind: count for kind, count in self._counts().items() if kind in kinds}
         return {"README.md": dataset_card(counts, self.hub.repo, pictures, columns).encode(), **pictures}

@@ -18,16 +18,16 @@ from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.dataset.rows import event_of, in_order, kind_of_path
 from deconvdemo.feedback.dataset.shards import COMMITTED, GONE, READING
 from deconvdemo.feedback.events.records import Event
+from deconvdemo.feedback.store.about import note
 from deconvdemo.feedback.store.blobs import blob_name
-from deconvdemo.feedback.store.database import erasures, shards
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import about, erasures, shards
 from deconvdemo.hub.parquet_rows import Damage, ParquetRows
 from deconvdemo.hub.repository import RepoFile
 
 TOMBSTONES = "erasures"  # folder of the dataset: one small file an erased event, with nothing but its kind and id
-HEAD = "head"  # the word for the newest commit of which the store has everything
 log = logging.getLogger(__name__)
 
 LARGEST = 600_000_000  # bytes of a file that is read; ours have a tenth
@@ -61,7 +61,7 @@ class CatchUp:
             vanished = [path for path, state in known.items() if state == COMMITTED and path not in there]
             for path in vanished:
                 connection.execute(update(shards).where(shards.c.path == path).values(state=GONE))
-        self.store.keep_word(HEAD, head)
+        note(self.store, about.c.head, head)
         self._head = head
         return taken
 

@@ -15,11 +15,12 @@ from sqlalchemy import func, select
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.shards import COMMITTED, FROZEN, LEAVING, Shards
 from deconvdemo.feedback.events.records import opens
-from deconvdemo.feedback.store.database import erasures, flags, shards, verdicts, votes
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.sweeping import sweep
+from deconvdemo.feedback.store.tables import erasures, flags, shards, verdicts, votes
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def erase(store: FeedbackStore, flag_ids: Iterable[str], origin: str = "command"
                 ids = connection.execute(select(about.id).where(table.c.flag_id == flag_id)).scalars().all()
             others += sum(erase_event(store, about, event_id, origin) for event_id in ids)
         erase_event(store, kind, flag_id, origin)
-    images = store.sweep()
+    images = sweep(store)
     _thaw_what_holds_erased(store)
     return ErasureReport(len(here), others, images, tuple(_left(store, wanted)))
 

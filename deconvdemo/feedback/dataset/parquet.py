@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class ShardLimits:
 
 
 LIMITS = ShardLimits()
+WHOLE = ShardLimits(rows_a_shard=sys.maxsize, bytes_a_shard=sys.maxsize)  # all into one file
 
 
 def tables(kind: Kind, events: Iterable[Event], limits: ShardLimits = LIMITS) -> Iterator[pyarrow.Table]:

@@ -14,18 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.card_keeper import CardKeeper
-from deconvdemo.feedback.dataset.catch_up import HEAD, TOMBSTONES, CatchUp
+from deconvdemo.feedback.dataset.catch_up import TOMBSTONES, CatchUp
 from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.dataset.shards import COMMITTED, LEAVING, SENDING, Shard, Shards
-from deconvdemo.feedback.store.database import erasures
+from deconvdemo.feedback.store.about import note
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.lease import Lease
+from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import about, commits, doomed, erasures
 from deconvdemo.hub.repository import HubError
 
 FILES_A_COMMIT = 50
@@ -113,20 +115,22 @@ class Publication:
 
     def _forget_history(self) -> None:
         """After an erasure: the dataset's past goes, and the bytes that only its past had."""
-        doomed = json.loads(self.store.word("to forget") or "[]")
-        if not doomed:
+        with refusals("the erased files cannot be read"), self.store.reading() as connection:
+            files = connection.execute(select(doomed.c.sha256).order_by(doomed.c.sha256)).scalars().all()
+        if not files:
             return
-        self.store.keep_word(HEAD, self.hub.squash("Erase rows on request"))
+        note(self.store, about.c.head, self.hub.squash("Erase rows on request"))
         self._card.forget()
         try:
-            left = len(set(doomed) - set(self.hub.delete_objects(doomed)))
+            left = len(set(files) - set(self.hub.delete_objects(files)))
         except HubError as error:
             if not error.hopeless:
                 raise
-            left = len(doomed)  # a Hub without that service: no commit leads to the files any more
+            left = len(files)  # a Hub without that service: no commit leads to the files any more
         if left:
             log.warning("the Hub still lists %d erased files of %s: ask it to drop them", left, self.hub.url())
-        self.store.keep_word("to forget", "[]")
+        with refusals("the erased files cannot be noted"), self.store.writing() as connection:
+            connection.execute(delete(doomed).where(doomed.c.sha256.in_(files)))
 
     def _batch(self) -> list[Shard]:
         """What to commit next: what was frozen before, then what is new."""
@@ -161,7 +165,7 @@ class Publication:
         # other's rows. Shards need no such care: nobody else has their names
         self._card.forget()  # whatever becomes of this commit, what is known of the card was known before it
         commit = self.hub.commit(add | card, message, delete=sorted(there), parent=head if card else None)
-        self.store.keep_word(HEAD, commit)  # before the rows count as published: it is never without one of them
+        note(self.store, about.c.head, commit)  # before the rows count as published: it is never without one of them
         self.shards.committed(batch, commit)
         if erased or leaving:
             self._note_erased(erased, leaving, commit)
@@ -171,9 +175,10 @@ class Publication:
         return Published(sum(rows.values()), len(batch), commit)
 
     def _note_erased(self, erased: Sequence[Row], leaving: list[Shard], commit: str) -> None:
-        doomed = json.loads(self.store.word("to forget") or "[]")
-        if leaving:  # before they are noted as gone: whoever is killed here forgets once more, not never
-            self.store.keep_word("to forget", json.dumps(sorted({*doomed, *(shard.sha256 for shard in leaving)})))
+        # before they are noted as gone: whoever is killed here forgets once more, not never
+        with refusals("the erased files cannot be noted"), self.store.writing() as connection:
+            for shard in leaving:
+                connection.execute(upsert(connection, doomed).values(sha256=shard.sha256).on_conflict_do_nothing())
         self.shards.gone(leaving)
         with refusals("the erasures cannot be written"), self.store.writing() as connection:
             numbers = [row.sequence for row in erased]
@@ -191,9 +196,15 @@ class Publication:
 
         Moments to come were noted before the clock was set back: they would hold up publishing until it is there again.
         """
-        now = self._clock()
-        noted = json.loads(self.store.word("commits") or "[]")
-        return [moment for moment in noted if now - HOUR < moment < now + AHEAD]
+        recent = select(commits.c.moment).where(self._recent()).order_by(commits.c.number)
+        with refusals("the last commits cannot be read"), self.store.reading() as connection:
+            return list(connection.execute(recent).scalars())
 
     def _note_commit(self) -> None:
-        self.store.keep_word("commits", json.dumps([*self._commits(), self._clock()]))
+        with refusals("the commit cannot be noted"), self.store.writing() as connection:
+            connection.execute(delete(commits).where(~self._recent()))
+            connection.execute(insert(commits).values(moment=self._clock()))
+
+    def _recent(self) -> ColumnElement[bool]:
+        now = self._clock()
+        return and_(commits.c.moment > now - HOUR, commits.c.moment < now + AHEAD)

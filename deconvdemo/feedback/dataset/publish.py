@@ -14,6 +14,7 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.publication import Publication, Published
 from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.sweeping import tidy
 from deconvdemo.heartbeat import Look
 from deconvdemo.hub.repository import HubError, HubMovedError
 from deconvdemo.settings import Settings
@@ -106,7 +107,7 @@ class Publisher:
         try:
             if with_tidying:
                 self.publication.shards.tidy()
-                self.store.tidy()
+                tidy(self.store)
             done = self.publish()
             self._failures, self._error = 0, ""
             self._next = self._steady() + (done.wait or self.every)

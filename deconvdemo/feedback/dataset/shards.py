@@ -12,21 +12,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, func, insert, select, update
 
 from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.dataset.parquet import ShardLimits, tables, write
-from deconvdemo.feedback.events.records import Event
+from deconvdemo.feedback.dataset.parquet import WHOLE, ShardLimits, tables, write
 from deconvdemo.feedback.store.blobs import STALE_SECONDS, DamagedBlobError, make_folder, sync
-from deconvdemo.feedback.store.database import shards
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import PAGE, FeedbackStore
+from deconvdemo.feedback.store.tables import shards
 
 FROZEN, SENDING, COMMITTED = "frozen", "sending", "committed"
 READING = "reading"  # another instance's, being taken in
@@ -55,6 +55,15 @@ class Shard:
     @classmethod
     def of(cls, row: RowMapping) -> Shard:
         return cls(**row)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A file that is written: its events' places in the order of acknowledgement, by their ids."""
+
+    sequences: dict[str, int]
+    sha256: str
+    bytes: int
 
 
 class Shards:
@@ -171,85 +180,102 @@ class Shards:
             return (row.commit, row.committed_at) if row else (None, None)
 
     def file(self, shard: Shard) -> Path:
-        return self.folder / f"{shard.sha256}.parquet"
+        return self._file(shard.sha256)
+
+    def _file(self, sha256: str) -> Path:
+        return self.folder / f"{sha256}.parquet"
 
     def _freeze(self, kind: Kind, old: Shard | None = None) -> Shard | None:
         """Freezes events that are in no shard, or what is left of an `old` one."""
-        ids: list[str] = []
-        sequences: list[int] = []
-        pieces = tables(kind, self._events(kind, old.shard if old else None, ids, sequences), self.limits)
-        table = next(pieces, None)
-        if table is None:
-            if old:
-                self._set([old], {"state": LEAVING})
+        batch = self._written(kind, self._events(kind, old))
+        if batch is not None:
+            return self._noted(kind, batch, old)
+        if old:
+            self._set([old], {"state": LEAVING})
+        return None
+
+    def _written(self, kind: Kind, events: Iterator[Any]) -> _Batch | None:
+        """The file of all of these events, complete and in its place; None if there are none."""
+        sequences: dict[str, int] = {}
+
+        def taken() -> Iterator[Any]:
+            for event in events:
+                sequences[kind.id_of(event)] = event.sequence
+                yield event
+
+        pieces = tables(kind, taken(), self.limits)
+        first = next(pieces, None)
+        if first is None:
             return None
         make_folder(self.folder)
         partial = self.folder / f"{uuid4().hex}.tmp"
         try:
-            rows, _ = write(partial, iter([table, *pieces]), self.limits)
+            write(partial, chain([first], pieces), WHOLE)
             data = partial.read_bytes()
-            now = datetime.now(UTC)
-            day = old.created_at[:10] if old else f"{now:%Y-%m-%d}"
             sha256 = sha256_of(data)
-            name = f"{self.store.instance}-{min(sequences)}-{max(sequences)}-{sha256[:8]}.parquet"
-            values = {
-                "kind": kind.name,
-                "path": f"data/{kind.name}/{day}/{name}",
-                "sha256": sha256,
-                "bytes": len(data),
-                "rows": rows,
-                "state": FROZEN,
-                "created_at": now.isoformat(timespec="microseconds"),
-            }
-            final = self.folder / f"{sha256}.parquet"
-            os.replace(partial, final)
+            os.replace(partial, self._file(sha256))
             sync(self.folder)
         finally:
             partial.unlink(missing_ok=True)
+        return _Batch(sequences, sha256, len(data))
+
+    def _noted(self, kind: Kind, batch: _Batch, old: Shard | None) -> Shard | None:
+        """The row of a written file, and its events' `shard`; None if they are not what they were, or not free."""
+        now = datetime.now(UTC)
+        day = old.created_at[:10] if old else f"{now:%Y-%m-%d}"
+        first, last = min(batch.sequences.values()), max(batch.sequences.values())
+        values = {
+            "kind": kind.name,
+            "path": f"data/{kind.name}/{day}/{self.store.instance}-{first}-{last}-{batch.sha256[:8]}.parquet",
+            "sha256": batch.sha256,
+            "bytes": batch.bytes,
+            "rows": len(batch.sequences),
+            "state": FROZEN,
+            "created_at": now.isoformat(timespec="microseconds"),
+        }
         with self.store.writing() as connection:
             number = connection.execute(insert(shards).values(values).returning(shards.c.shard)).scalar_one()
             place = kind.table.c.shard
-            mine = and_(kind.id.in_(ids), place == old.shard if old else place.is_(None))
+            mine = and_(kind.id.in_(batch.sequences), place == old.shard if old else place.is_(None))
             taken = connection.execute(update(kind.table).where(mine).values(shard=number)).rowcount
-            if (
-                taken != rows
-            ):  # one was erased, or another process was quicker: nothing is written, the next try will see
+            if taken != len(batch.sequences):
+                # one was erased, or another process was quicker: nothing is written, the next try will see
                 connection.rollback()
-                final.unlink(missing_ok=True)
+                self._file(batch.sha256).unlink(missing_ok=True)
                 return None
             if old:
                 connection.execute(update(shards).where(shards.c.shard == old.shard).values(state=LEAVING))
         return self.get(number)
 
-    def _events(self, kind: Kind, shard: int | None, ids: list[str], sequences: list[int]) -> Iterator[Event]:
-        """The events of a shard, or the oldest that are in none, up to the limits; `ids` and `sequences` note which."""
+    def _events(self, kind: Kind, old: Shard | None) -> Iterator[Any]:
+        """The events of an `old` shard, or the oldest that are in none, up to the limits."""
+        number = size = 0
         place = kind.table.c.shard
-        seen = size = 0
-        columns = (kind.table.c.sequence, kind.id)
+        for event_id in self._ids(kind, place == old.shard if old else place.is_(None)):
+            try:
+                event = self.store.get(event_id, kind.name)
+            except DamagedBlobError as error:
+                self.damaged[event_id] = str(error)
+                continue
+            except FeedbackError:  # erased since
+                continue
+            self.damaged.pop(event_id, None)
+            number, size = number + 1, size + sum(map(len, event.images.values()))
+            yield event
+            if old is None and (number >= self.limits.rows_a_shard or size >= self.limits.bytes_a_shard):
+                return
+
+    def _ids(self, kind: Kind, which: ColumnElement[bool]) -> Iterator[str]:
+        """The ids of such events, the oldest first."""
+        seen = 0
         while True:
+            query = select(kind.table.c.sequence, kind.id).where(which, kind.table.c.sequence > seen)
             with self.store.reading() as connection:
-                query = select(*columns).where(place.is_(None) if shard is None else place == shard)
-                query = query.where(kind.table.c.sequence > seen)
                 rows = connection.execute(query.order_by(kind.table.c.sequence).limit(PAGE)).all()
-            for sequence, event_id in rows:
-                seen = sequence
-                try:
-                    event = self.store.get(event_id, kind.name)
-                except DamagedBlobError as error:
-                    self.damaged[event_id] = str(error)
-                    continue
-                except FeedbackError:  # erased since
-                    continue
-                self.damaged.pop(event_id, None)
-                ids.append(event_id)
-                sequences.append(sequence)
-                size += sum(map(len, event.images.values()))
-                yield event
-                full = len(ids) >= self.limits.rows_a_shard or size >= self.limits.bytes_a_shard
-                if full and shard is None:
-                    return
+            yield from (event_id for _, event_id in rows)
             if len(rows) < PAGE:
                 return
+            seen = rows[-1].sequence
 
     def _set(self, batch: list[Shard], values: dict[str, Any]) -> None:
         with refusals("the shards' state cannot be written"), self.store.writing() as connection:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, shards
 
 UNKNOWN, SAVED, PUBLISHING, PUBLISHED, ERASED = "unknown", "saved", "publishing", "published", "erased"
 

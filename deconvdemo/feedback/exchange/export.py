@@ -18,10 +18,10 @@ from deconvdemo.feedback.dataset.card import MARK, dataset_card
 from deconvdemo.feedback.dataset.parquet import LIMITS, ShardLimits, tables, write
 from deconvdemo.feedback.exchange.new_folder import PARTIAL
 from deconvdemo.feedback.store.blobs import DamagedBlobError, make_folder, sync
-from deconvdemo.feedback.store.database import verdicts
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import verdicts
 
 
 @dataclass(frozen=True)

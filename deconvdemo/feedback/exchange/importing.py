@@ -21,10 +21,10 @@ from deconvdemo.feedback.events.records import MAX_COMMENT, MAX_IMAGE_BYTES, REA
 from deconvdemo.feedback.exchange.columns import Row, Table, roles_of
 from deconvdemo.feedback.exchange.gradio_log import read_log
 from deconvdemo.feedback.exchange.own_dataset import MAX_PIXELS, own_dataset, own_events
-from deconvdemo.feedback.store.database import flags
 from deconvdemo.feedback.store.kinds import kind_of
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags
 from deconvdemo.hub.datasets import HubDataset, LocalDataset
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.lossless import lossless

@@ -14,10 +14,10 @@ import numpy as np
 from sqlalchemy import select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
-from deconvdemo.feedback.review.review import newest_verdicts
-from deconvdemo.feedback.store.database import reviews
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import reviews
 
 FEWEST = 2  # flags that two reviewers must both have judged
 

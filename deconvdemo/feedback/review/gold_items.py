@@ -10,11 +10,13 @@ from sqlalchemy import case, delete, func, select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import TRUTHS
-from deconvdemo.feedback.review.review import ReviewQueue, View, newest_verdicts
-from deconvdemo.feedback.store.database import flags, gold_items
+from deconvdemo.feedback.review.queue import ReviewQueue
+from deconvdemo.feedback.review.view import View
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, gold_items
 
 EVERY = 10  # one catch item among so many flags, while a reviewer has some left
 

@@ -14,10 +14,11 @@ from sqlalchemy import case, func, select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
 from deconvdemo.feedback.events.records import REASONS
-from deconvdemo.feedback.review.review import newest_verdicts
-from deconvdemo.feedback.store.database import flags, meta, reviews, verdicts
+from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, reviews, verdicts
 from deconvdemo.tasks import TASKS
 
 Rows = list[dict[str, Any]]
@@ -25,7 +26,6 @@ Rows = list[dict[str, Any]]
 DAYS = 60  # how far back the days go
 MOST_WEIGHTS = 12  # the newest versions that are shown
 _MAIN = ("sigma 25 PSNR", "real noise PSNR", "in holes")
-_WEIGHTS = "weights "  # before the sha256's beginning, in the database's words
 
 
 def flags_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
@@ -124,31 +124,6 @@ def verdicts_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
     query = select(day, verdicts.c.reviewer, func.count()).where(verdicts.c.created_at >= first.isoformat())
     found = _rows(store, query.group_by(day, verdicts.c.reviewer).order_by(day))
     return [{"day": when, "reviewer": reviewer, "verdicts": number} for when, reviewer, number in found]
-
-
-def note_weights(
-    store: FeedbackStore,
-    name: str,
-    sha256: str,
-    created: str,
-    measured: dict[str, float],
-    learned: dict[str, Any] | None = None,
-) -> None:
-    """Remembers weights that have served: what they were measured at stays, also when others took their place.
-
-    `learned`: what their header tells of the flags that they learned from.
-    """
-    key = f"{_WEIGHTS}{sha256[:40]}"
-    if store.word(key) is None:
-        facts = {"name": name, "sha256": sha256, "created": created, "measured": measured, "learned": learned or {}}
-        facts["since"] = datetime.now(UTC).isoformat(timespec="microseconds")
-        store.recall(key, lambda: json.dumps(facts))
-
-
-def noted_weights(store: FeedbackStore) -> Rows:
-    """What `note_weights` was told of all weights that have served here, and `since` when; the oldest first."""
-    query = select(meta.c.value).where(meta.c.key.like(f"{_WEIGHTS}%"))
-    return sorted((json.loads(value) for (value,) in _rows(store, query)), key=lambda facts: facts["since"])
 
 
 def weights_history(store: FeedbackStore) -> Rows:

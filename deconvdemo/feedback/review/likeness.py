@@ -15,10 +15,10 @@ from sqlalchemy import exists, func, or_, select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.background import in_background
-from deconvdemo.feedback.store.database import PIECES, flags, likenesses
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import PIECES, flags, likenesses
 from deconvdemo.heartbeat import Look
 
 DIFFERENT_BITS = PIECES - 1  # at most so many between two of one picture

@@ -10,38 +10,35 @@ not there; without consent none was ever stored.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
 
-import numpy as np
 from sqlalchemy import func, or_, select
 
-from deconvdemo.bounded import clipped
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.dataset.catch_up import HEAD
 from deconvdemo.feedback.dataset.copied import copy_of
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.events.imagefile import UNREADABLE, rgb_pixels
 from deconvdemo.feedback.events.opinions import StoredVerdict
-from deconvdemo.feedback.events.records import NOISY, SELF, TARGET, Pair, StoredFlag
+from deconvdemo.feedback.events.records import Pair
+from deconvdemo.feedback.review.frozen_pairs import FrozenPairs
+from deconvdemo.feedback.review.lesson import NoLessonError, pair_of
 from deconvdemo.feedback.review.likeness import Likenesses
-from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.targets import targets
+from deconvdemo.feedback.review.view import View
+from deconvdemo.feedback.store.about import told
 from deconvdemo.feedback.store.blobs import DamagedBlobError
-from deconvdemo.feedback.store.database import flags, shards, verdicts
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.tasks import TASKS
+from deconvdemo.feedback.store.tables import about, flags, shards, verdicts
 
 HELD_OUT = 5  # one family of flags in so many is kept from training: the gate judges by them
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Exactly what was used: `name` follows from the pairs' images alone, so equal names are equal pairs.
+    """Exactly what was used: `name` follows from the pairs alone, so equal names are equal pairs.
 
     `revision` is the dataset's commit that teaches the same, or "" as long as it does not have all that was said; for
     a store that was imported from one, with the dataset's name: hf://datasets/owner/name@commit.
@@ -49,15 +46,10 @@ class Snapshot:
 
     task: str
     scale: int
-    pairs: tuple[Pair, ...]
+    pairs: FrozenPairs
     name: str
     revision: str
     skipped: tuple[str, ...]  # a sentence for each accepted flag that teaches nothing
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Kind → pairs."""
-        return dict(Counter(pair.kind for pair in self.pairs))
 
 
 def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, held_out: bool = False) -> Snapshot:
@@ -65,39 +57,26 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
 
     A flag is held back with all others of its picture. FeedbackError for nothing at all.
     """
-    found, skipped, lines = [], [], []
     likenesses = Likenesses(store)
     while likenesses.note():
         pass
+    found, skipped = FrozenPairs(store.folder, f"{task} {scale}"), []
     # by their ids: stores that took the flags in at other times, or in another order, have them in the same
     for flag_id in sorted(ReviewQueue(store, needed).all(View(status="accepted", task=task))):
         if is_held_out(likenesses.family(flag_id)[0] or flag_id) != held_out:
             continue
         try:
-            flag = store.get(flag_id)
-            given = list(_standing(store, flag_id))
-            target = targets(store, [flag_id]).get(flag_id)
-            clean = store.blobs.read(target) if target else None
+            found.add(_lesson(store, flag_id, task, scale))
+        except NoLessonError as error:
+            skipped.append(f"flag {flag_id}: {error}")
         except DamagedBlobError as error:
             skipped.append(str(error))
-            continue
-        try:
-            made: Pair | str = _pair(flag, given, clean, task, scale)
-        except UNREADABLE as error:
-            made = f"its images cannot be decoded ({clipped(str(error))})"
-        if isinstance(made, str):
-            skipped.append(f"flag {flag_id}: {made}")
-            continue
-        found.append(made)
-        digest = _digest(made.observed, made.target, made.mask, made.region)
-        lines.append(f"{flag_id} {made.kind} {made.sigma} {digest}")
     if not found:
         which = "held-back " if held_out else ""
         why = f": {skipped[0]}" if skipped else ": accept some on /review first"
         raise FeedbackError(f"no {which}accepted flag of {task} teaches anything yet{why}")
-    name = "snapshot " + hashlib.sha256("\n".join([f"{task} {scale}", *lines]).encode()).hexdigest()[:16]
     revision = copy_of(store) or _published(store, task)
-    return Snapshot(task, scale, tuple(found), name, revision, tuple(skipped))
+    return Snapshot(task, scale, found, f"snapshot {found.digest[:16]}", revision, tuple(skipped))
 
 
 def objections(store: FeedbackStore, flag_ids: list[str], task: str, needed: int = 1) -> list[str]:
@@ -119,51 +98,21 @@ def is_held_out(family: str) -> bool:
     return hashlib.sha256(family.encode()).digest()[0] % HELD_OUT == 0
 
 
-def _standing(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
-    """The newest verdict of each reviewer, the newest last."""
-    query = select(verdicts.c.verdict_id).where(verdicts.c.flag_id == flag_id)
+def _lesson(store: FeedbackStore, flag_id: str, task: str, scale: int) -> Pair:
+    """What a flag teaches. NoLessonError if it is nothing, DamagedBlobError if its images are not what was stored."""
+    flag = store.get(flag_id)
+    given = list(_accepting(store, flag_id))
+    target = targets(store, [flag_id]).get(flag_id)
+    return pair_of(flag, given, store.blobs.read(target) if target else None, task, scale)
+
+
+def _accepting(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:
+    """The verdicts that stand and accept the flag, the newest last."""
+    newest = newest_verdicts([flag_id], "verdict_id", "created_at", "sequence")
+    query = select(newest.c.verdict_id).where(newest.c.decision == "accept")
     with refusals("the verdicts cannot be read"), store.reading() as connection:
-        ids = connection.execute(query.order_by(verdicts.c.created_at, verdicts.c.sequence)).scalars().all()
-    newest: dict[str, StoredVerdict] = {}
-    for verdict_id in ids:
-        verdict = store.get(verdict_id, "verdicts")
-        newest.pop(verdict.reviewer, None)
-        newest[verdict.reviewer] = verdict
-    return (verdict for verdict in newest.values() if verdict.decision == "accept")
-
-
-def _pair(flag: StoredFlag, given: list[StoredVerdict], clean: bytes | None, task: str, scale: int) -> Pair | str:
-    """The flag's pair, or why there is none."""
-    chosen = TASKS[task]
-    asked = str(flag.controls.get("scale") or 1) if chosen.has("scale") else "1"
-    if asked != str(scale):
-        return f"it is of ×{clipped(asked, 20)}, not ×{scale}"
-    observed = rgb_pixels(flag.observed)
-    target = rgb_pixels(clean) if clean else None
-    size = (observed.shape[0] * scale, observed.shape[1] * scale)
-    if target is not None and target.shape[:2] != size:
-        return f"its target is {target.shape[1]}×{target.shape[0]}, not {size[1]}×{size[0]}"
-    painted = [verdict.region for verdict in given] if any(verdict.region for verdict in given) else [flag.region]
-    regions = [_holes(file, size) for file in painted if file]
-    region = np.any(regions, axis=0) if regions else None
-    mask = None
-    if chosen.needs_mask:
-        corrected = [verdict.mask for verdict in given if verdict.mask]
-        file = corrected[-1] if corrected else flag.mask
-        if file is None:
-            return "it has no mask"
-        mask = _holes(file, observed.shape[:2])
-        if not mask.any() or mask.all():
-            return "its mask leaves nothing to learn from"
-    told = flag.controls.get("sigma")
-    sigma = float(told) if isinstance(told, int | float) and 0 <= told <= 255 else None
-    if target is not None:
-        return Pair(flag.flag_id, TARGET, observed, target, mask, region, sigma)
-    kind = chosen.own_pair
-    if not kind:
-        return f"{task} learns from targets alone, and it has none"
-    own = observed if kind != NOISY else None
-    return Pair(flag.flag_id, kind, observed, own, mask, None if kind == SELF else region, sigma)
+        ids = connection.execute(query.order_by(newest.c.created_at, newest.c.sequence)).scalars().all()
+    return (store.get(verdict_id, "verdicts") for verdict_id in ids)
 
 
 def _published(store: FeedbackStore, task: str) -> str:
@@ -176,20 +125,4 @@ def _published(store: FeedbackStore, task: str) -> str:
     with refusals("the published files cannot be looked up"), store.reading() as connection:
         if connection.execute(waiting).first():
             return ""
-    return store.word(HEAD) or ""
-
-
-def _holes(file: bytes, size: tuple[int, int]) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(BytesIO(file)) as opened:
-        return np.asarray(opened.convert("L").resize((size[1], size[0]), Image.Resampling.NEAREST)) > 127
-
-
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        shown = (b"none",) if array is None else (repr((array.shape, array.dtype.str)).encode(), array.tobytes())
-        for part in shown:
-            digest.update(part)
-    return digest.hexdigest()
+    return told(store, about.c.head) or ""

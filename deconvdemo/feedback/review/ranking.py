@@ -18,9 +18,9 @@ import numpy as np
 from sqlalchemy import func, select
 
 from deconvdemo.feedback.events.records import as_json
-from deconvdemo.feedback.store.database import votes
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import votes
 
 Z = 1.96  # of a 95 % interval
 FEWEST_DUELS = 10  # that tell whether a candidate is liked less

@@ -18,14 +18,15 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.review import pairs
-from deconvdemo.feedback.review.insights import noted_weights
+from deconvdemo.feedback.review.conditions import gives_no_truth_away
 from deconvdemo.feedback.review.likeness import Likenesses
-from deconvdemo.feedback.review.review import ReviewQueue, gives_no_truth_away
+from deconvdemo.feedback.review.lineage import noted_weights
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.targets import targets
-from deconvdemo.feedback.store.database import flags, replays, reviews, verdicts
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags, replays, reviews, verdicts
 from deconvdemo.tasks import TASKS
 
 MARGIN = 0.5  # dB: a smaller change is none that a person would see

@@ -7,10 +7,10 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
-from deconvdemo.feedback.review.review import newest_verdicts
-from deconvdemo.feedback.store.database import flags
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import flags
 
 
 def targets(store: FeedbackStore, flag_ids: Collection[str]) -> dict[str, str]:

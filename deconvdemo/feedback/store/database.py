@@ -1,7 +1,6 @@
-"""The rows' database: its tables, and how it is opened so that a committed row is on the disk.
+"""How the rows' database is opened: migrated first where it is older, and so that a committed row is on the disk.
 
-SQLite in one file, or PostgreSQL for many processes on many machines. The tables here are what `migrations/` lead to
-(a test compares them).
+SQLite in one file, or PostgreSQL for many processes on many machines.
 """
 
 from __future__ import annotations
@@ -12,220 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    inspect,
-    text,
-)
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from deconvdemo.errors import FeedbackError
 
-NEWEST = "0005"  # the migration that leads to the tables below
-PIECES = 5  # of a perceptual hash: two hashes that differ in fewer bits have a piece in common
+NEWEST = "0006"  # the migration that leads to what tables.py says
 BUSY_SECONDS = 60.0  # how long a writer waits for another process's commit, which takes milliseconds
 _one_at_a_time = threading.Lock()  # what Alembic works on is one for the whole process
 MIGRATING = 0x6465636F6E76  # PostgreSQL's advisory lock while the tables are made or changed
-
-# constraints have names so that a migration can address them
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    },
-)
-
-IDENTITY = BigInteger().with_variant(Integer, "sqlite")
-ID, MOMENT, BLOB, SHA256 = String(64), String(32), String(80), String(64)  # a moment is ISO 8601 in UTC: its text sorts
-
-
-def _events(name: str, event_id: str, *columns: Column | Index) -> Table:
-    """A table of events: rows are added, and removed by an erasure alone. `shard` is the one thing that changes: the
-    file in which an event is published, once there is one. Images are names of blobs; dictionaries and lists JSON."""
-    return Table(
-        name,
-        metadata,
-        Column("sequence", IDENTITY, primary_key=True, autoincrement=True),
-        Column(event_id, ID, nullable=False, unique=True),
-        Column("client_token", String(200), unique=True),
-        Column("created_at", MOMENT, nullable=False),
-        *columns,
-        Column("app_version", String(64), nullable=False),
-        Column("schema_version", Integer, nullable=False),
-        Column("shard", ForeignKey("shards.shard"), index=True),
-        Index(f"ix_{name}_created_at", "created_at"),
-        sqlite_autoincrement=True,  # a sequence number is never given twice, not even after an erasure
-    )
-
-
-def _blob(role: str, needed: bool = False) -> Column:
-    return Column(role, BLOB, nullable=not needed)
-
-
-def _json(name: str) -> Column:
-    return Column(name, Text, nullable=False)
-
-
-flags = _events(
-    "flags",
-    "flag_id",
-    Column("task", String(32), nullable=False),
-    *(_blob(role, role in ("observed", "restored")) for role in ("observed", "restored", "mask", "clean", "region")),
-    _json("reasons"),
-    Column("comment", Text, nullable=False),
-    _json("controls"),
-    _json("checkpoint"),
-    Column("consent", Boolean, nullable=False),
-    Column("visitor", ID),
-    Column("erase_key", ID),
-    Index("ix_flags_visitor", "visitor", "created_at"),
-)
-
-verdicts = _events(
-    "verdicts",
-    "verdict_id",
-    Column("flag_id", ID, nullable=False, index=True),
-    Column("reviewer", String(100), nullable=False),
-    Column("decision", String(32), nullable=False),
-    _json("reasons"),
-    Column("comment", Text, nullable=False),
-    *(_blob(role) for role in ("clean", "mask", "region")),
-    Column("target", Text, nullable=False, server_default=text("'{}'")),
-    Index("ix_verdicts_reviewer", "reviewer", "flag_id"),
-)
-
-# how many reviewers there are of each flag that has one, and what they decided, by the newest verdict of each
-reviews = Table(
-    "reviews",
-    metadata,
-    Column("flag_id", ID, primary_key=True),
-    Column("reviewers", Integer, nullable=False),
-    Column("accepted", Integer, nullable=False),
-    Column("rejected", Integer, nullable=False),
-    Column("without_target", Integer, nullable=False),
-)
-
-# flags whose truth is known: every reviewer gets them, and is measured by them
-gold_items = Table(
-    "catches",
-    metadata,
-    Column("flag_id", ID, primary_key=True),
-    Column("decision", String(32), nullable=False),
-    Column("author", String(100), nullable=False),
-    Column("created_at", MOMENT, nullable=False),
-)
-
-# what the observed photo of each flag looks like: a perceptual hash, in pieces that can be looked up. Flags of one
-# `family` are of one picture
-likenesses = Table(
-    "likenesses",
-    metadata,
-    Column("flag_id", ID, primary_key=True),
-    Column("hash", String(16), nullable=False),
-    *(Column(f"piece{place}", Integer, nullable=False, index=True) for place in range(PIECES)),
-    Column("family", ID, nullable=False, index=True),
-)
-
-# what each release made of the accepted flags that have a clean target: PSNR in dB, of the flagged result and of its
-# own. `target` is the file that both were measured against
-replays = Table(
-    "replays",
-    metadata,
-    Column("sha256", SHA256, primary_key=True),  # of the release's weights
-    Column("flag_id", ID, primary_key=True, index=True),
-    Column("target", BLOB, nullable=False),
-    Column("flagged", Float(53), nullable=False),
-    Column("now", Float(53), nullable=False),
-    Column("held_back", Boolean, nullable=False),  # from training: see pairs.py
-    Column("created_at", MOMENT, nullable=False),
-)
-
-votes = _events(
-    "votes",
-    "vote_id",
-    Column("task", String(32), nullable=False),
-    Column("choice", String(32), nullable=False),
-    _json("left_contender"),
-    _json("right_contender"),
-    *(_blob(role) for role in ("observed", "left", "right")),
-    Column("flag_id", ID, nullable=False, index=True),
-    Column("consent", Boolean, nullable=False),
-    Column("visitor", ID),
-    Index("ix_votes_visitor", "visitor", "created_at"),
-)
-
-# what was erased and must not come back: nothing but ids. `published` is the commit that took it out of the dataset
-erasures = Table(
-    "erasures",
-    metadata,
-    Column("sequence", IDENTITY, primary_key=True, autoincrement=True),
-    Column("kind", String(32), nullable=False),
-    Column("event_id", ID, nullable=False, unique=True),
-    Column("created_at", MOMENT, nullable=False),
-    Column("origin", String(32), nullable=False),  # link, command or dataset
-    Column("shard", IDENTITY),  # where it was
-    Column("published", String(40), index=True),
-    sqlite_autoincrement=True,
-)
-
-# files of the published dataset. Those of this database keep their bytes in the folder until they are committed
-shards = Table(
-    "shards",
-    metadata,
-    Column("shard", IDENTITY, primary_key=True, autoincrement=True),
-    Column("kind", String(32), nullable=False),
-    Column("path", String(300), nullable=False, unique=True),
-    Column("sha256", SHA256, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("state", String(16), nullable=False, index=True),  # see shards.py
-    Column("commit", String(40)),
-    Column("created_at", MOMENT, nullable=False),
-    Column("committed_at", MOMENT, index=True),
-    sqlite_autoincrement=True,
-)
-
-# each stored image, its size, and how many roles of how many events it plays: at 0 it is removed from the folder
-blobs = Table(
-    "blobs",
-    metadata,
-    Column("name", BLOB, primary_key=True),
-    Column("bytes", BigInteger, nullable=False),  # -1: stored by version 1, not measured yet
-    Column("uses", Integer, nullable=False, index=True),
-)
-
-# running counts, so that nothing has to be counted: rows by kind, and bytes of blobs
-totals = Table(
-    "totals", metadata, Column("key", String(64), primary_key=True), Column("value", BigInteger, nullable=False)
-)
-
-# who does what only one process may do, until when (seconds since 1970)
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("holder", String(64), nullable=False),
-    Column("until", BigInteger, nullable=False),
-)
-
-meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 
 
 def open_database(url: str | URL) -> Engine:

@@ -7,13 +7,10 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.store.database import blobs, meta
-from deconvdemo.feedback.store.ledger import upsert
-
-KEY = "folder of images"
+from deconvdemo.feedback.store.tables import about, blobs
 
 
 class MovedError(OSError):
@@ -49,13 +46,12 @@ def require_same_folder(engine: Engine, folder: Path) -> None:
     that only another machine has. The first folder that comes with an empty database is the one."""
     mine = _name_of(folder)
     with engine.execution_options(write=True).begin() as connection:
-        row = upsert(connection, meta).values(key=KEY, value=mine)
-        connection.execute(row.on_conflict_do_nothing())
-        theirs = connection.execute(select(meta.c.value).where(meta.c.key == KEY)).scalar_one()
+        connection.execute(update(about).where(about.c.images_folder.is_(None)).values(images_folder=mine))
+        theirs = connection.execute(select(about.c.images_folder)).scalar_one()
         if theirs == mine:
             return
         if connection.execute(select(blobs.c.name).limit(1)).first() is None:
-            connection.execute(meta.update().where(meta.c.key == KEY).values(value=mine))
+            connection.execute(update(about).values(images_folder=mine))
             return
     raise FeedbackError(
         "the database of DECONVDEMO_DATABASE_URL has its images in another folder than this one's: let all its "

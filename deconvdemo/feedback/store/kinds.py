@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from deconvdemo.feedback.events.opinions import StoredVerdict, StoredVote, Verdict, Vote
 from deconvdemo.feedback.events.records import SCHEMA_VERSION, Event, Flag, StoredFlag, as_json
-from deconvdemo.feedback.store import database
+from deconvdemo.feedback.store import tables
 
 PRIVATE = {"sequence", "client_token", "visitor", "erase_key", "shard"}  # columns that are never published
 
@@ -69,9 +69,9 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("flags", Flag, StoredFlag, database.flags, "flag_id"),
-        Kind("verdicts", Verdict, StoredVerdict, database.verdicts, "verdict_id"),
-        Kind("votes", Vote, StoredVote, database.votes, "vote_id"),
+        Kind("flags", Flag, StoredFlag, tables.flags, "flag_id"),
+        Kind("verdicts", Verdict, StoredVerdict, tables.verdicts, "verdict_id"),
+        Kind("votes", Vote, StoredVote, tables.votes, "vote_id"),
     )
 }
 

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy import delete, or_, select
 
-from deconvdemo.feedback.store.database import leases
 from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import leases
 
 SECONDS = 120
 TOO_LONG = 2 * SECONDS  # nobody takes it for so long: whoever seems to have, took it before the clock was set back

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from deconvdemo.feedback.store.database import blobs, gold_items, likenesses, replays, reviews, totals, verdicts
+from deconvdemo.feedback.store.standing import newest_verdicts
+from deconvdemo.feedback.store.tables import blobs, gold_items, likenesses, replays, reviews, totals
 
 
 def upsert(connection: Connection, table: Table) -> Any:
@@ -41,14 +42,11 @@ def count(connection: Connection, key: str, more: int) -> None:
 
 
 def recount(connection: Connection, flag_id: str) -> None:
-    """What reviewers think of a flag now: by the newest verdict of each, unless they took it back."""
-    age = func.row_number().over(
-        partition_by=verdicts.c.reviewer, order_by=(verdicts.c.created_at.desc(), verdicts.c.sequence.desc())
-    )
-    newest = select(verdicts.c.decision, age.label("age")).where(verdicts.c.flag_id == flag_id).subquery()
-    found = connection.execute(select(newest.c.decision).where(newest.c.age == 1)).scalars().all()
+    """What reviewers think of a flag now: by the verdicts that stand."""
+    newest = newest_verdicts([flag_id])
+    found = connection.execute(select(newest.c.decision)).scalars().all()
     counts = {
-        "reviewers": len(found) - found.count("withdrawn"),
+        "reviewers": len(found),
         "accepted": found.count("accept"),
         "rejected": found.count("reject"),
         "without_target": found.count("needs_target"),

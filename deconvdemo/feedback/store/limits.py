@@ -14,16 +14,16 @@ from sqlalchemy import and_, delete, func, select
 from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.store.addresses import network_of, visitor_of
-from deconvdemo.feedback.store.database import meta
 from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import salts
 
 HOUR = timedelta(hours=1)
 AHEAD = timedelta(minutes=5)  # what is later than that was noted before the clock was set back: it counts no more
 NETWORKS_SHARE = 4  # one network takes a quarter of what all may send: the rest is kept for others
 NETWORK_DIGITS = 8  # of a visitor's hash, at its beginning
-_SALT = "salt of "
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,15 @@ class FlagLimits:
 
     def _salt(self, now: datetime | None = None) -> str:
         day = f"{now or datetime.now(UTC):%Y-%m-%d}"
-        salt = self.store.word(_SALT + day)
+        todays = select(salts.c.salt).where(salts.c.day == day)
+        with refusals("the day's salt cannot be read"), self.store.reading() as connection:
+            salt = connection.execute(todays).scalar()
         if salt is None:
-            salt = self.store.recall(_SALT + day, lambda: secrets.token_hex(32))
-            with refusals("old salts cannot be removed"), self.store.writing() as connection:
-                old = meta.c.key.like(f"{_SALT}%") & (meta.c.key < _SALT + day)
-                connection.execute(delete(meta).where(old))
+            with refusals("the day's salt cannot be kept"), self.store.writing() as connection:
+                row = upsert(connection, salts).values(day=day, salt=secrets.token_hex(32))
+                connection.execute(row.on_conflict_do_nothing())
+                connection.execute(delete(salts).where(salts.c.day < day))
+                salt = connection.execute(todays).scalar_one()
         return salt
 
     def check(self, kind: str, visitor: str, now: datetime | None = None) -> None:

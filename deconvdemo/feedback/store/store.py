@@ -4,44 +4,34 @@
     data_dir/feedback/blobs/ab/abcd….png    its images, named by their sha256 (or a bucket)
 
 Rows are only ever added. Bytes are on the disk before the row that names them is committed, and an event is
-acknowledged after the commit. An erasure removes a row, and blobs that no other row uses.
+acknowledged after the commit. An erasure removes a row; `sweeping` the blobs that no other row uses.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import secrets
 import shutil
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, delete, false, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import Acknowledgement, Event, Flag, StoredFlag, clean_text
-from deconvdemo.feedback.store.blobs import (
-    STALE_SECONDS,
-    Blobs,
-    DamagedBlobError,
-    LocalBlobs,
-    RemoteBlobs,
-    blob_name,
-    make_folder,
-    sync,
-)
-from deconvdemo.feedback.store.database import blobs, erasures, flags, meta, open_database, sqlite_url, totals
-from deconvdemo.feedback.store.folder import Place, require_same_folder
+from deconvdemo.feedback.store.about import recall
+from deconvdemo.feedback.store.blobs import DamagedBlobError, blob_name
 from deconvdemo.feedback.store.kinds import KINDS, Kind, kind_of
-from deconvdemo.feedback.store.ledger import added, count, forget, recount, upsert, use
+from deconvdemo.feedback.store.ledger import count, forget, recount, use
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.storage import Storage
+from deconvdemo.feedback.store.sweeping import forget_unused
+from deconvdemo.feedback.store.tables import about, blobs, erasures, totals
 from deconvdemo.settings import Settings
 
 PAGE = 500  # ids fetched at once: a reader that takes hours holds no transaction open
@@ -49,7 +39,7 @@ PAGE = 500  # ids fetched at once: a reader that takes hours holds no transactio
 log = logging.getLogger(__name__)
 
 
-class FeedbackStore:
+class FeedbackStore(Storage):
     """Flags, verdicts and votes. Any number of threads and processes may use the same one.
 
     Making a store touches nothing; the folder and the database are made at the first use. Every method raises
@@ -60,14 +50,8 @@ class FeedbackStore:
         self, data_dir: Path, database_url: str = "", min_free_mb: int = 200, blobs_url: str = "", budget_mb: int = 0
     ):
         """`min_free_mb` of the disk stay free; images take at most `budget_mb` (0: as much as there is)."""
-        self.folder = Path(data_dir).absolute() / "feedback"
-        self.blobs: Blobs = RemoteBlobs(blobs_url) if blobs_url else LocalBlobs(self.folder / "blobs")
-        self.database_url = database_url  # "": a SQLite file in the folder
+        super().__init__(data_dir, database_url, blobs_url)
         self._min_free, self._budget = min_free_mb * 1_000_000, budget_mb * 1_000_000
-        self._database: Engine | None = None
-        self._place = Place()  # what must stay where it was when the database was opened
-        self._opening = threading.Lock()
-        self._writing = threading.Lock()  # fair among threads; SQLite's own lock lets the luckiest retry win
 
     @classmethod
     def of(cls, settings: Settings) -> FeedbackStore:
@@ -91,7 +75,7 @@ class FeedbackStore:
                         # the other click may have come first meanwhile
                         return _known(connection, kind, event) or self.insert(connection, event, staged)
                 except BaseException as error:
-                    self._forget_unused(images)
+                    forget_unused(self, images)
                     if isinstance(error, IntegrityError):  # in PostgreSQL, the other click may come first even now
                         with self.reading() as connection:
                             known = _known(connection, kind, event)
@@ -145,7 +129,7 @@ class FeedbackStore:
             self._require_room(0)
             self.blobs.try_to_write()
             with self.writing() as connection:  # of no row, but a database that may not be written says so
-                connection.execute(update(meta).where(meta.c.key == "").values(value=""))
+                connection.execute(update(about).where(false()).values(number=1))
 
     def ids(self, kind: str = "flags") -> Iterator[str]:
         """The ids of the events stored by now, in the order of acknowledgement."""
@@ -213,40 +197,6 @@ class FeedbackStore:
             found = {row.key: row.value for row in connection.execute(select(totals))}
         return {key: found.get(key, 0) for key in (*KINDS, "bytes")}
 
-    def stats(self) -> dict[str, Any]:
-        """JSON-able: `total` and `bytes` of images; `tasks`, `reasons`, `checkpoints` (name@first 12 of sha256) and
-        `days` (UTC), each with its number of flags; numbers of `verdicts` and `votes`; `first` and `last`, ISO 8601 in
-        UTC or None."""
-        counted = self.totals()
-        with refusals("the flags cannot be counted"):
-            with self.reading() as connection:
-                groups = connection.execute(
-                    select(flags.c.task, flags.c.reasons, flags.c.checkpoint, func.count()).group_by(
-                        flags.c.task, flags.c.reasons, flags.c.checkpoint
-                    )
-                ).all()
-                dates = select(func.min(flags.c.created_at), func.max(flags.c.created_at))
-                first, last = connection.execute(dates).one()
-                day = func.substr(flags.c.created_at, 1, 10)
-                days = connection.execute(select(day, func.count()).group_by(day).order_by(day)).all()
-            tasks, reasons, checkpoints = Counter[str](), Counter[str](), Counter[str]()
-            for task, given, checkpoint, number in groups:
-                tasks[task] += number
-                reasons.update(dict.fromkeys(json.loads(given), number))
-                checkpoints[_checkpoint_label(json.loads(checkpoint))] += number
-            return {
-                "total": tasks.total(),
-                "tasks": dict(tasks.most_common()),
-                "reasons": dict(reasons.most_common()),
-                "checkpoints": dict(checkpoints.most_common()),
-                "days": {day: number for day, number in days},
-                "verdicts": counted["verdicts"],
-                "votes": counted["votes"],
-                "bytes": counted["bytes"],
-                "first": first,
-                "last": last,
-            }
-
     def remove(self, connection: Connection, kind: Kind, event_id: str) -> bool:
         """Takes an event's row away, in the caller's transaction; False if there is none. `sweep` removes its files."""
         row = connection.execute(select(kind.table).where(kind.id == event_id)).mappings().first()
@@ -261,99 +211,14 @@ class FeedbackStore:
             forget(connection, event_id)
         return True
 
-    def sweep(self) -> int:
-        """Removes the files that no event uses any more, and returns how many. Safe beside writers, and to repeat."""
-        swept = 0
-        with refusals("unused images cannot be removed"):
-            with self.reading() as connection:
-                unused = connection.execute(select(blobs.c.name).where(blobs.c.uses <= 0)).scalars().all()
-            for name in unused:
-                with self.writing() as connection:
-                    # the row is locked from here to the commit: who adds the same image waits, and writes it anew
-                    row = delete(blobs).where(blobs.c.name == name, blobs.c.uses <= 0).returning(blobs.c.bytes)
-                    size = connection.execute(row).scalar()
-                    if size is not None:
-                        self.blobs.remove(name)
-                        count(connection, "bytes", -max(size, 0))
-                        swept += 1
-        return swept
-
-    def tidy(self) -> int:
-        """Removes also what killed processes left without a row; it looks at every file. Returns how many went."""
-        with refusals("unused images cannot be removed"):
-            left = 0
-            for name in self.blobs.names(older_than=STALE_SECONDS):
-                with self.reading() as connection:
-                    known = connection.execute(select(blobs.c.name).where(blobs.c.name == name)).first()
-                left += 0 if known else self._forget_unused([name])
-            return left + self.sweep()
-
     def erased(self, event_id: str) -> bool:
         with refusals("the erasures cannot be read"), self.reading() as connection:
             return connection.execute(select(erasures).where(erasures.c.event_id == event_id)).first() is not None
 
-    def recall(self, key: str, make: Callable[[], str]) -> str:
-        """A word that this database keeps: what `make` gives the first time, and the same ever after."""
-        value = self.word(key)
-        if value is None:
-            with refusals("the feedback database cannot be used"), self.writing() as connection:
-                connection.execute(upsert(connection, meta).values(key=key, value=make()).on_conflict_do_nothing())
-                value = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one()
-        return value
-
-    def word(self, key: str) -> str | None:
-        """What `keep_word` kept under a key."""
-        with refusals("the feedback database cannot be used"), self.reading() as connection:
-            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-
-    def keep_word(self, key: str, value: str) -> None:
-        with refusals("the feedback database cannot be used"), self.writing() as connection:
-            row = upsert(connection, meta).values(key=key, value=value)
-            connection.execute(row.on_conflict_do_update(index_elements=[meta.c.key], set_={"value": value}))
-
     @property
     def instance(self) -> str:
         """Names this database among all that publish to one dataset: 8 hex digits."""
-        return self.recall("instance", lambda: secrets.token_hex(4))
-
-    def engine(self) -> Engine:
-        """The open database. OSError if its folder was taken away since: what is open still would answer for it."""
-        with self._opening:
-            if self._database is not None:
-                self._place.require()
-            else:
-                make_folder(self.folder)
-                self.blobs.open()
-                database = open_database(self.database_url or sqlite_url(self.folder / "feedback.sqlite3"))
-                if self.database_url and isinstance(self.blobs, LocalBlobs):
-                    require_same_folder(database, self.folder)
-                sync(self.folder)
-                self._measure_old_blobs(database)
-                self._place, self._database = self._found_place(database), database
-            return self._database
-
-    def _found_place(self, database: Engine) -> Place:
-        own = database.url.database if database.dialect.name == "sqlite" else None
-        folder = self.blobs.incoming if isinstance(self.blobs, LocalBlobs) else None
-        return Place(Path(own).absolute() if own and not own.startswith((":", "file:")) else None, folder)
-
-    def reading(self):
-        """A transaction that only reads."""
-        return self.engine().begin()
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that commits at its end. In SQLite nobody else writes meanwhile."""
-        writer = self.engine().execution_options(write=True)
-        with self._writing, writer.begin() as connection:
-            yield connection
-
-    def close(self) -> None:
-        """Lets the database go; a later call opens it again."""
-        with self._opening:
-            if self._database is not None:
-                self._database.dispose()
-                self._database = None
+        return recall(self, about.c.instance, lambda: secrets.token_hex(4))
 
     def _require_room(self, size: int) -> None:
         free = shutil.disk_usage(self.folder).free
@@ -364,31 +229,6 @@ class FeedbackStore:
                 f"the {self._budget / 1e6:,.0f} MB that feedback may take here are used up: "
                 "whoever keeps this demo can erase flags, or raise DECONVDEMO_FEEDBACK_MB"
             )
-
-    def _forget_unused(self, names: Iterable[str]) -> int:
-        """Removes a failed event's images, unless a row has them (another event's, or its own after all)."""
-        forgotten = 0
-        with suppress(OSError, SQLAlchemyError), self.writing() as connection:
-            for name in sorted(names):
-                # the row is there to be locked, and gone again at the end: who adds the same image waits meanwhile
-                if added(connection, name, 0):
-                    self.blobs.remove(name)
-                    connection.execute(delete(blobs).where(blobs.c.name == name))
-                    forgotten += 1
-        return forgotten
-
-    def _measure_old_blobs(self, engine: Engine) -> None:
-        """Once after a migration: version 1 did not write down how large its images are."""
-        unmeasured = select(blobs.c.name).where(blobs.c.bytes < 0)
-        with engine.begin() as connection:
-            if connection.execute(unmeasured.limit(1)).first() is None:
-                return
-        with engine.execution_options(write=True).begin() as connection:
-            for name in connection.execute(unmeasured).scalars().all():
-                size = self.blobs.size(name)
-                measured = update(blobs).where(blobs.c.name == name, blobs.c.bytes < 0).values(bytes=size)
-                if connection.execute(measured).rowcount:
-                    count(connection, "bytes", size)
 
 
 def _known(connection: Connection, kind: Kind, event: Event) -> Acknowledgement | None:
@@ -401,8 +241,3 @@ def _known(connection: Connection, kind: Kind, event: Event) -> Acknowledgement 
 
 def _acknowledged(event_id: str, erase_key: str | None) -> Acknowledgement:
     return Acknowledgement(event_id, erase_key=erase_key or "")
-
-
-def _checkpoint_label(checkpoint: dict[str, Any]) -> str:
-    name, sha256 = checkpoint.get("name") or "unknown", checkpoint.get("sha256")
-    return f"{name}@{sha256[:12]}" if sha256 else name

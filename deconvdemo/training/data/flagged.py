@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,22 +28,28 @@ UNTOUCHED = 0.5  # of the photographs are shown to a denoiser's gate as they are
 class Flagged:
     """Pairs to draw crops from; `share` of the batches' groups are of them, the others of the corpus.
 
-    `levels` are what a denoiser is told of each pair's noise, in grey levels; `for_recipe` finds them.
+    The pairs may be on the disk: one at a time is looked at. `for_recipe` finds the places of the `chosen` ones among
+    them, and `levels`, what a denoiser is told of each one's noise, in grey levels.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: Sequence[Pair]
     share: float = 0.5
+    name: str = ""  # equal names are equal pairs
+    chosen: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 
     def for_recipe(self, recipe: Recipe) -> Flagged:
         """Those that a patch fits into. TrainingError if there is none."""
-        fits = [pair for pair in self.pairs if min(pair.observed.shape[:2]) >= _side(pair, recipe)]
+        fits, levels = [], []
+        for place, pair in enumerate(self.pairs):
+            if min(pair.observed.shape[:2]) >= _side(pair, recipe):
+                fits.append(place)
+                levels += [told_level(pair, recipe)] if _denoises(recipe) else []
         if not fits:
             raise TrainingError(
                 f"no flagged photo holds a patch of {recipe.patch} pixels: choose a smaller --patch, or wait"
             )
-        levels = tuple(told_level(pair, recipe) for pair in fits) if _denoises(recipe) else ()
-        return Flagged(tuple(fits), self.share, levels)
+        return replace(self, chosen=tuple(fits), levels=tuple(levels))
 
     def sample(self, recipe: Recipe, count: int, rng: np.random.Generator, device: str) -> Sample:
         """`count` crops of random pairs, turned and mirrored at random."""
@@ -68,8 +75,8 @@ class Flagged:
         return Sample(torch.cat([shown, level.expand_as(clean[:, :1])], dim=1), shown)
 
     def _one(self, recipe: Recipe, rng: np.random.Generator, device: str) -> Sample:
-        number = int(rng.integers(len(self.pairs)))
-        pair = self.pairs[number]
+        number = int(rng.integers(len(self.chosen)))
+        pair = self.pairs[self.chosen[number]]
         side, scale = _side(pair, recipe), recipe.scale if pair.kind != SELF else 1
         top, left = _place(pair, side, rng)
         turn, mirror = int(rng.integers(4)), bool(rng.integers(2))

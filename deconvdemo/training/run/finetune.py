@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconvdemo.atomic import write_atomically
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.index import INDEX
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.compute import Compute
-from deconvdemo.errors import ControlError, TrainingError, WriteError
+from deconvdemo.errors import ControlError
 from deconvdemo.evaluation.measure import measured
 from deconvdemo.feedback.events.records import PAIRS
 from deconvdemo.tasks import STANDARD, TASKS
@@ -88,13 +86,11 @@ def finetune(
         corpus = Corpus.open(plan.images, cache, told, recipe.reduced)
     for sentence in found.skipped:
         told(f"left out: {sentence}")
-    counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.counts.items())
+    counts = ", ".join(f"{number} {PAIRS[kind]}" for kind, number in found.pairs.counts.items())
     used = found.revision or found.name
     told(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
-    if team.is_first:
-        _keep_manifest(plan, {"from": used, "snapshot": found.name, "flags": [pair.flag_id for pair in found.pairs]})
     dataset = {"repo": repo} if found.revision and repo else {}
-    flagged = Flagged(found.pairs, plan.share)
+    flagged = Flagged(found.pairs, plan.share, found.name)
     dev = plan.dev
     flags = f"flags of visitors, {used} (CC BY 4.0)"
     run = Run(
@@ -110,7 +106,11 @@ def finetune(
     output = Output(
         plan.out,
         data=list(dict.fromkeys([flags, *corpus.described(plan.data), *parent.header.data])),
-        about={"parent": parent.sha256, "flags": {"from": used, **dataset, **found.counts, "share": plan.share}},
+        about={
+            "parent": parent.sha256,
+            "flags": {"from": used, **dataset, **found.pairs.counts, "share": plan.share},
+            "learned": found.pairs.flag_ids,
+        },
         measure=(lambda network: measured(network, recipe.header, dev, compute)) if dev else None,
     )
     fit(run, output, told)
@@ -135,22 +135,3 @@ def _recipe(plan: FinetunePlan, start: Checkpoint) -> Recipe:
         phases=(Phase(0.7), Phase(0.3, "mse")),
         **{name: value for name, value in asked.items() if value is not None},
     )
-
-
-def _keep_manifest(plan: FinetunePlan, used: dict[str, Any]) -> None:
-    """Writes, beside the candidate, which flags it learns from. A run that goes on must go on with the same."""
-    manifest = plan.out.with_suffix(".pairs.json")
-    if plan.resume:
-        try:
-            before = json.loads(manifest.read_text(encoding="utf-8"))["snapshot"]
-        except (OSError, ValueError, KeyError, TypeError):
-            before = "unknown flags"
-        if before != used["snapshot"]:
-            raise TrainingError(
-                f"the run began with {before}, but the accepted flags are {used['snapshot']} now: "
-                "start anew without --resume"
-            )
-    try:
-        write_atomically(manifest, json.dumps(used).encode())
-    except WriteError as error:
-        raise TrainingError(f"{error}: name another place") from error

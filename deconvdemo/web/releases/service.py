@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from deconvdemo.checkpoints.promotion import learned_from, version
 from deconvdemo.evaluation.replaying import ReleaseRestorers, run_again, scale_of
-from deconvdemo.feedback.review.insights import noted_weights
+from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.review.replays import KEPT, MARGIN, SHOWN, STATES, Release, Replay, Replays
 from deconvdemo.image.lossless import lossless
 from deconvdemo.web.review.thumbnails import Thumbnails
@@ -60,7 +60,7 @@ class ReleaseService:
         found = self.replays.page(sha256, query.get("state", ""), query.get("kept", ""), number, reviewer)
         facts = next(facts for facts in noted_weights(self.replays.store) if facts["sha256"] == sha256)
         learned = learned_from(self._history(), sha256)
-        if learned is None and "learned" in facts and not facts["learned"]:
+        if learned is None and facts["learned"] == {}:
             learned = set()  # its header tells that it learned from no flags
         return [self._card(replay, learned) for replay in found]
 
@@ -113,6 +113,6 @@ def _number_learned(facts: dict[str, Any], learned: set[str] | None) -> int | No
     """How many flags a release learned from, by its history or else by its header; None where neither says."""
     if learned is not None:
         return len(learned)
-    if "learned" not in facts:
+    if facts["learned"] is None:
         return None
     return sum(value for name, value in facts["learned"].items() if name != "share" and isinstance(value, int))

@@ -24,8 +24,10 @@ from starlette.responses import Response
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.records import clean_text
+from deconvdemo.feedback.store.about import recall
 from deconvdemo.feedback.store.addresses import parsed
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import about
 from deconvdemo.web.asset import asset
 from deconvdemo.web.server.tries import Tries
 
@@ -179,7 +181,7 @@ class Reviewers:
     def _signer(self, name: str) -> URLSafeSerializer:
         # with the password of now: whoever signed in by an old one is out. SHA-384 leaves no spare bits in base64
         how = {"key_derivation": "hmac", "digest_method": hashlib.sha384}
-        key = self.store.recall("reviewers' key", lambda: secrets.token_hex(32))
+        key = recall(self.store, about.c.reviewers_key, lambda: secrets.token_hex(32))
         return URLSafeSerializer(bytes.fromhex(key), f"{name} {self.password}", signer_kwargs=how)
 
 

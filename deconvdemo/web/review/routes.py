@@ -21,8 +21,10 @@ from starlette.routing import Route
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import DECISIONS
 from deconvdemo.feedback.events.records import REASONS
+from deconvdemo.feedback.review.audit import audit
+from deconvdemo.feedback.review.counts import counts
 from deconvdemo.feedback.review.gold_items import GoldItems
-from deconvdemo.feedback.review.review import RATINGS, SORTS, STATUSES, View
+from deconvdemo.feedback.review.view import RATINGS, SORTS, STATUSES, View
 from deconvdemo.tasks import TASKS, Choice, Number, Switch
 from deconvdemo.web.asset import asset
 from deconvdemo.web.components.page import page_script, page_style
@@ -80,7 +82,7 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
         return {"flags": ids, "reviewer": reviewer}
 
     def counted(request: Request, reviewer: str) -> Any:
-        return queue.counts(View.of(request.query_params), reviewer)
+        return counts(queue, View.of(request.query_params), reviewer)
 
     def shown(request: Request, reviewer: str) -> Any:
         return desk.facts(request.path_params["flag_id"], reviewer)
@@ -113,7 +115,7 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
 
     def audited(request: Request, reviewer: str) -> Any:
         before, limit = request.query_params.get("before", ""), whole_number(request, "limit", 100)
-        return {"verdicts": [asdict(entry) for entry in queue.audit(reviewer, limit, before)]}
+        return {"verdicts": [asdict(entry) for entry in audit(desk.store, reviewer, limit, before)]}
 
     def caught(request: Request, reviewer: str) -> Any:
         said, items = request.state.said, GoldItems(desk.store)

@@ -22,7 +22,8 @@ from deconvdemo.feedback.events.records import Acknowledgement, StoredFlag, boun
 from deconvdemo.feedback.exchange.annotation_export import FORMATS
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses
-from deconvdemo.feedback.review.review import ReviewQueue, View
+from deconvdemo.feedback.review.queue import ReviewQueue
+from deconvdemo.feedback.review.view import View
 from deconvdemo.image.lossless import lossless
 from deconvdemo.redaction import for_strangers
 from deconvdemo.web.components.painter import mask_file

@@ -179,7 +179,7 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
         with photo_reading.opened(source) as (file, name):
             yield file, name
         return
-    from deconvdemo.image.apart.process import block_of_memory
+    from deconvdemo.image.apart.blocks import block_of_memory
 
     with block_of_memory() as block:
         left = memoryview(source)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from deconvdemo.image.metrics import PEAK
+from deconvdemo.image.pixels import PEAK
 
 DEEP = 24  # pixels to the nearest known one, from which on a network alone paints smears
 RING = 12  # pixels of a deep hole's margin that are filled at full size

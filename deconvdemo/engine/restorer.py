@@ -31,6 +31,7 @@ from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.writing import to_pillow, write_photo
 from deconvdemo.tasks import TASKS, Task, in_words
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
@@ -66,11 +67,11 @@ class Restoration:
     @property
     def image(self) -> Image.Image:
         """The restored photo as an 8-bit Pillow image."""
-        return self.photo.image()
+        return to_pillow(self.photo)
 
     def save(self, path: str | Path) -> Path:
         """Writes the restored photo, in the format of the suffix, with the profile, EXIF and depth that came in."""
-        return self.photo.save(path)
+        return write_photo(self.photo, path)
 
     def summary(self) -> str:
         """How it was made, as one line for a person."""

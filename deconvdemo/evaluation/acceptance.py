@@ -27,10 +27,10 @@ from deconvdemo.engine.rounding import Rounding
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.evaluation.measure import restoring
 from deconvdemo.evaluation.photo_protocols import variant_cases
-from deconvdemo.evaluation.protocols import SIGMAS, Case, as_images, eight_bits
+from deconvdemo.evaluation.protocols import SIGMAS, Case
 from deconvdemo.feedback.events.records import HOLES, SELF, Pair
 from deconvdemo.image.metrics import task_psnr
-from deconvdemo.image.photo import to_depth
+from deconvdemo.image.pixels import as_images, eight_bits, to_depth
 from deconvdemo.tasks import TASKS
 
 TOLERANCE = 0.05  # dB that the mean of a validation set may lose

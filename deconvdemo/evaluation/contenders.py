@@ -23,14 +23,15 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.evaluation.classical import CLASSICAL
-from deconvdemo.evaluation.protocols import as_images, eight_bits
 from deconvdemo.feedback.dataset.shards import COMMITTED
 from deconvdemo.feedback.store.database import flags, shards
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.image import PHOTOS
+from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.noise_estimation import estimate_sigma
-from deconvdemo.image.photo import Photo, open_mask
+from deconvdemo.image.pixels import as_images, eight_bit_rgb, eight_bits
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 
 log = logging.getLogger(__name__)
@@ -156,9 +157,9 @@ class DuelSampler:
             return None
         flag = self.store.get(flag_id)
         with self.restorer.place(flag.observed, flag.mask):
-            photo = Photo.open(flag.observed)
+            photo = read_photo(flag.observed)
             rows, columns = _middle(photo.height), _middle(photo.width)
-            pixels = np.asarray(photo.image().convert("RGB"))[rows, columns].copy()
+            pixels = eight_bit_rgb(photo.pixels[rows, columns])
             mask = None
             if flag.mask is not None:
                 mask = open_mask(flag.mask, photo.height, photo.width)[rows, columns].copy()
@@ -186,7 +187,7 @@ def words_of(facts: dict[str, Any]) -> str:
 
 def _bundled(task: str, rng: np.random.Generator) -> Subject:
     files = sorted(PHOTOS.glob("*.webp"))
-    clean = Photo.open(files[rng.integers(len(files))]).pixels
+    clean = read_photo(files[rng.integers(len(files))]).pixels
     images = as_images(clean)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     if task == "denoise":

@@ -11,7 +11,7 @@ import numpy as np
 from deconvdemo.errors import ControlError
 from deconvdemo.evaluation.classical import CLASSICAL
 from deconvdemo.evaluation.protocols import Case
-from deconvdemo.image.photo import to_depth
+from deconvdemo.image.pixels import to_depth
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from deconvdemo.degradations import CameraNoise, Jpeg
 from deconvdemo.errors import ControlError
 from deconvdemo.evaluation.protocols import Case, each_case
-from deconvdemo.image.metrics import GREY_LEVELS, as_unit
+from deconvdemo.image.pixels import as_images, eight_bits
 from deconvdemo.tasks.upscale import SCALES
 
 ISOS = (400, 1600, 6400)
@@ -49,24 +48,14 @@ def _camera(case: Case, number: int) -> Iterator[Case]:
         return
     for iso in ISOS:
         rng = torch.Generator().manual_seed(number)  # by the image's place in its folder
-        seen = CameraNoise.at_iso(iso, **USUAL)(_images(case.observed), rng)
-        yield replace(case, setting=f"camera ISO {iso}", observed=_pixels(Jpeg(CAMERA_QUALITY)(seen)), controls={})
+        seen = CameraNoise.at_iso(iso, **USUAL)(as_images(case.observed), rng)
+        yield replace(case, setting=f"camera ISO {iso}", observed=eight_bits(Jpeg(CAMERA_QUALITY)(seen)), controls={})
 
 
 def _jpeg(case: Case, number: int) -> Iterator[Case]:
     for quality in QUALITIES:
-        observed = _pixels(Jpeg(quality)(_images(case.observed)))
+        observed = eight_bits(Jpeg(quality)(as_images(case.observed)))
         yield replace(case, setting=f"{case.setting} jpeg {quality}", observed=observed)
 
 
 PHOTO: dict[str, Callable[[Case, int], Iterator[Case]]] = {"denoise": _camera, "upscale": _jpeg}
-
-
-def _images(pixels: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) of uint8 or float → (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(as_unit(pixels).astype(np.float32)).permute(2, 0, 1)[None]
-
-
-def _pixels(images: torch.Tensor) -> np.ndarray:
-    """(1, 3, H, W) of multiples of 1/255 → (H, W, 3) uint8."""
-    return (images[0].permute(1, 2, 0) * GREY_LEVELS).round().to(torch.uint8).numpy()

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from deconvdemo.degradations import BicubicDownscale, GaussianNoise, quantised
+from deconvdemo.degradations import BicubicDownscale, GaussianNoise
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.hub.datasets import SUFFIXES
-from deconvdemo.image.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, psnr_inside, ssim
-from deconvdemo.image.photo import Photo, open_mask, to_depth
+from deconvdemo.image.mask_reading import open_mask
+from deconvdemo.image.metrics import SSIM_WINDOW, psnr, psnr_inside, ssim
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import as_images, as_pixels, eight_bit_rgb, eight_bits
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks.upscale import SCALES
 
 SIGMAS = (15.0, 25.0, 50.0)
@@ -59,7 +62,7 @@ def upscaling(folder: Path, scales: Sequence[int] = SCALES) -> Iterator[Case]:
         full = as_images(_rgb(file))
         for scale in scales:
             shrink = BicubicDownscale(scale)
-            clean = to_depth(as_pixels(shrink.crop(full)), np.uint8)
+            clean = eight_bits(shrink.crop(full))
             score = _judged(file, clean, scale, on_luma=True)
             observed = eight_bits(shrink(full))
             yield Case(file.stem, f"×{scale}", observed, {"scale": scale}, score)
@@ -160,22 +163,7 @@ def _twin(file: Path, ending: str, other: str) -> Path:
 
 
 def _rgb(file: Path) -> np.ndarray:
-    return np.asarray(Photo.open(file).image().convert("RGB"))
-
-
-def as_images(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] / GREY_LEVELS
-
-
-def eight_bits(images: torch.Tensor) -> np.ndarray:
-    """(1, 3, H, W) in [0, 1] → (H, W, 3) uint8, clipped and rounded as a file is."""
-    return to_depth(as_pixels(quantised(images)), np.uint8)
-
-
-def as_pixels(images: torch.Tensor) -> np.ndarray:
-    """(1, 3, H, W) → (H, W, 3), of the same type."""
-    return np.ascontiguousarray(images[0].permute(1, 2, 0).numpy())
+    return eight_bit_rgb(read_photo(file).pixels)
 
 
 def _judged(file: Path, clean: np.ndarray, border: int = 0, on_luma: bool = False):

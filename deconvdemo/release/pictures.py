@@ -18,10 +18,11 @@ from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.evaluation.photo_protocols import CAMERA_QUALITY, USUAL
-from deconvdemo.evaluation.protocols import as_images, eight_bits
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.lossless import lossless
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import as_images, eight_bits
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS
 
 SIDE = 156  # pixels of a tile, of which 2, 3 and 4 are divisors: three tiles, losslessly, stay below 150 KB
@@ -83,7 +84,7 @@ def _offered(header: Header) -> bool:
 
 def _scene(header: Header) -> Scene:
     name, top, left, _ = _TILES[header.task]
-    clean = Photo.open(PHOTOS / f"{name}.webp").pixels[top : top + SIDE, left : left + SIDE]
+    clean = read_photo(PHOTOS / f"{name}.webp").pixels[top : top + SIDE, left : left + SIDE]
     images, rng = as_images(clean), torch.Generator().manual_seed(0)
     camera = header.variant == "photo"
     if header.task == "denoise":

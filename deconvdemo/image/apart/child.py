@@ -18,7 +18,7 @@ from typing import Any
 
 from deconvdemo.address_space import address_space, limit_address_space
 from deconvdemo.errors import PhotoError, PhotoMemoryError
-from deconvdemo.image import reading as photo_reading
+from deconvdemo.image import decoding
 from deconvdemo.image.apart.answer import packed, received, send
 from deconvdemo.image.apart.blocks import SMALL_ANSWER
 
@@ -68,8 +68,8 @@ def _answered(asked: dict[str, Any], file: int, small: int, large: int) -> dict[
         raw.name = asked["name"]  # libraries take the number that it would have for a name
         with io.BufferedReader(raw) as stream:
             stream.seek(0)
-            fields = photo_reading.read_file(stream, asked["name"], asked["max_pixels"])
-        answer, parts = packed(fields)
+            photo = decoding.read_file(stream, asked["name"], asked["max_pixels"])
+        answer, parts = packed(photo)
         for offset, data in parts:
             _write(small if answer["size"] <= SMALL_ANSWER else large, data, offset)
         return answer

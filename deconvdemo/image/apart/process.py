@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from deconvdemo.errors import PhotoError, PhotoMemoryError
 from deconvdemo.image.apart.answer import received, send, unpacked
 from deconvdemo.image.apart.blocks import KeptBlock, block_of_memory, contents
+from deconvdemo.image.photo import Photo
 
 # what Python, its libraries and nothing else need; no variable that may hold a secret
 _KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
@@ -91,10 +92,8 @@ class Child:
         self.process.kill()
         self.process.wait()
 
-    def fields(
-        self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance
-    ) -> dict[str, Any]:
-        """The fields of a photo from an open file. PhotoError, or GoneError where the file has no part in it."""
+    def photo(self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance) -> Photo:
+        """The photo of an open file. PhotoError, or GoneError where the file has no part in it."""
         with block_of_memory() as block:
             asked: dict[str, Any] = {"name": name, "form": form, "max_pixels": max_pixels}
             asked |= {"memory": allowed.memory, "seconds": allowed.seconds}
@@ -106,7 +105,7 @@ class Child:
                 self.kill()
                 raise
 
-    def _asked(self, asked: dict[str, Any], file: BinaryIO, block: int, allowed: Allowance) -> dict[str, Any]:
+    def _asked(self, asked: dict[str, Any], file: BinaryIO, block: int, allowed: Allowance) -> Photo:
         name = asked["name"]
         try:
             self._connection.settimeout(allowed.deadline)

@@ -14,7 +14,8 @@ from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.lossless import lossless
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import encode_photo
 from deconvdemo.web.restore.results import Kept, Results
 from deconvdemo.web.server.leaving import asker
 
@@ -102,4 +103,4 @@ class Flagging:
         if region is None:
             return None
         painted, _ = STRANGERS.read_mask(region, kept.height, kept.width, self.max_pixels)
-        return Photo.open(painted.astype("uint8") * 255).encode("PNG") if painted.any() else None
+        return encode_photo(read_photo(painted.astype("uint8") * 255), "PNG") if painted.any() else None

@@ -27,6 +27,9 @@ from deconvdemo.engine.restorer import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.image.lossless import lossless, lossless_suffix
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import encode_photo
+from deconvdemo.image.written_formats import download_suffix
 from deconvdemo.redaction import for_strangers
 from deconvdemo.web.server.ages import Ages
 
@@ -77,16 +80,16 @@ class Results:
             observed=f"observed{lossless_suffix(observed)}",
             restored=f"restored{lossless_suffix(restored)}",
             mask=None if restoration.mask is None else "mask.png",
-            download=f"{stem or 'photo'}-{restoration.task}{restored.suffix}",
+            download=f"{stem or 'photo'}-{restoration.task}{download_suffix(restored)}",
         )
         contents: dict[str, Callable[[], bytes]] = {
             kept.observed: lambda: lossless(observed),
             kept.restored: lambda: lossless(restored),
-            kept.download: restored.encode,
+            kept.download: lambda: encode_photo(restored),
         }
         if restoration.mask is not None:
-            mask = Photo.open(restoration.mask.astype(np.uint8) * 255)
-            contents["mask.png"] = lambda: mask.encode("PNG")
+            mask = read_photo(restoration.mask.astype(np.uint8) * 255)
+            contents["mask.png"] = lambda: encode_photo(mask, "PNG")
         self._write(kept.restoration_id, contents, json.dumps(asdict(kept)))
         return kept
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile_files import BOMBS, inflating_pixels, ordinary
-from photo_files import SRGB, camera_exif, chunk, file_of, png, random_photo, tiff, with_chunks
+from photo_files import SRGB, assert_same_picture, camera_exif, chunk, file_of, png, random_photo, tiff, with_chunks
 
 from deconvdemo.errors import PhotoError, PhotoMemoryError
 from deconvdemo.image.apart import OWN_FILES, STRANGERS, Pool
@@ -297,6 +297,20 @@ def test_it_is_the_photo_that_this_process_reads(pool, name, of_bytes, tmp_path)
             assert other.flags.writeable
         else:
             assert one == other
+
+
+def test_a_photo_stays_when_the_next_is_opened(pool):
+    first, second = random_photo(1), random_photo(2)
+    opened = pool.open(encode_photo(first, "PNG"))
+    assert_same_picture(pool.open(encode_photo(second, "PNG")), second)
+    assert_same_picture(opened, first)
+
+
+@linux
+def test_a_child_can_make_the_block_of_its_answers_neither_shorter_nor_longer(child):
+    for size in (0, 1 << 30):
+        with pytest.raises(PermissionError):
+            os.ftruncate(child._kept.fileno(), size)
 
 
 @pytest.mark.parametrize("source", ["missing.png", ".", "a\0b", b"", b"plain text", 7])

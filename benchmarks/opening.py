@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from deconvdemo.image.apart import STRANGERS
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 
 MOST = 1.15  # times as long as in this process
 
@@ -60,7 +60,7 @@ def main() -> int:
         for label, path in files.items():
             times: dict[str, list[float]] = {"here": [], "apart": []}
             for turn in range(options.repeat + 1):
-                here, apart = seconds(Photo.open, path), seconds(STRANGERS.open, path)
+                here, apart = seconds(read_photo, path), seconds(STRANGERS.open, path)
                 if turn:  # the first one starts the child
                     times["here"].append(here)
                     times["apart"].append(apart)

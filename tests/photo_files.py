@@ -9,6 +9,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -86,7 +87,7 @@ def tiff(*pages, **options):
 
 def assert_pixels(data, expected, *notes):
     """The photo of a file, its pixels these, and each of its notes with these words."""
-    photo = Photo.open(data)
+    photo = read_photo(data)
     np.testing.assert_array_equal(photo.pixels, expected)
     assert len(photo.notes) == len(notes), photo.notes
     for note, words in zip(photo.notes, notes, strict=True):

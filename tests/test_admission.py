@@ -17,7 +17,7 @@ from tiny import picture
 from deconvdemo.engine.admission import Admission, Asker, asked_by, expected_bytes
 from deconvdemo.engine.worker import Share, Worker
 from deconvdemo.errors import BusyError, LeftError
-from deconvdemo.image.reading import stated
+from deconvdemo.image.recognition import stated
 from deconvdemo.web.components.painter import mask_file
 
 LARGE, SMALL = 1000, 10

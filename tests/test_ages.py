@@ -12,7 +12,7 @@ import pytest
 from demo_app import App, png, running_app
 from tiny import picture
 
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.web.restore.results import Results
 from deconvdemo.web.server.ages import Ages, Sweeper
 from deconvdemo.web.server.uploads import Uploads
@@ -107,7 +107,7 @@ def test_the_sweep_takes_the_old_the_half_written_and_empty_folders_alone(tmp_pa
     assert half.is_file()
     partial = results.folder / f".{'a' * 32}"
     partial.mkdir()
-    shown = tmp_path / results.show(Photo.open(picture(8, 8)))
+    shown = tmp_path / results.show(read_photo(picture(8, 8)))
     clocks.pass_by(0.5 * HOUR)
     young = clocks.write(tmp_path / "uploads/bb/young.png")
     sweeper.sweep()
@@ -168,7 +168,7 @@ def test_a_job_does_not_read_an_upload_whose_time_is_over(app):
 
 def test_a_result_is_read_as_long_as_its_time_lasts_though_nobody_makes_another(app):
     results = Results(app.data_dir / "results", 6 / 3600, 1000)
-    url = results.show(Photo.open(picture(8, 8)))
+    url = results.show(read_photo(picture(8, 8)))
     file = app.data_dir / url
     assert reads(f"{app.url}{url}") <= {200, 206}
     assert httpx.get(f"{app.url}{url}").headers["cache-control"] in {f"private, max-age={left}" for left in range(7)}
@@ -179,7 +179,7 @@ def test_a_result_is_read_as_long_as_its_time_lasts_though_nobody_makes_another(
 
 def test_the_clock_takes_away_what_nobody_reads(app):
     results = Results(app.data_dir / "results", 6 / 3600, 1000)
-    file = app.data_dir / results.show(Photo.open(picture(8, 8)))
+    file = app.data_dir / results.show(read_photo(picture(8, 8)))
     path = httpx.post(f"{app.url}gradio_api/upload", files={"files": ("photo.png", png(picture(7, 7)))}).json()[0]
     until = time.monotonic() + 30
     while (file.exists() or Path(path).exists()) and time.monotonic() < until:

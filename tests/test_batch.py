@@ -21,7 +21,8 @@ from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import targets
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.apart import Pool
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import write_photo
 
 
 @pytest.fixture(autouse=True)
@@ -307,10 +308,10 @@ def test_stopping_leaves_no_half_of_a_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", stop)
     with pytest.raises(KeyboardInterrupt):
-        Photo.open(tiny.picture(8, 8)).save(tmp_path / "a.png")
+        write_photo(read_photo(tiny.picture(8, 8)), tmp_path / "a.png")
     monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(PhotoError):
-        Photo.open(tiny.picture(8, 8)).save(tmp_path / "a.png")
+        write_photo(read_photo(tiny.picture(8, 8)), tmp_path / "a.png")
     assert files_of(tmp_path) == []
 
 

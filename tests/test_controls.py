@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from tiny import picture
 
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import TASKS
 from deconvdemo.web.components.controls import ControlPanel
 from deconvdemo.web.restore.service import RestoreService
@@ -86,10 +86,10 @@ def test_a_network_offers_the_scales_that_it_was_trained_for():
 @pytest.mark.parametrize("names", [["denoise"], ["denoise", "denoise-photo"], ["denoise-photo", "denoise-fast"]])
 def test_a_photo_is_estimated_for_the_networks_that_need_it(names):
     desk = RestoreService(TASKS["denoise"].offering(names), None, None)
-    assert desk.estimates(Photo.open(picture(40, 40)))["sigma"] > 0
+    assert desk.estimates(read_photo(picture(40, 40)))["sigma"] > 0
 
 
 def test_nothing_is_estimated_for_networks_that_judge_by_themselves():
-    photo = Photo.open(picture(40, 40))
+    photo = read_photo(picture(40, 40))
     assert RestoreService(TASKS["denoise"].offering(["denoise-photo"]), None, None).estimates(photo) == {}
     assert RestoreService(TASKS["upscale"], None, None).estimates(photo) == {}

@@ -53,7 +53,7 @@ def test_a_decoding_that_was_killed_is_begun_again(photos, tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(corpus_module.Photo, "open", killed)
+        patched.setattr(corpus_module, "read_photo", killed)
         with pytest.raises(KeyboardInterrupt):
             opened(photos, tmp_path)
     assert len(opened(photos, tmp_path)) == 3

@@ -16,7 +16,7 @@ from gradio_client.exceptions import AppError
 from tiny import picture
 
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import TASKS
 
 MASK = np.zeros((40, 56, 1), np.uint8)
@@ -55,7 +55,7 @@ def test_what_is_returned_is_what_was_computed(app, client, sent, task):
     file, report = client.predict(*arguments(task, sent), api_name=f"/{task}")
     masks = [MASK[..., 0] > 0] if TASKS[task].needs_mask else []
     expected = app.restorer.restore(task, picture(40, 56), *masks)
-    np.testing.assert_array_equal(Photo.open(file).pixels, expected.photo.pixels)
+    np.testing.assert_array_equal(read_photo(file).pixels, expected.photo.pixels)
     assert Path(file).name == f"my-photo-{task}.png"
     assert report["task"] == task
     told = {"restoration_id", "seconds", "tiles", "device", "precision", "checkpoint"}
@@ -100,7 +100,7 @@ def test_parameters_are_heeded_by_name(app, client, sent, task, controls):
     masks = [MASK[..., 0] > 0] if TASKS[task].needs_mask else []
     expected = app.restorer.restore(task, picture(40, 56), *masks, **controls)
     assert {name: report[name] for name in controls} == controls
-    np.testing.assert_array_equal(Photo.open(file).pixels, expected.photo.pixels)
+    np.testing.assert_array_equal(read_photo(file).pixels, expected.photo.pixels)
 
 
 def refused(client: Client, *given, **named) -> str:
@@ -161,9 +161,9 @@ def test_a_flag_is_stored_with_what_was_sent(app, client, sent, restoration_id):
     assert saved["state"] == "saved"
     flag = FeedbackStore(app.data_dir).get(saved["flag_id"])
     assert (flag.reasons, flag.comment, flag.consent) == (("seams", "noise_left"), "top left", True)
-    np.testing.assert_array_equal(Photo.open(flag.clean).pixels, picture(40, 56) // 2)
-    np.testing.assert_array_equal(Photo.open(flag.region).pixels, MASK)
-    np.testing.assert_array_equal(Photo.open(flag.observed).pixels, picture(40, 56))
+    np.testing.assert_array_equal(read_photo(flag.clean).pixels, picture(40, 56) // 2)
+    np.testing.assert_array_equal(read_photo(flag.region).pixels, MASK)
+    np.testing.assert_array_equal(read_photo(flag.observed).pixels, picture(40, 56))
 
 
 def test_one_client_token_is_one_flag(app, client, restoration_id):

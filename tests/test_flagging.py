@@ -12,7 +12,7 @@ from tiny import picture
 
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.web.restore.flagging import Flagging
 from deconvdemo.web.restore.results import Kept, Results
 
@@ -59,7 +59,7 @@ def test_a_flag_of_inpainting_has_its_mask(flagging, restorer):
     kept = flagging.results.keep(restorer.restore("inpaint", picture(24, 32), mask))
     flagging.add(kept.restoration_id, ["good"], consent=True)
     [flag] = flags(flagging)
-    np.testing.assert_array_equal(Photo.open(flag.mask).pixels[..., 0], mask * 255)
+    np.testing.assert_array_equal(read_photo(flag.mask).pixels[..., 0], mask * 255)
 
 
 def test_place_and_camera_are_in_nothing_that_is_stored(flagging, kept):
@@ -88,7 +88,7 @@ def test_a_clean_version_is_kept_to_the_pixel(flagging, kept):
     clean = picture(24, 32)[::-1].copy()
     flagging.add(kept.restoration_id, ["too_smooth"], consent=True, clean=clean)
     [flag] = flags(flagging)
-    np.testing.assert_array_equal(Photo.open(flag.clean).pixels, clean)
+    np.testing.assert_array_equal(read_photo(flag.clean).pixels, clean)
 
 
 def test_an_unmarked_region_is_no_region(flagging, kept):

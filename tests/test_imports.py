@@ -103,6 +103,21 @@ def test_there_are_no_circles():
         pytest.fail(" → ".join(error.args[1]))
 
 
+def test_a_photo_is_pure_data():
+    """Readers and writers stand above it: it is made by them, and knows none of them."""
+    reached, left = set[str](), ["deconvdemo.image.photo"]
+    while left:
+        reached.add(name := left.pop())
+        left += [module for module, _ in IMPORTS[name] if module in FILES and module not in reached]
+    plain = {f"deconvdemo.image.{name}" for name in ("photo", "alpha", "pixels", "resolution")}
+    assert reached == plain | {"deconvdemo.errors"}
+
+
+def test_photos_are_read_without_torch():
+    image = {name for name in FILES if name.startswith("deconvdemo.image")}
+    assert not image & importers("torch", at_top_only=True)
+
+
 def test_gradio_is_for_the_page_alone():
     assert {name for name in importers("gradio") if not name.startswith("deconvdemo.web")} <= {"app"}
 

@@ -8,8 +8,8 @@ import tiny
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.image.mask_reading import coverage
-from deconvdemo.image.photo import Photo, open_mask, read_mask
+from deconvdemo.image.mask_reading import coverage, open_mask, read_mask
+from deconvdemo.image.reading import read_photo
 
 SIZE = (60, 80)
 HOLE = np.zeros(SIZE, bool)
@@ -22,7 +22,7 @@ def with_alpha(pixels: np.ndarray, alpha) -> np.ndarray:
 
 
 def read(mask, photo=PHOTO) -> np.ndarray:
-    return read_mask(mask, *SIZE, observed=Photo.open(photo))[0]
+    return read_mask(mask, *SIZE, observed=read_photo(photo))[0]
 
 
 def as_jpeg(pixels: np.ndarray, quality: int = 60) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_what_is_erased_in_the_photo_is_the_hole(look, blackened):
     erased = with_alpha(LOOKS[look](PHOTO), np.where(HOLE, 0, 255))
     if blackened:
         erased[HOLE] = 0
-    holes, notes = read_mask(erased, *SIZE, observed=Photo.open(PHOTO))
+    holes, notes = read_mask(erased, *SIZE, observed=read_photo(PHOTO))
     assert np.array_equal(holes, HOLE)
     assert "erased" in notes[0]
     assert np.array_equal(read(erased.astype(np.uint16) * 257), HOLE)
@@ -106,7 +106,7 @@ def test_what_may_mean_either_is_refused_with_what_is_expected(case):
 def test_a_mask_without_transparency_goes_by_its_lightness():
     white = np.where(HOLE, 255, 0).astype(np.uint8)
     for mask in (white, white[..., None].repeat(3, 2), with_alpha(white[..., None].repeat(3, 2), 255)):
-        holes, notes = read_mask(mask, *SIZE, observed=Photo.open(PHOTO))
+        holes, notes = read_mask(mask, *SIZE, observed=read_photo(PHOTO))
         assert np.array_equal(holes, HOLE)
         assert notes == ()
     lossy = as_jpeg(white)

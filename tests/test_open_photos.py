@@ -12,6 +12,7 @@ from tiny import picture
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.apart import Pool
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.web.restore.open_photos import MOST, OpenPhotos
 from deconvdemo.web.restore.results import Results
 
@@ -56,7 +57,7 @@ def test_what_is_open_is_decoded_once(file, decoded):
     first = photos.open(TAB, path)
     assert photos.open(TAB, path) is first
     assert decoded == ["a.png"]
-    np.testing.assert_array_equal(first.pixels, Photo.open(path).pixels)
+    np.testing.assert_array_equal(first.pixels, read_photo(path).pixels)
 
 
 def test_a_tab_has_one_photo_and_a_page_one_for_each_tab(file, decoded):
@@ -73,7 +74,7 @@ def test_a_tab_has_one_photo_and_a_page_one_for_each_tab(file, decoded):
 def test_another_file_in_its_place_is_decoded(file):
     photos, path = OpenPhotos(), file("a.png")
     before = photos.open(TAB, path)
-    np.testing.assert_array_equal(photos.open(TAB, file("a.png")).pixels, Photo.open(path).pixels)
+    np.testing.assert_array_equal(photos.open(TAB, file("a.png")).pixels, read_photo(path).pixels)
     assert not np.array_equal(photos.open(TAB, path).pixels, before.pixels)
 
 
@@ -116,7 +117,7 @@ def test_together_they_take_no_more_than_they_may_and_the_last_ones_asked_for_st
 
 def test_one_that_is_too_large_is_not_kept(file):
     photos, path = OpenPhotos(most=BYTES - 1), file("a.png")
-    np.testing.assert_array_equal(photos.open(TAB, path).pixels, Photo.open(path).pixels)
+    np.testing.assert_array_equal(photos.open(TAB, path).pixels, read_photo(path).pixels)
     assert photos.bytes == 0
 
 
@@ -142,7 +143,7 @@ def encoded(monkeypatch) -> list[Photo]:
 
 
 def test_what_is_shown_is_encoded_once_and_what_is_kept_is_the_same_file(restorer, encoded, tmp_path):
-    results, photo = Results(tmp_path, 24, 100), Photo.open(picture(24, 32))
+    results, photo = Results(tmp_path, 24, 100), read_photo(picture(24, 32))
     urls = [results.show(photo) for _ in range(2)]
     kept = [results.keep(restorer.restore("denoise", photo, sigma=sigma)) for sigma in (10, 20)]
     assert [one is photo for one in encoded].count(True) == 1
@@ -151,7 +152,7 @@ def test_what_is_shown_is_encoded_once_and_what_is_kept_is_the_same_file(restore
 
 
 def test_where_its_file_is_gone_it_is_encoded_again(encoded, tmp_path):
-    results, photo = Results(tmp_path, 24, 100), Photo.open(picture(24, 32))
+    results, photo = Results(tmp_path, 24, 100), read_photo(picture(24, 32))
     url = results.show(photo)
     (tmp_path / url.partition("/")[2]).unlink()
     assert results.lossless(photo) == results.lossless(photo)

@@ -12,7 +12,8 @@ from demo_app import png
 from gradio.data_classes import ImageData
 from tiny import picture
 
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import encode_photo
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.components.previews import preview
 
@@ -26,7 +27,7 @@ def place(tmp_path, monkeypatch) -> PhotoInput:
 def test_a_pasted_or_camera_picture_arrives_to_the_pixel(place):
     url = "data:image/png;base64," + base64.b64encode(png(picture(24, 32))).decode()
     path = place.preprocess(ImageData(url=url))
-    np.testing.assert_array_equal(Photo.open(path).pixels, picture(24, 32))
+    np.testing.assert_array_equal(read_photo(path).pixels, picture(24, 32))
 
 
 def test_a_damaged_pasted_picture_is_one_sentence(place):
@@ -42,11 +43,11 @@ def test_no_photo_is_none(place):
 @pytest.mark.parametrize(("form", "drawn"), [("PNG", True), ("JPEG", True), ("TIFF", False)])
 def test_what_browsers_cannot_draw_has_a_preview_that_stands_for_the_original(place, tmp_path, form, drawn):
     path = tmp_path / "photo.dat"
-    path.write_bytes(Photo.open(picture(24, 32, dtype=np.uint16)).encode(form))
-    photo = Photo.open(path)
+    path.write_bytes(encode_photo(read_photo(picture(24, 32, dtype=np.uint16)), form))
+    photo = read_photo(path)
     shown = preview(str(path), photo)
     assert (shown == str(path)) == drawn
-    np.testing.assert_array_equal(Photo.open(shown).pixels, photo.pixels)
+    np.testing.assert_array_equal(read_photo(shown).pixels, photo.pixels)
     assert place.preprocess(ImageData(path=shown)) == str(path)
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from tiny import picture
 
 from deconvdemo.errors import FeedbackError, PhotoError
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.web.restore.results import Results
 
 
@@ -48,7 +48,7 @@ def test_what_is_kept_is_what_was_computed(results, restorer, channels, dtype):
     restoration = restorer.restore("denoise", picture(24, 32, channels, dtype), sigma=20)
     kept = results.get(results.keep(restoration).restoration_id)
     for name, photo in [(kept.observed, restoration.observed), (kept.restored, restoration.photo)]:
-        read = Photo.open(results.read(kept, name))
+        read = read_photo(results.read(kept, name))
         assert read.pixels.dtype == dtype
         np.testing.assert_array_equal(read.pixels, photo.pixels)
         if photo.alpha is not None:
@@ -61,7 +61,7 @@ def test_place_and_camera_stay_in_the_download_alone(results, restorer):
     shown = results.show(restoration.observed).rpartition("/")[0].rpartition("/")[2]
     for name in [kept.observed, kept.restored]:
         assert b"secret camera" not in results.read(kept, name)
-        assert Photo.open(results.read(kept, name)).exif is None
+        assert read_photo(results.read(kept, name)).exif is None
     for file in (results.folder / shown).iterdir():
         assert b"secret camera" not in file.read_bytes()
     assert kept.download == "home-denoise.jpg"
@@ -105,7 +105,7 @@ def test_results_are_served_privately_under_their_id_alone(results, browser, res
 def test_old_results_go(results, restorer):
     old, new = (results.keep(restorer.restore("denoise", picture(8, 8), sigma=10)) for _ in range(2))
     aged(results, old.restoration_id, 25)
-    results.show(Photo.open(picture(8, 8)))
+    results.show(read_photo(picture(8, 8)))
     results.get(new.restoration_id)
     with pytest.raises(FeedbackError, match="restore the photo again"):
         results.get(old.restoration_id)
@@ -117,7 +117,7 @@ def test_the_oldest_results_make_room(tmp_path, restorer):
     for age, one in enumerate(reversed(kept)):
         if (results.folder / one.restoration_id).is_dir():
             aged(results, one.restoration_id, age)
-    results.show(Photo.open(picture(8, 8)))
+    results.show(read_photo(picture(8, 8)))
     left = [one for one in kept if (results.folder / one.restoration_id).is_dir()]
     assert left
     assert left == kept[-len(left) :]

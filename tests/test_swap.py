@@ -19,7 +19,7 @@ from deconvdemo.checkpoints.promotion import promote, rollback
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import TASKS
 
 CLIENTS, SWAPS = 8, 10
@@ -76,7 +76,7 @@ def test_eight_clients_of_the_demo_get_whole_results_while_weights_change_places
             while not over.is_set():
                 file, report = denoised(http, photo)
                 sha256 = report["checkpoint"]["sha256"]
-                assert np.array_equal(Photo.open(file).pixels, expected[sha256]), sha256
+                assert np.array_equal(read_photo(file).pixels, expected[sha256]), sha256
                 made.append(sha256)
 
     def taken_over(sha256: str) -> None:

@@ -10,7 +10,7 @@ from photo_files import SRGB, assert_pixels, random_photo, tiff
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
 
 RGB = {"photometric": "rgb"}
 LARGE = random_photo(1, 48, 64).pixels
@@ -66,15 +66,15 @@ def test_what_a_sensor_saw_is_refused_in_words(photometric, version, layout):
     preview = {**RGB, "subfiletype": 1, "subifds": 1, "extratags": version}
     in_words = f"a camera's raw file{r' .DNG.' if version else ''}: develop it first and export it as TIFF or JPEG"
     with pytest.raises(PhotoError, match=in_words):
-        Photo.open(tiff((SMALL, preview), (sensor, {"photometric": photometric}), **layout))
+        read_photo(tiff((SMALL, preview), (sensor, {"photometric": photometric}), **layout))
     with pytest.raises(PhotoError, match="a camera's raw file"):
-        Photo.open(tiff((sensor, {"photometric": photometric}), **layout))
+        read_photo(tiff((sensor, {"photometric": photometric}), **layout))
 
 
 def test_the_limit_is_on_the_full_picture():
     data = tiff((SMALL, {**RGB, "subfiletype": 1, "subifds": 1}), (LARGE, RGB))
     with pytest.raises(PhotoError, match="64×48"):
-        Photo.open(data, max_pixels=1000)
+        read_photo(data, max_pixels=1000)
 
 
 @pytest.mark.parametrize("back_to", [0, 1])
@@ -101,4 +101,4 @@ def test_many_pages_are_told_once():
     tiny = Image.new("L", (2, 3))
     file = io.BytesIO()
     tiny.save(file, "TIFF", save_all=True, append_images=[tiny] * 150)
-    assert Photo.open(file.getvalue()).notes == ("TIFF of several pages: only its first one is used",)
+    assert read_photo(file.getvalue()).notes == ("TIFF of several pages: only its first one is used",)

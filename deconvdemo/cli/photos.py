@@ -133,7 +133,7 @@ def _why_not(file: Path) -> str | None:
 
 def form_of(file: Path) -> str | None:
     """A file's format by its first bytes, whatever its name; None for what is no photo, or cannot be read."""
-    from deconvdemo.image.reading import kind_of
+    from deconvdemo.image.recognition import kind_of
 
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would let us wait for ever

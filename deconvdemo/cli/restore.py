@@ -75,7 +75,7 @@ def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
     tally = Tally(len(found.photos), options.skip_existing, skipped=found.passed, failed=found.failed)
     if not found.photos and not found.failed:
-        from deconvdemo.image.reading import TAKEN
+        from deconvdemo.image.recognition import TAKEN
 
         among = f" ({tally.line()})" if found.passed else ""
         raise ControlError(f"{inputs[0]} holds no photos{among}: give {TAKEN} files")
@@ -193,10 +193,12 @@ class _Work:
 
     def restored(self, source: Path, target: Target) -> Path | None:
         """Restores a photo into its target, and says so; or gives what is there already, and stays."""
+        from deconvdemo.image.written_formats import download_suffix, lost_in
+
         engine, controls = self._ready
         steps = engine.steps(self.task.name, source, self.mask, **controls)
         restoration = _with_bar(shown(source.name), steps)
-        path = target.named(restoration.photo.suffix)
+        path = target.named(download_suffix(restoration.photo))
         if not self.guard.is_free(path, source):
             return path
         try:
@@ -205,7 +207,7 @@ class _Work:
             raise PhotoError(f"{path.parent} cannot be made a folder ({error.strerror}): name another -o") from error
         restoration.save(path)
         print(f"{shown(source)} → {shown(path)}: {restoration.summary()}")
-        for note in (*restoration.notes, *restoration.photo.lost_in(path.suffix)):
+        for note in (*restoration.notes, *lost_in(restoration.photo, path.suffix)):
             print(f"  note: {shown(note)}")
         return None
 

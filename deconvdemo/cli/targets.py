@@ -42,9 +42,10 @@ class Target:
         import numpy as np
 
         from deconvdemo.image.photo import Photo
+        from deconvdemo.image.written_formats import download_suffix
 
         form = form_of(source)
-        return self.named(Photo(np.zeros((1, 1, 3), np.uint8), format=form).suffix) if form else None
+        return self.named(download_suffix(Photo(np.zeros((1, 1, 3), np.uint8), format=form))) if form else None
 
 
 def targets(photos: list[tuple[Path, Path]], output: Path, one_file: bool) -> list[tuple[Path, Target]]:
@@ -52,7 +53,7 @@ def targets(photos: list[tuple[Path, Path]], output: Path, one_file: bool) -> li
 
     No two targets differ only in case, or in how their accents are written: that is one file on many disks.
     """
-    from deconvdemo.image.writing import FORMATS
+    from deconvdemo.image.written_formats import FORMATS
 
     if output.suffix and not output.is_dir():
         if output.suffix.lower() not in FORMATS:

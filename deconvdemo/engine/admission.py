@@ -21,7 +21,7 @@ import numpy as np
 
 from deconvdemo.errors import BusyError, LeftError
 from deconvdemo.image.header import Facts
-from deconvdemo.image.reading import stated
+from deconvdemo.image.recognition import stated
 
 PLACES = 4
 ROOM = 24  # how many may wait in each line

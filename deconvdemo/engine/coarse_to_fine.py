@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from deconvdemo.engine.work import Work
-from deconvdemo.image.metrics import PEAK
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import PEAK
 
 DEEP = 24  # pixels to the nearest known one, from which on a network alone paints smears
 RING = 12  # pixels of a deep hole's margin that are filled at full size

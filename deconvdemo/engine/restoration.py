@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.writing import to_pillow, write_photo
 from deconvdemo.tasks import in_words
 
 
@@ -43,11 +44,11 @@ class Restoration:
     @property
     def image(self) -> Image.Image:
         """The restored photo as an 8-bit Pillow image."""
-        return self.photo.image()
+        return to_pillow(self.photo)
 
     def save(self, path: str | Path) -> Path:
         """Writes the restored photo, in the format of the suffix, with the profile, EXIF and depth that came in."""
-        return self.photo.save(path)
+        return write_photo(self.photo, path)
 
     def summary(self) -> str:
         """How it was made, as one line for a person."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deconvdemo.engine.tiles import Tile
-from deconvdemo.image.photo import to_depth
+from deconvdemo.image.pixels import to_depth
 
 LARGEST = 1  # level of 8 bits
 ONE_IN = 20_000

@@ -15,8 +15,8 @@ from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.tiles import Tile, window_of
 from deconvdemo.errors import DeviceError
 from deconvdemo.image.alpha import visible_colours
-from deconvdemo.image.metrics import PEAK
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import as_images, as_pixels
 from deconvdemo.networks.bicubic import linear, resize
 from deconvdemo.tasks import Task
 
@@ -65,25 +65,25 @@ class Work:
     def run(self, tile: Tile) -> None:
         """Computes `tile` and puts its core into the result: plain + strength · weight · (estimate − plain)."""
         core = (..., *tile.kept(self.scale))
-        shown = _tensor(window_of(self.colours if self.shown is None else self.shown, tile))
+        shown = as_images(window_of(self.colours if self.shown is None else self.shown, tile))
         filled = None if self.middle is None else torch.from_numpy(window_of(self.middle, tile))
-        weight = None if self.weight is None else _tensor(window_of(self.weight, tile)[..., None])
+        weight = None if self.weight is None else as_images(window_of(self.weight, tile)[..., None])
         restored = self._plain(tile)[core]
         strength = self.task.strength(self.controls) * (torch.ones(()) if weight is None else weight[core])
         if self.seen is not None and weight is None and self.scale == 1:  # what nobody sees stays as it is
-            strength = strength * _tensor(window_of(self.seen, tile)[..., None])[core]
+            strength = strength * as_images(window_of(self.seen, tile)[..., None])[core]
         if strength.any():
             # exact where the strength is 0 or 1: there, rounding lets nothing through of what was lost
             restored = torch.lerp(restored, self._estimate(shown, weight, filled)[core], strength)
         if self.scale > 1 and self.photo.alpha is not None:
-            alpha = _tensor(window_of(self.photo.alpha, tile)[..., None])
+            alpha = as_images(window_of(self.photo.alpha, tile)[..., None])
             restored = restored + towards_visible(shown, alpha, self.scale)[core]
-        self.result[tile.placed(self.scale)] = _pixels(restored, self.result.dtype)
+        self.result[tile.placed(self.scale)] = as_pixels(restored, self.result.dtype)
 
     def _plain(self, tile: Tile) -> Tensor:
         """The image at strength 0: as large as the photo it has its hidden colours, too; larger, visible ones alone."""
         shown = self.photo.pixels if self.scale == 1 else self.colours
-        return self.task.plain(_tensor(window_of(shown, tile)), self.controls)
+        return self.task.plain(as_images(window_of(shown, tile)), self.controls)
 
     def _estimate(self, observed: Tensor, weight: Tensor | None, filled: Tensor | None) -> Tensor:
         """The network's full result for one window, in the photo's own channels; what is `filled` stays."""
@@ -120,18 +120,3 @@ def towards_visible(colours: Tensor, alpha: Tensor, scale: int) -> Tensor:
     share, mean = resize(alpha, scale, linear), resize(colours, scale, linear)
     visible = resize(colours * alpha, scale, linear) / share.clamp(min=1e-6)
     return torch.where(share > 1e-6, visible - mean, 0.0)
-
-
-def _tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W, C) of any of Photo's dtypes → (1, C, H, W) float32 in [0, 1]."""
-    unit = torch.from_numpy(pixels.astype(np.float32)) / PEAK.get(pixels.dtype.name, 1.0)
-    return unit.permute(2, 0, 1)[None]
-
-
-def _pixels(image: Tensor, dtype: np.dtype) -> np.ndarray:
-    """(1, C, H, W) in [0, 1] → (H, W, C); integers are rounded and clipped, floats are left as they are."""
-    array = image[0].permute(1, 2, 0)
-    if dtype.name not in PEAK:
-        return array.numpy()
-    peak = PEAK[dtype.name]
-    return (array.clamp(0, 1) * peak).round().numpy().astype(dtype)

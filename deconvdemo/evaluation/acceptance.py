@@ -25,7 +25,7 @@ from deconvdemo.evaluation.comparison import FEWEST_FLAGS, FLAGS, Comparison
 from deconvdemo.evaluation.measure import restoring
 from deconvdemo.evaluation.protocols import IN_HOLES, Case
 from deconvdemo.feedback.events.records import Pair
-from deconvdemo.image.photo import to_depth
+from deconvdemo.image.pixels import to_depth
 
 TIMED = 512  # pixels a side, at most, of the photo that is timed
 SLOWER = 1.25  # times as long as the served weights

@@ -24,7 +24,9 @@ from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.image import PHOTOS
-from deconvdemo.image.photo import Photo, open_mask, to_depth
+from deconvdemo.image.mask_reading import open_mask
+from deconvdemo.image.pixels import eight_bit_rgb, to_depth
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.tasks.declared import Baseline
 
@@ -135,9 +137,9 @@ class DuelSampler:
             return None
         flag = self.store.get(flag_id)
         with self.restorer.place(flag.observed, flag.mask):
-            photo = Photo.open(flag.observed)
+            photo = read_photo(flag.observed)
             rows, columns = _middle(photo.height), _middle(photo.width)
-            pixels = np.asarray(photo.image().convert("RGB"))[rows, columns].copy()
+            pixels = eight_bit_rgb(photo.pixels[rows, columns])
             mask = None
             if flag.mask is not None:
                 mask = open_mask(flag.mask, photo.height, photo.width)[rows, columns].copy()
@@ -165,7 +167,7 @@ def words_of(facts: dict[str, Any]) -> str:
 
 def _bundled(task: str, rng: np.random.Generator) -> Subject:
     chosen, files = TASKS[task], sorted(PHOTOS.glob("*.webp"))
-    clean = Photo.open(files[rng.integers(len(files))]).pixels
+    clean = read_photo(files[rng.integers(len(files))]).pixels
     values = {name: chosen.duelled.get(name, axis.values) for name, axis in chosen.axes().items()}
     setting = {name: several[rng.integers(len(several))] for name, several in values.items()}
     made = chosen.degraded(clean, setting, int(rng.integers(2**31)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deconvdemo.evaluation.protocols import Case
-from deconvdemo.image.photo import to_depth
+from deconvdemo.image.pixels import to_depth
 from deconvdemo.tasks import TASKS
 
 

@@ -15,8 +15,11 @@ import numpy as np
 
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.hub.datasets import SUFFIXES
+from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.metrics import SSIM_WINDOW, psnr_inside, ssim
-from deconvdemo.image.photo import Photo, open_mask
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import eight_bit_rgb
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS, Task
 
 CLEAN = "without noise"  # a setting: photos that have nothing to remove
@@ -155,7 +158,7 @@ def _twin(file: Path, ending: str, other: str) -> Path:
 
 
 def _rgb(file: Path) -> np.ndarray:
-    return np.asarray(Photo.open(file).image().convert("RGB"))
+    return eight_bit_rgb(read_photo(file).pixels)
 
 
 def _judged(task: Task, file: Path, clean: np.ndarray, scale: int = 1, holes: np.ndarray | None = None):

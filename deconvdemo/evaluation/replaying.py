@@ -22,8 +22,8 @@ from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.lease import Lease
 from deconvdemo.heartbeat import Look
 from deconvdemo.image.lossless import lossless
+from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.metrics import LARGEST
-from deconvdemo.image.photo import open_mask
 from deconvdemo.tasks import TASKS
 
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from deconvdemo.image.metrics import PEAK
+from deconvdemo.image.pixels import PEAK
 
 FAINTEST = 128  # a pixel of less than this part of full opacity hides its colour: it moves nothing by two grey levels
 SOFT = 2.0  # pixels: standard deviation of the blur of what is filled in, so that it is no streaks

@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import decoded, isobmff, jpeg_marks, png_chunks, tiff_directories
+from deconvdemo.image.formats.chunks import in_webp
 
 BYTES_A_PIXEL = 12  # that a photo of the most pixels may have: three floats
 LARGEST_RUNS = 4_000_000  # pixels, and bytes, of a BMP of run lengths, which is decoded run by run
 MOST_SCANS = 50  # of a JPEG; ours and cameras' have about ten
-_MOST_WEBP_CHUNKS = 1000
 _MOST_PIECES, _LEAST_PIECE = 20_000, 64  # of a GIF, and bytes of each one beyond these: most have 255
 _LARGEST_BLOCK = 64  # pixels a side, of HEVC and AV1, in which sizes are coded
 
@@ -176,14 +176,10 @@ _READERS: dict[str, Callable[[BinaryIO], Facts]] = {
 
 def webp_header(stream: BinaryIO) -> tuple[int, int, bool]:
     """Width, height and whether the first picture of a WebP file is lossless, from its chunks' headers."""
-    stream.seek(12)
     canvas = None
-    for _ in range(_MOST_WEBP_CHUNKS):
-        chunk = stream.read(8)
-        if len(chunk) < 8:
-            break
-        kind, length = chunk[:4], int.from_bytes(chunk[4:], "little")
-        data = stream.read(min(length, 40))
+    for kind, start, end in in_webp(stream):
+        stream.seek(start)
+        data = stream.read(min(end - start, 40))
         if kind == b"VP8X":
             canvas = (1 + int.from_bytes(data[4:7], "little"), 1 + int.from_bytes(data[7:10], "little"))
         elif kind == b"VP8 ":
@@ -197,5 +193,4 @@ def webp_header(stream: BinaryIO) -> tuple[int, int, bool]:
             return *(canvas or (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))), True
         elif kind == b"ANMF" and canvas:
             return *canvas, data[16:20] == b"VP8L"
-        stream.seek(length - len(data) + length % 2, io.SEEK_CUR)
     raise ValueError("a WebP file without a picture")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.writing import encode_photo
 
 _WEBP_LONGEST_SIDE = 16383
 
@@ -16,4 +17,4 @@ def lossless_suffix(photo: Photo) -> str:
 def lossless(photo: Photo) -> bytes:
     """Every pixel of the photo, without its EXIF."""
     form = {".webp": "WEBP", ".png": "PNG"}[lossless_suffix(photo)]
-    return photo.encode(form, metadata=False, lossless=True)
+    return encode_photo(photo, form, metadata=False, lossless=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.image.writing import to_depth
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import to_depth
+from deconvdemo.image.reading import Source, read_photo
 
 EXPECTED = (
     "give an image that is white where the photo is to be filled in and black elsewhere, "
@@ -28,21 +30,43 @@ _JUDGED = 250_000  # pixels, of which a mask's meaning is judged
 Array = np.ndarray
 
 
-def holes_of(
-    pixels: Array, alpha: Array | None, photo: Array | None = None, photo_alpha: Array | None = None
-) -> tuple[Array, tuple[str, ...]]:
-    """(H, W) bool, True where a hole is to be filled, and what the user should be told of it.
+def open_mask(
+    source: Source, height: int, width: int, max_pixels: int | None = None, observed: Photo | None = None
+) -> np.ndarray:
+    """(H, W) bool of a photo's size, True where a hole is to be filled; what `read_mask` has to tell is left out."""
+    return read_mask(source, height, width, max_pixels, observed)[0]
 
-    A mask's pixels and alpha, and those of the photo it is laid on, as Photo has them. Raises PhotoError where the
-    mask's meaning is not certain.
+
+def read_mask(
+    source: Source, height: int, width: int, max_pixels: int | None = None, observed: Photo | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(H, W) bool of a photo's size, True where a hole is to be filled, and what the user should be told of it.
+
+    White (from half of the full range on) is a hole. If the mask has transparency, whatever is painted at all on a
+    mostly transparent layer is one: so do painting programs' layers look. If it is the `observed` photo with something
+    erased, that is the hole. A bool array is a mask already.
+    Raises PhotoError for a mask of another size, and for one that may mean either, or is a picture.
     """
-    opacity = None if alpha is None else to_depth(alpha, np.float32)
+    if isinstance(source, np.ndarray) and source.dtype == bool:
+        source = source.astype(np.uint8) * 255
+    mask = read_photo(source, max_pixels)
+    if (mask.height, mask.width) != (height, width):
+        raise PhotoError(
+            f"mask is {mask.width}×{mask.height} but the photo is {width}×{height}: "
+            f"draw it on the photo, or resize it to {width}×{height}"
+        )
+    return _holes_of(mask, observed)
+
+
+def _holes_of(mask: Photo, photo: Photo | None) -> tuple[Array, tuple[str, ...]]:
+    """Of a mask, and of the photo it is laid on."""
+    opacity = None if mask.alpha is None else to_depth(mask.alpha, np.float32)
     if opacity is not None and (opacity < 1).any():
-        return _of_transparency(pixels, opacity, photo, photo_alpha)
-    luma = _luma(pixels)
+        return _of_transparency(mask, opacity, photo)
+    luma = _luma(mask)
     few = _fewer(luma)
     grey = (few > BLACK) & (few < WHITE)
-    colourful = np.ptp(_fewer(to_depth(pixels, np.float32)), axis=2) > COLOURFUL
+    colourful = np.ptp(_fewer(to_depth(mask.pixels, np.float32)), axis=2) > COLOURFUL
     pictured = (grey | colourful).mean()
     # a mask of black and white may well look like the photo: of bright letters, say
     if pictured > SHOWING and photo is not None and _alike(few, _fewer(_luma(photo))):
@@ -55,16 +79,14 @@ def holes_of(
     return luma >= 0.5, notes
 
 
-def _of_transparency(
-    pixels: Array, opacity: Array, photo: Array | None, photo_alpha: Array | None
-) -> tuple[Array, tuple[str, ...]]:
+def _of_transparency(mask: Photo, opacity: Array, photo: Photo | None) -> tuple[Array, tuple[str, ...]]:
     few = _fewer(opacity)
     clear, opaque = (few == 0).mean(), (few == 1).mean()
-    shows_photo = photo is not None and _alike(_fewer(_luma(pixels)), _fewer(_luma(photo)), few > 0.5)
+    shows_photo = photo is not None and _alike(_fewer(_luma(mask)), _fewer(_luma(photo)), few > 0.5)
     if clear >= opaque and not shows_photo:
         return opacity > 0, ()
-    if shows_photo and opaque > clear:
-        kept = np.float32(1) if photo_alpha is None else to_depth(photo_alpha, np.float32)
+    if photo is not None and shows_photo and opaque > clear:
+        kept = np.float32(1) if photo.alpha is None else to_depth(photo.alpha, np.float32)
         return opacity < kept, ("the mask shows the photo: what is erased in it was filled in",)
     what = "shows the photo" if shows_photo else "is opaque"
     raise PhotoError(
@@ -94,9 +116,9 @@ def _fewer(image: Array) -> Array:
     return image[::step, ::step]
 
 
-def _luma(pixels: Array) -> Array:
+def _luma(photo: Photo) -> Array:
     """(H, W) in [0, 1], by ITU-R BT.601."""
-    unit = to_depth(pixels, np.float32)
+    unit = to_depth(photo.pixels, np.float32)
     return unit[..., 0] if unit.shape[2] == 1 else unit @ np.array([0.299, 0.587, 0.114], np.float32)
 
 

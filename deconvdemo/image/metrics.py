@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from deconvdemo.image.pixels import PEAK, as_unit
+
 GREY_LEVELS = 255.0  # sigma and PSNR are always said in 8-bit grey levels
 LARGEST = 100.0  # dB that a perfect result counts where infinity has no mean
 SSIM_WINDOW = 11  # pixels a side
-PEAK = {"uint8": GREY_LEVELS, "uint16": 65535.0}
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -55,11 +56,6 @@ def ssim(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (var_a + var_b + c2)
     return float(np.mean(luminance * structure))
-
-
-def as_unit(image: np.ndarray) -> np.ndarray:
-    """float64 in [0, 1] from uint8, uint16 (full range) or float."""
-    return image.astype(np.float64) / PEAK.get(image.dtype.name, 1.0)
 
 
 def _pair(restored, clean, border: int, on_luma: bool) -> tuple[np.ndarray, np.ndarray]:

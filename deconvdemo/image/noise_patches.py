@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from deconvdemo.image.metrics import as_unit
+from deconvdemo.image.pixels import as_unit
 
 PATCH = 8  # pixels a side
 MOST_PATCHES = 18_000

@@ -13,7 +13,9 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.lossless import lossless
-from deconvdemo.image.photo import Photo, to_depth
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.pixels import to_depth
+from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.declared import Degraded
 
@@ -55,6 +57,6 @@ def _scene(header: Header) -> Degraded:
     """The task's tile, in the middle case of what this variant is measured on."""
     task, tile = TASKS[header.task], TASKS[header.task].tile
     rows, columns = slice(tile.top, tile.top + SIDE), slice(tile.left, tile.left + SIDE)
-    clean = Photo.open(PHOTOS / f"{tile.photo}.webp").pixels[rows, columns]
+    clean = read_photo(PHOTOS / f"{tile.photo}.webp").pixels[rows, columns]
     setting = {name: axis.values[(len(axis.values) - 1) // 2] for name, axis in task.axes(header.variant).items()}
     return task.degraded(clean, {**setting, **task.made_for(header.scale, "")}, tile.seed)

@@ -103,7 +103,7 @@ class Denoise(Task):
         import torch
 
         from deconvdemo.degradations import CameraNoise, GaussianNoise, Jpeg
-        from deconvdemo.degradations.pixels import as_images, as_pixels, eight_bits
+        from deconvdemo.image.pixels import as_images, as_pixels, eight_bits
 
         images, rng = as_images(clean), torch.Generator().manual_seed(seed)
         if "iso" in setting:

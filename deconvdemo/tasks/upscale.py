@@ -80,7 +80,7 @@ class Upscale(Task):
     ) -> Degraded:
         """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG."""
         from deconvdemo.degradations import BicubicDownscale, Jpeg
-        from deconvdemo.degradations.pixels import as_images, eight_bits
+        from deconvdemo.image.pixels import as_images, eight_bits
 
         scale, quality = setting["scale"], setting.get("quality")
         images, shrink = as_images(clean), BicubicDownscale(scale)

@@ -21,7 +21,7 @@ def tiff(pixels: np.ndarray) -> bytes:
 
 def test_a_photo_is_decoded_once_and_encoded_once_for_all_that_is_done_with_it(open_page, app, monkeypatch):  # noqa: F811
     pixels, decoded, encoded = picture(60, 80), [], []
-    decode, save = process.Child.fields, Image.Image.save
+    decode, save = process.Child.photo, Image.Image.save
 
     def decoding(self, file, name, *more):
         decoded.append(name)
@@ -35,7 +35,7 @@ def test_a_photo_is_decoded_once_and_encoded_once_for_all_that_is_done_with_it(o
         return save(self, *given, **options)
 
     masks: list = []
-    monkeypatch.setattr(process.Child, "fields", decoding)
+    monkeypatch.setattr(process.Child, "photo", decoding)
     monkeypatch.setattr(Image.Image, "save", saving)
     page = visit(open_page, app, "inpaint")
     opened(page, "scan.tif", tiff(pixels))  # of which browsers draw a copy

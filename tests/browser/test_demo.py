@@ -15,7 +15,8 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from tiny import picture
 
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import encode_photo
 from deconvdemo.tasks import TASKS
 
 EXAMPLES = {"denoise": "Portrait, noise", "upscale": "Small cat", "inpaint": "Scratched coffee"}
@@ -44,7 +45,7 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 def deep_png() -> bytes:
-    return Photo.open(picture(60, 80, dtype=np.uint16)).encode("PNG")
+    return encode_photo(read_photo(picture(60, 80, dtype=np.uint16)), "PNG")
 
 
 def deep_tiff() -> bytes:
@@ -148,7 +149,7 @@ def test_a_photo_is_restored_downloaded_and_flagged(open_page, app, task):
     before, after = restored(page, task)
 
     name, data = downloaded(page)
-    photo = Photo.open(data)
+    photo = read_photo(data)
     assert (name, photo.format, photo.bit_depth, photo.is_grey) == (download_name, form, depth, grey)
 
     stored = len(app.flags())
@@ -161,7 +162,7 @@ def test_a_photo_is_restored_downloaded_and_flagged(open_page, app, task):
     assert (kept.mask is not None) == TASKS[task].needs_mask
     assert kept.checkpoint["sha256"] == app.restorer.weights.load(_weights_of(task)).sha256
     assert page.evaluate("window.hacked") is None
-    shown, saved = Photo.open(kept.restored), photo
+    shown, saved = read_photo(kept.restored), photo
     if form == "PNG":  # what is shown is what is downloaded
         np.testing.assert_array_equal(shown.pixels, saved.pixels)
 
@@ -253,7 +254,7 @@ def test_a_photo_that_browsers_cannot_draw_is_seen_and_restored_as_it_came(open_
         paint(page)
     restored(page, task)
     name, data = downloaded(page)
-    photo = Photo.open(data)
+    photo = read_photo(data)
     assert (name, photo.format, photo.bit_depth) == (f"scan-{task}.tif", "TIFF", 16)
 
 
@@ -313,8 +314,8 @@ def test_two_visitors_never_see_each_others_photos(open_page, app):
         image = seen(page, ".dd-viewer img[data-part=before]")
         expect(image).to_have_attribute("src", re.compile("results"))
         befores.append(image.get_attribute("src"))
-        shown = Photo.open(fetched(page, f"{app.url}{befores[-1]}"))
-        np.testing.assert_array_equal(shown.pixels, Photo.open(photo).pixels)
+        shown = read_photo(fetched(page, f"{app.url}{befores[-1]}"))
+        np.testing.assert_array_equal(shown.pixels, read_photo(photo).pixels)
     assert befores[0] != befores[1]
 
 

@@ -8,11 +8,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.image.formats.chunks import PNG_SIGNATURE, in_png, in_webp
 
 if TYPE_CHECKING:
     import numpy as np
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 # what makes the picture and its colours. EXIF, XMP and texts hold places, names and serial numbers, and any program may
 # put the same into chunks of its own: thumbnails, edits, other frames
@@ -24,6 +23,7 @@ PICTURE_CHUNKS = {
     "webp": {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP"},
 }  # fmt: skip
 _MOST_PIXELS = 100_000_000  # the decoder of WebP makes room for all of them when a file is opened
+CUT_OFF = "ends in its middle: send the whole file"
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # the bits in VP8X that announce those chunks
 
 
@@ -33,7 +33,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, ArithmeticError, LookupError, Me
 
 def image_extension(data: bytes) -> str:
     """`"png"` or `"webp"`, by the first bytes; raises FeedbackError for anything else."""
-    if data.startswith(PNG):
+    if data.startswith(PNG_SIGNATURE):
         return "png"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
@@ -60,18 +60,17 @@ def stored_image(data: bytes) -> bytes:
     whole PNG or WebP.
     """
     extension = image_extension(data)
-    try:
-        chunks = list(_png_chunks(data) if extension == "png" else _webp_chunks(data))
-    except struct.error:
-        raise FeedbackError("ends in its middle: send the whole file") from None
-    if any(name in (b"ANMF", b"ANIM") for name, _ in chunks):
-        raise FeedbackError("is animated: send one picture")
     kept, seen = [], set[bytes]()
-    for name, chunk in chunks:
-        if name in PICTURE_CHUNKS[extension] and (name not in seen or name == b"IDAT"):
-            kept.append(chunk)
-            seen.add(name)
-    stored = PNG + b"".join(kept) if extension == "png" else _webp(kept)
+    try:
+        for name, chunk in _png_chunks(data) if extension == "png" else _webp_chunks(data):
+            if name in (b"ANMF", b"ANIM"):
+                raise FeedbackError("is animated: send one picture")
+            if name in PICTURE_CHUNKS[extension] and (name not in seen or name == b"IDAT"):
+                kept.append(chunk)
+                seen.add(name)
+    except ValueError as error:
+        raise FeedbackError(f"has {error}: save it anew") from None
+    stored = PNG_SIGNATURE + b"".join(kept) if extension == "png" else _webp(kept)
     _require_readable(stored)
     return stored
 
@@ -83,7 +82,7 @@ def _require_readable(data: bytes) -> None:
     from deconvdemo.image import header as photo_header
 
     try:
-        photo_header.checked(BytesIO(data), "it", "PNG" if data.startswith(PNG) else "WEBP", _MOST_PIXELS)
+        photo_header.checked(BytesIO(data), "it", "PNG" if data.startswith(PNG_SIGNATURE) else "WEBP", _MOST_PIXELS)
         with Image.open(BytesIO(data), formats=("PNG", "WEBP")) as image:
             image.verify()
     except PhotoError as error:
@@ -93,25 +92,30 @@ def _require_readable(data: bytes) -> None:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, the whole chunk) up to IEND; what follows is not the image. struct.error: it never ends."""
-    position, name = len(PNG), b""
-    while name != b"IEND":
-        length, name = struct.unpack_from(">I4s", data, position)
-        end = position + length + 12
-        struct.unpack_from("4s", data, end - 4)  # the checksum: the chunk is all there
-        yield name, data[position:end]
-        position = end
+    """(name, the whole chunk) up to IEND; what follows is not the image."""
+    name = b""
+    for name, start, end in in_png(data):
+        yield name, _whole(data, start - 8, end + 4)  # the checksum
+    if name != b"IEND":
+        raise FeedbackError(CUT_OFF)
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(name, the whole chunk with its padding) within the length that the file's header states."""
     position, stated = 12, 8 + struct.unpack_from("<I", data, 4)[0]
-    while position < stated:
-        name, length = struct.unpack_from("<4sI", data, position)
-        end = position + 8 + length + length % 2
-        struct.unpack_from("c", data, end - 1)
-        yield name, data[position:end]
-        position = end
+    for name, start, end in in_webp(BytesIO(data)):
+        if position >= stated:
+            return
+        position = end + (end - start) % 2
+        yield name, _whole(data, start - 8, position)
+    if position < stated:
+        raise FeedbackError(CUT_OFF)
+
+
+def _whole(data: bytes, start: int, end: int) -> bytes:
+    if end > len(data):
+        raise FeedbackError(CUT_OFF)
+    return data[start:end]
 
 
 def _webp(chunks: list[bytes]) -> bytes:

@@ -13,7 +13,7 @@ from deconvdemo.errors import DatasetError
 from deconvdemo.feedback.exchange.columns import Row, Table, with_part
 from deconvdemo.hub.datasets import SUFFIXES
 from deconvdemo.hub.inside import file_inside
-from deconvdemo.image.reading import kind_of
+from deconvdemo.image.recognition import kind_of
 
 LARGEST_FILE, LARGEST_CELL, MOST_COLUMNS = 100_000_000, 10_000_000, 500  # bytes, characters
 _RISKY = "=+-@\t\r\n"  # Gradio writes ' before a cell that begins so

@@ -1,4 +1,4 @@
-"""What a child answers: a photo's fields, as JSON that says where their bytes lie in one block of memory.
+"""What a child answers: a photo, as JSON that says where its bytes lie in one block of memory.
 
 The child decodes hostile files, so it is not trusted either: nothing is unpickled, and each length, shape and type is
 checked before it is used.
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.resolution import Resolution
 
 LARGEST_MESSAGE = 1_000_000  # bytes of JSON
 _DTYPES = {"uint8", "uint16", "float32"}
@@ -25,8 +26,8 @@ _MOST_NOTES, _LONGEST_NOTE = 100, 1000
 _FORMATS = {"JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF"}
 
 
-def packed(fields: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
-    """The JSON-able answer for a photo's fields, and its parts: (offset, bytes)."""
+def packed(photo: Photo) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
+    """The JSON-able answer for a photo, and its parts: (offset, bytes)."""
     parts: list[tuple[int, Any]] = []
     end = 0
 
@@ -37,25 +38,25 @@ def packed(fields: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[int, Any]
         end = start + length
         return [start, length]
 
-    answer: dict[str, Any] = {"format": fields["format"], "lossless": fields.get("lossless", True)}
-    answer["notes"] = [note[:_LONGEST_NOTE] for note in fields["notes"][:_MOST_NOTES]]
-    for name in ("pixels", "alpha"):
-        if (array := fields.get(name)) is not None:
+    answer: dict[str, Any] = {"format": photo.format, "lossless": photo.lossless}
+    answer["notes"] = [note[:_LONGEST_NOTE] for note in photo.notes[:_MOST_NOTES]]
+    for name, array in (("pixels", photo.pixels), ("alpha", photo.alpha)):
+        if array is not None:
             array = np.ascontiguousarray(array)
             answer[name] = [array.dtype.name, list(array.shape), place(array.data.cast("B"), array.nbytes)]
-    for name in ("icc", "exif"):
-        if (data := fields.get(name)) is not None:
+    for name, data in (("icc", photo.icc), ("exif", photo.exif)):
+        if data is not None:
             answer[name] = place(data, len(data))
-    for name in ("colour", "texts"):
-        answer[name] = [[kind.decode("ascii"), *place(data, len(data))] for kind, data in fields.get(name, ())]
-    if resolution := fields.get("resolution"):
+    for name, chunks in (("colour", photo.colour), ("texts", photo.texts)):
+        answer[name] = [[kind.decode("ascii"), *place(data, len(data))] for kind, data in chunks]
+    if resolution := photo.resolution:
         answer["resolution"] = [resolution.across, resolution.down, resolution.per_inch]
     answer["size"] = end
     return answer, parts
 
 
-def unpacked(answer: dict[str, Any], block: np.ndarray) -> dict[str, Any]:
-    """A photo's fields, whose arrays lie in the block. ValueError, TypeError or KeyError for what no child says."""
+def unpacked(answer: dict[str, Any], block: np.ndarray) -> Photo:
+    """The photo, whose arrays lie in the block. ValueError, TypeError, KeyError or PhotoError for what is none."""
 
     def at(place: Any) -> np.ndarray:
         start, length = (_whole(number) for number in place)
@@ -79,18 +80,18 @@ def unpacked(answer: dict[str, Any], block: np.ndarray) -> dict[str, Any]:
     if "resolution" in answer:
         across, down, per_inch = answer["resolution"]
         resolution = Resolution.stated(float(across), float(down), bool(per_inch))
-    return {
-        "pixels": array(answer["pixels"]),
-        "alpha": array(answer["alpha"]) if "alpha" in answer else None,
-        "icc": at(answer["icc"]).tobytes() if "icc" in answer else None,
-        "exif": at(answer["exif"]).tobytes() if "exif" in answer else None,
-        "format": answer["format"],
-        "lossless": bool(answer["lossless"]),
-        "notes": tuple(str(note)[:_LONGEST_NOTE] for note in itertools.islice(answer["notes"], _MOST_NOTES)),
-        "resolution": resolution,
-        "colour": chunks(answer["colour"]),
-        "texts": chunks(answer["texts"]),
-    }
+    return Photo(
+        pixels=array(answer["pixels"]),
+        alpha=array(answer["alpha"]) if "alpha" in answer else None,
+        icc=at(answer["icc"]).tobytes() if "icc" in answer else None,
+        exif=at(answer["exif"]).tobytes() if "exif" in answer else None,
+        format=answer["format"],
+        lossless=bool(answer["lossless"]),
+        notes=tuple(str(note)[:_LONGEST_NOTE] for note in itertools.islice(answer["notes"], _MOST_NOTES)),
+        resolution=resolution,
+        colour=chunks(answer["colour"]),
+        texts=chunks(answer["texts"]),
+    )
 
 
 def _whole(number: Any) -> int:

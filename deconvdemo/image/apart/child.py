@@ -18,8 +18,9 @@ from typing import Any
 
 from deconvdemo.address_space import address_space, limit_address_space
 from deconvdemo.errors import PhotoError, PhotoMemoryError
-from deconvdemo.image import reading as photo_reading
+from deconvdemo.image import decoding
 from deconvdemo.image.apart.answer import packed, received, send
+from deconvdemo.image.apart.blocks import SMALL_ANSWER
 
 _THREAD_STACK = 1 << 20  # bytes: the limit on memory counts what is reserved
 _NEEDED = {  # what is imported before the clock of a photo runs
@@ -44,7 +45,7 @@ def main() -> int:
     _end_with(connection)
     send(connection, {"limits_memory": address_space() is not None and _unlimited()})
     while True:
-        length, files, *_ = socket.recv_fds(connection, 4, 2)
+        length, files, *_ = socket.recv_fds(connection, 4, 3)
         if not length:
             return 0
         try:
@@ -55,7 +56,8 @@ def main() -> int:
         send(connection, reply)
 
 
-def _answered(asked: dict[str, Any], file: int, answer_file: int) -> dict[str, Any]:
+def _answered(asked: dict[str, Any], file: int, small: int, large: int) -> dict[str, Any]:
+    """What is said of `file`, with its bytes in the block for a `small` answer or in that for a `large` one."""
     _unlimited()
     for module in _NEEDED.get(asked["form"], []):
         with contextlib.suppress(ImportError):  # the reader says what is missing
@@ -66,10 +68,10 @@ def _answered(asked: dict[str, Any], file: int, answer_file: int) -> dict[str, A
         raw.name = asked["name"]  # libraries take the number that it would have for a name
         with io.BufferedReader(raw) as stream:
             stream.seek(0)
-            fields = photo_reading.read_file(stream, asked["name"], asked["max_pixels"])
-        answer, parts = packed(fields)
+            photo = decoding.read_file(stream, asked["name"], asked["max_pixels"])
+        answer, parts = packed(photo)
         for offset, data in parts:
-            _write(answer_file, data, offset)
+            _write(small if answer["size"] <= SMALL_ANSWER else large, data, offset)
         return answer
     except PhotoMemoryError:
         return {"failed": "memory"}

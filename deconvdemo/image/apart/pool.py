@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.image import reading as photo_reading
+from deconvdemo.image import mask_reading, recognition
 from deconvdemo.image.header import Facts
-from deconvdemo.image.photo import Photo, Source, read_mask
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import Source, opened, read_photo
 
 if TYPE_CHECKING:
     from deconvdemo.image.apart.process import Allowance, Child
@@ -73,22 +74,23 @@ class Pool:
             os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
 
     def open(self, source: Source, max_pixels: int | None = None) -> Photo:
-        """As `Photo.open`; a path or a file's bytes are decoded in another process."""
+        """As `read_photo`; a path or a file's bytes are decoded in another process."""
         if not _CAN_SEND_FILES or not isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
-            return Photo.open(source, max_pixels)
+            return read_photo(source, max_pixels)
         with _opened(source) as (file, name):
-            form, facts = photo_reading.looked_at(file, name, max_pixels)
+            form, facts = recognition.looked_at(file, name, max_pixels)
             allowed = self.limits.of(facts, os.fstat(file.fileno()).st_size)
             with self._place(allowed.memory):
-                fields = self._fields(file, name, form, max_pixels, allowed)
-        return Photo(**fields).in_range()
+                photo = self._photo(file, name, form, max_pixels, allowed)
+        return photo.in_range()
 
     def read_mask(
         self, source: Source, height: int, width: int, max_pixels: int | None = None, observed: Photo | None = None
     ) -> tuple[np.ndarray, tuple[str, ...]]:
-        """As `photo.read_mask`."""
+        """As `mask_reading.read_mask`."""
         is_mask = isinstance(source, np.ndarray) and source.dtype == bool
-        return read_mask(source if is_mask else self.open(source, max_pixels), height, width, max_pixels, observed)
+        source = source if is_mask else self.open(source, max_pixels)
+        return mask_reading.read_mask(source, height, width, max_pixels, observed)
 
     def warm(self) -> None:
         """Starts a child in the background, if there is none, for the first photo not to wait for it."""
@@ -110,19 +112,19 @@ class Pool:
         except PhotoError as error:
             log.warning("%s", error)
 
-    def _fields(self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance) -> dict:
+    def _photo(self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance) -> Photo:
         from deconvdemo.image.apart.process import Child, GoneError
 
         while child := self._waiting():
             try:
-                return child.fields(file, name, form, max_pixels, allowed)
+                return child.photo(file, name, form, max_pixels, allowed)
             except GoneError:
                 continue
             finally:
                 self._put_back(child)
         child = Child()
         try:
-            return child.fields(file, name, form, max_pixels, allowed)
+            return child.photo(file, name, form, max_pixels, allowed)
         except GoneError as error:
             raise PhotoError(f"the process that reads photos ended before it read {name}: try again") from error
         finally:
@@ -176,10 +178,10 @@ def _forget(reference: weakref.ref[Pool]) -> None:
 def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
     """A file that can be handed on, and its name."""
     if isinstance(source, str | os.PathLike):
-        with photo_reading.opened(source) as (file, name):
+        with opened(source) as (file, name):
             yield file, name
         return
-    from deconvdemo.image.apart.process import block_of_memory
+    from deconvdemo.image.apart.blocks import block_of_memory
 
     with block_of_memory() as block:
         left = memoryview(source)  # type: ignore[arg-type]

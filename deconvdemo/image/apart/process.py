@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from deconvdemo.errors import PhotoError, PhotoMemoryError
 from deconvdemo.image.apart.answer import received, send, unpacked
+from deconvdemo.image.apart.blocks import KeptBlock, block_of_memory, contents
+from deconvdemo.image.photo import Photo
 
 # what Python, its libraries and nothing else need; no variable that may hold a secret
 _KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
@@ -34,7 +29,6 @@ _ALWAYS = {
 _TO_START = 60.0  # seconds: a cold disk
 _LOOK_EVERY = 0.25  # seconds, at the memory of a child that cannot limit it itself
 _MOST_KEPT = 256_000_000  # bytes that a child may hold while it waits for the next photo
-_HAS_MEMFD = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,7 @@ class Child:
     """Safe to use from one thread at a time. Killed by whatever is not a plain answer."""
 
     def __init__(self) -> None:
+        self._kept = KeptBlock.where_it_can_be_sealed()
         self._connection, theirs = socket.socketpair()
         try:
             with theirs:
@@ -92,13 +87,13 @@ class Child:
 
     def kill(self) -> None:
         self._connection.close()
+        if self._kept:
+            self._kept.close()
         self.process.kill()
         self.process.wait()
 
-    def fields(
-        self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance
-    ) -> dict[str, Any]:
-        """The fields of a photo from an open file. PhotoError, or GoneError where the file has no part in it."""
+    def photo(self, file: BinaryIO, name: str, form: str, max_pixels: int | None, allowed: Allowance) -> Photo:
+        """The photo of an open file. PhotoError, or GoneError where the file has no part in it."""
         with block_of_memory() as block:
             asked: dict[str, Any] = {"name": name, "form": form, "max_pixels": max_pixels}
             asked |= {"memory": allowed.memory, "seconds": allowed.seconds}
@@ -110,11 +105,12 @@ class Child:
                 self.kill()
                 raise
 
-    def _asked(self, asked: dict[str, Any], file: BinaryIO, block: int, allowed: Allowance) -> dict[str, Any]:
+    def _asked(self, asked: dict[str, Any], file: BinaryIO, block: int, allowed: Allowance) -> Photo:
         name = asked["name"]
         try:
             self._connection.settimeout(allowed.deadline)
-            send(self._connection, asked, (file.fileno(), block))
+            small = self._kept.fileno() if self._kept else block
+            send(self._connection, asked, (file.fileno(), small, block))
         except OSError as error:
             raise GoneError from error
         try:
@@ -123,7 +119,7 @@ class Child:
                 raise PhotoError(str(sentence)[:1000])
             if answer.get("failed") == "memory":
                 raise _too_much_memory(name)
-            return unpacked(answer, _contents(block, answer["size"]))
+            return unpacked(answer, contents(self._kept, block, answer["size"]))
         except TimeoutError as error:
             self.kill()
             raise _too_long(name) from error
@@ -186,36 +182,6 @@ def _environment() -> dict[str, str]:
     # the package is found as it is here, whatever the folder
     places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
     return {**kept, **_ALWAYS, "PYTHONPATH": places}
-
-
-@contextlib.contextmanager
-def block_of_memory() -> Iterator[int]:
-    """An open file in memory, or on the disk where a system has none: to hand on, or to get an answer in."""
-    if _HAS_MEMFD:
-        block = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            yield block
-        finally:
-            os.close(block)
-    else:
-        with tempfile.TemporaryFile() as file:
-            yield file.fileno()
-
-
-def _contents(block: int, size: Any) -> np.ndarray:
-    """(size,) uint8 that the child cannot change any more: mapped, not copied, where a system can seal a file."""
-    if type(size) is not int or not 0 < size <= os.fstat(block).st_size:
-        raise ValueError("an answer of another length than it says")
-    if _HAS_MEMFD:
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(block, fcntl.F_ADD_SEALS, seals)
-        return np.frombuffer(mmap.mmap(block, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE), np.uint8)
-    data = np.empty(size, np.uint8)
-    with open(block, "rb", closefd=False) as file:
-        file.seek(0)
-        if file.readinto(data) != size:  # type: ignore[arg-type]
-            raise ValueError("an answer that was cut off")
-    return data
 
 
 def _resident(pid: int) -> int | None:

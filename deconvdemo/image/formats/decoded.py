@@ -1,4 +1,4 @@
-"""What the readers of all formats share: the limit on size, and stored samples → an upright photo's fields."""
+"""What the readers of all formats share: the limit on size, and stored samples → an upright photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import exif
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.resolution import Resolution
 
 EXIF_DAMAGED = "its EXIF block is damaged and was left out"
 _UPRIGHT = {  # EXIF orientation: how a stored (H, W, …) array is turned upright
@@ -44,8 +45,9 @@ def upright(
     notes: list[str],
     xmp: bytes | str | None = None,
     resolution: Resolution | None = None,
-) -> dict[str, Any]:
-    """(H, W) or (H, W, 1…4) samples as stored, and what came with them → the fields of an upright photo.
+    **others: Any,
+) -> Photo:
+    """(H, W) or (H, W, 1…4) samples as stored, and what came with them → an upright photo with these `others`.
 
     The EXIF block's word on orientation goes before XMP's, and a format's own word on resolution before EXIF's.
     ValueError for no samples.
@@ -67,7 +69,7 @@ def upright(
     alpha = None
     if samples.shape[2] in (2, 4):
         samples, alpha = np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
-    return {"pixels": samples, "alpha": alpha, "exif": block, "resolution": resolution, "notes": tuple(notes)}
+    return Photo(samples, alpha, exif=block, resolution=resolution, notes=tuple(notes), **others)
 
 
 def _resolution(block: bytes) -> Resolution | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.resolution import Resolution
 
 PREFIX = b"Exif\0\0"
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296

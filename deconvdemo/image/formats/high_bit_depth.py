@@ -15,7 +15,7 @@ import numpy as np
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import exif as exif_block
 from deconvdemo.image.formats import png_chunks
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.resolution import Resolution
 
 DEFLATE_LEVEL = 3  # noise hardly compresses: 6 takes about twice as long for a few percent
 _BLOCK_BYTES = 1 << 20

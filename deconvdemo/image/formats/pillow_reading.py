@@ -1,4 +1,4 @@
-"""Pillow images in: any mode and what Pillow found beside it → the fields of a `Photo`."""
+"""Pillow images in: any mode and what Pillow found beside it → a `Photo`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from PIL import Image
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import decoded, exif
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.resolution import Resolution
 
 _LOSSY = ("JPEG", "HEIF", "AVIF")
 _UPRIGHT_BY_ITSELF = ("HEIF", "AVIF")  # their own boxes turn them, whatever EXIF and XMP say
 
 
-def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[str, Any]:
-    """The fields of a `Photo` from a Pillow image: its first frame, turned upright."""
+def read(image: Image.Image, name: str, notes: list[str] | None = None, **others: Any) -> Photo:
+    """A Pillow image's first frame, turned upright; `others` are fields that its format knows better than Pillow."""
     form = {None: "PNG", "MPO": "JPEG"}.get(image.format, image.format)
     notes = [] if notes is None else notes
     if form in ("GIF", "WEBP", "PNG", "AVIF") and getattr(image, "is_animated", False):
@@ -28,8 +29,8 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None) -> dict[
         block = block or descriptive_block(image.getexif(), notes)
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     samples, icc = samples_of(image, image.info.get("icc_profile") or None, name, notes)
-    fields = decoded.upright(samples, block, notes, xmp, _resolution(image))
-    return {**fields, "icc": icc, "format": form, "lossless": form not in _LOSSY}
+    others = {"format": form, "lossless": form not in _LOSSY} | others
+    return decoded.upright(samples, block, notes, xmp, _resolution(image), icc=icc, **others)
 
 
 def samples_of(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> tuple[np.ndarray, bytes | None]:

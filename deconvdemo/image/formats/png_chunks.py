@@ -9,21 +9,19 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deconvdemo.image.formats import exif as exif_block
-from deconvdemo.image.formats.resolution import Resolution
+from deconvdemo.image.formats.chunks import PNG_SIGNATURE, in_png, png_chunk
+from deconvdemo.image.photo import Chunk
+from deconvdemo.image.resolution import Resolution
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_TEXT = 16_000_000  # bytes that are carried along, as they are in the file
 LARGEST_PROFILE = 16_000_000  # also what a JPEG holds
 _LARGEST_PACKET = 16_000_000  # of EXIF or XMP inside a text chunk
-_MOST_CHUNKS = 300_000  # in one file: those of 100 MB are rarely smaller than 8 KB
 _MOST_PACKETS = 8  # texts that are looked into for EXIF or XMP
 _MOST_TEXTS = 1000  # that are carried along
-
-Chunk = tuple[bytes, bytes]  # type, data
 
 _PIXELS = {b"IHDR", b"PLTE", b"IDAT"}
 _COLOUR = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi"}
@@ -63,17 +61,19 @@ def header(head: bytes) -> tuple[int, int, int, int]:
 def take_apart(data: bytes) -> Png:
     """Raises ValueError for data without a header; what a decoder needs is left to the decoder to judge."""
     png = Png(*header(data[:33]), b"")
-    kept: list[bytes | memoryview] = [SIGNATURE]
+    kept: list[bytes | memoryview] = [PNG_SIGNATURE]
     whole = memoryview(data)
     damaged: list[str] = []
     colour: dict[bytes, bytes] = {}
     texts: list[Chunk] = []
     room, left_out, packets, profiled = LARGEST_TEXT, 0, 0, False
-    for kind, start, end in _chunks(data):
+    for kind, start, end in in_png(data):
+        if not kind.isalpha():
+            break
         if kind in _PIXELS:
             # of a cut-off chunk, what is there: how much of the picture that is, the decoder finds out
             cut_off = end + 4 > len(data)
-            kept += [_chunk(kind, data[start:end])] if cut_off else [whole[start - 8 : end + 4]]
+            kept += [png_chunk(kind, data[start:end])] if cut_off else [whole[start - 8 : end + 4]]
         if kind not in _USED:
             continue
         content = data[start:end]
@@ -104,7 +104,7 @@ def take_apart(data: bytes) -> Png:
         png.notes.append(f"chunks with a wrong checksum were left out: {', '.join(sorted(set(damaged)))}")
     if left_out:
         png.notes.append(f"{left_out / 1e6:.1f} MB of text were left out: {LARGEST_TEXT / 1e6:.0f} MB are carried")
-    png.pixels = b"".join([*kept, _chunk(b"IEND", b"")])
+    png.pixels = b"".join([*kept, png_chunk(b"IEND", b"")])
     png.colour, png.texts = tuple(colour.items()), tuple(texts)
     return png
 
@@ -117,22 +117,22 @@ def head(
     texts: Iterable[Chunk] = (),
 ) -> bytes:
     """The chunks that stand between a file's header and its pixels."""
-    parts = [_chunk(kind, data) for kind, data in colour]
+    parts = [png_chunk(kind, data) for kind, data in colour]
     if icc:
-        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+        parts.append(png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     if resolution:
-        parts.append(_chunk(b"pHYs", resolution.phys()))
+        parts.append(png_chunk(b"pHYs", resolution.phys()))
     if exif:
-        parts.append(_chunk(b"eXIf", exif.removeprefix(exif_block.PREFIX)))
-    parts += [_chunk(kind, data) for kind, data in texts]
+        parts.append(png_chunk(b"eXIf", exif.removeprefix(exif_block.PREFIX)))
+    parts += [png_chunk(kind, data) for kind, data in texts]
     return b"".join(parts)
 
 
 def file(width: int, height: int, depth: int, colour_type: int, before: bytes, deflated: Iterable[bytes]) -> bytes:
     """A whole file of its chunks between the header and the pixels, and of the pixels."""
     header_data = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    pixels = (_chunk(b"IDAT", data) for data in deflated if data)
-    return b"".join([SIGNATURE, _chunk(b"IHDR", header_data), before, *pixels, _chunk(b"IEND", b"")])
+    pixels = (png_chunk(b"IDAT", data) for data in deflated if data)
+    return b"".join([PNG_SIGNATURE, png_chunk(b"IHDR", header_data), before, *pixels, png_chunk(b"IEND", b"")])
 
 
 def with_head(data: bytes, before: bytes) -> bytes:
@@ -143,25 +143,6 @@ def with_head(data: bytes, before: bytes) -> bytes:
 def keywords(texts: Iterable[Chunk]) -> list[str]:
     """What the text chunks are called, each name once."""
     return list(dict.fromkeys(data.split(b"\0", 1)[0].decode("latin-1", "replace") for _, data in texts))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return b"".join([struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))])
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start, end of its data) up to IEND, to the end of the data, or to what is no chunk."""
-    at = len(SIGNATURE)
-    for _ in range(_MOST_CHUNKS):
-        if at + 8 > len(data):
-            return
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IEND" or not kind.isalpha():
-            return
-        start = at + 8
-        yield kind, start, min(start + length, len(data))
-        at = start + length + 4
-    raise ValueError("more chunks than any picture has")
 
 
 def _inflated(data: bytes, most: int) -> bytes | None:

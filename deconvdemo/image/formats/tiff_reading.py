@@ -9,8 +9,9 @@ from PIL import Image, TiffImagePlugin
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import decoded, pillow_reading, tiff_directories, tiff_samples
-from deconvdemo.image.formats.resolution import Resolution
 from deconvdemo.image.formats.tiff_directories import Directory
+from deconvdemo.image.photo import Photo
+from deconvdemo.image.resolution import Resolution
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION, _XMP, _ICC = 282, 283, 296, 274, 700, 34675
 _BITS, _SAMPLE_FORMAT = 258, 339
@@ -24,8 +25,8 @@ _GEOGRAPHIC = {33550, 33922, 34264, 34735}
 _COLORIMETRIC = {301, 318, 319}  # transfer function, white point, primaries
 
 
-def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
-    """The fields of a `Photo`. Raises PhotoError for a camera's raw file, and for what nothing here reads."""
+def read(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
+    """Raises PhotoError for a camera's raw file, and for what nothing here reads."""
     import tifffile
 
     chain = tiff_directories.read(stream)
@@ -70,8 +71,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> dict[str, Any]:
         notes += _beyond_white(samples)
     block = pillow_reading.descriptive_block(tags, notes)
     xmp = packet if isinstance(packet, bytes | str) else None
-    fields = decoded.upright(samples, block, notes, xmp, _resolution(tags))
-    return {**fields, "icc": icc, "format": "TIFF"}
+    return decoded.upright(samples, block, notes, xmp, _resolution(tags), icc=icc, format="TIFF")
 
 
 def _refuse_costly_pieces(photo: Directory, name: str) -> None:

@@ -15,7 +15,8 @@ from PIL.Image import Resampling
 
 from deconvdemo.errors import DatasetError, PhotoError, TrainingError
 from deconvdemo.hub.datasets import HubDataset, LocalDataset
-from deconvdemo.image.photo import Photo
+from deconvdemo.image.reading import read_photo
+from deconvdemo.image.writing import to_pillow
 from deconvdemo.training.data.sources import SUFFIXES, ImageFolder, ImageSource, Pack
 
 __all__ = ["SUFFIXES", "Corpus", "source"]
@@ -146,12 +147,12 @@ def _decode(
                 try:
                     if isinstance(file, DatasetError):
                         raise file
-                    photo = Photo.open(file)
+                    photo = read_photo(file)
                 except (PhotoError, DatasetError) as error:
                     say(f"skipped: {error}" if isinstance(file, Path) else f"skipped {name}: {error}")
                     skipped.append(name)
                     continue
-                image = photo.image().convert("RGB")
+                image = to_pillow(photo).convert("RGB")
                 if factor != 1:
                     size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
                     image = image.resize(size, Resampling.BICUBIC)  # Pillow's reads as far as the factor asks

@@ -12,6 +12,7 @@ from PIL import Image
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.writing import encode_photo
 from deconvdemo.web.asset import html_component
 
 # mask.js's own limit: a larger mask was not made by it
@@ -63,7 +64,7 @@ def mask_from_painter(value: dict[str, Any] | None, max_pixels: int = 100_000_00
 
 def mask_file(holes: np.ndarray) -> bytes:
     """A mask as a PNG to keep: 255 in holes and 0 elsewhere."""
-    return Photo(holes[..., None].astype(np.uint8) * np.uint8(255)).encode("PNG")
+    return encode_photo(Photo(holes[..., None].astype(np.uint8) * np.uint8(255)), "PNG")
 
 
 def _resized(holes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

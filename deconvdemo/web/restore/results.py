@@ -28,6 +28,8 @@ from deconvdemo.engine.restoration import Restoration
 from deconvdemo.errors import FeedbackError, PhotoError
 from deconvdemo.image.lossless import lossless, lossless_suffix
 from deconvdemo.image.photo import Photo
+from deconvdemo.image.writing import encode_photo
+from deconvdemo.image.written_formats import download_suffix
 from deconvdemo.redaction import for_strangers
 from deconvdemo.web.components.painter import mask_file
 from deconvdemo.web.server.ages import Ages
@@ -80,12 +82,12 @@ class Results:
             observed=f"observed{lossless_suffix(observed)}",
             restored=f"restored{lossless_suffix(restored)}",
             mask=None if restoration.mask is None else "mask.png",
-            download=f"{stem or 'photo'}-{restoration.task}{restored.suffix}",
+            download=f"{stem or 'photo'}-{restoration.task}{download_suffix(restored)}",
         )
         contents: dict[str, Callable[[], bytes]] = {
             kept.observed: lambda: self.lossless(observed),
             kept.restored: lambda: lossless(restored),
-            kept.download: restored.encode,
+            kept.download: lambda: encode_photo(restored),
         }
         if (mask := restoration.mask) is not None:
             contents["mask.png"] = lambda: mask_file(mask)

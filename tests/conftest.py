@@ -20,6 +20,7 @@ os.environ["XDG_CACHE_HOME"] = _cache.name
 # Gradio's import in half the time, here and in subprocesses
 _without_stubs = str(Path(__file__).parent / "without_stubs")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_without_stubs, os.environ.get("PYTHONPATH")]))
+sys.path.append(_without_stubs)  # some tests give their own path to subprocesses
 if "gradio" not in sys.modules:
     runpy.run_path(f"{_without_stubs}/sitecustomize.py")
 

@@ -24,6 +24,14 @@ sys.path.append(_without_stubs)  # some tests give their own path to subprocesse
 if "gradio" not in sys.modules:
     runpy.run_path(f"{_without_stubs}/sitecustomize.py")
 
+# files that take long: with several workers they begin early, and quick ones fill up the end
+_LONG = {f"test_{name}" for name in ("processes", "project", "promotion", "replays", "report", "restorer")}
+_LONG |= {f"test_{name}" for name in ("sign_in", "starting", "swap", "train_command")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent == Path(__file__).parent and item.path.stem not in _LONG)
+
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:

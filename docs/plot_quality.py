@@ -209,14 +209,18 @@ def _label(axes, found: Sequence[Mark]) -> None:
 
 def _crowding(text, place, taken, frame) -> float:
     """How much of the label would lie on others or outside the frame, in square points; and a little for distance."""
-    from matplotlib.transforms import Bbox
-
     _move(text, place)
     box = text.get_window_extent()
-    overlaps = (Bbox.intersection(box, other) for other in taken)
-    inside = Bbox.intersection(box, frame)
-    outside = box.width * box.height - (inside.width * inside.height if inside else 0)
-    return sum(overlap.width * overlap.height for overlap in overlaps if overlap) + outside + PLACES.index(place) * 0.01
+    outside = box.width * box.height - _common(box, frame)
+    return sum(_common(box, other) for other in taken) + outside + PLACES.index(place) * 0.01
+
+
+def _common(one, other) -> float:
+    """The area that two boxes have in common."""
+    (left, low), (right, high) = one.get_points()
+    (other_left, other_low), (other_right, other_high) = other.get_points()
+    across, up = min(right, other_right) - max(left, other_left), min(high, other_high) - max(low, other_low)
+    return max(across, 0.0) * max(up, 0.0)
 
 
 def _move(text, place) -> None:

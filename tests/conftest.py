@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # what is fastest here is measured anew, and nothing is left in the person's own cache
 _cache = tempfile.TemporaryDirectory(prefix="deconvdemo-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
+# Gradio's import in half the time, here and in subprocesses
+_without_stubs = str(Path(__file__).parent / "without_stubs")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_without_stubs, os.environ.get("PYTHONPATH")]))
+sys.path.append(_without_stubs)  # some tests give their own path to subprocesses
+if "gradio" not in sys.modules:
+    runpy.run_path(f"{_without_stubs}/sitecustomize.py")
+
+# files that take long: with several workers they begin early, and quick ones fill up the end
+_LONG = {f"test_{name}" for name in ("processes", "project", "promotion", "replays", "report", "restorer")}
+_LONG |= {f"test_{name}" for name in ("sign_in", "starting", "swap", "train_command")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent == Path(__file__).parent and item.path.stem not in _LONG)
 
 
 @pytest.fixture(scope="session")
@@ -62,20 +79,45 @@ def database_url(request) -> str:
     return "" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
 
 
-@pytest.fixture
-def store(tmp_path, database_url):
-    from deconvdemo.feedback.store.store import FeedbackStore
+@pytest.fixture(scope="session")
+def used_schemas() -> list[str]:
+    """URLs of PostgreSQL's schemas that have their tables, and no rows any more."""
+    return []
 
-    store = FeedbackStore(tmp_path, database_url, min_free_mb=0)
-    yield store
-    store.close()
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(tmp_path, request, used_schemas):
+    import tables
+
+    if request.param == "sqlite":
+        yield from _store(tmp_path)
+        return
+    from sqlalchemy.exc import SQLAlchemyError
+
+    server = request.getfixturevalue("postgres")
+    if used_schemas:
+        url = used_schemas.pop()
+    else:
+        tables.make_postgresql(url := server.database())
+    yield from _store(tmp_path, url)
+    with suppress(SQLAlchemyError):  # a thread of the test's may still be at it
+        tables.empty_postgresql(url)
+        used_schemas.append(url)
 
 
 @pytest.fixture
 def sqlite_store(tmp_path):
+    yield from _store(tmp_path)
+
+
+def _store(data_dir: Path, url: str = ""):
+    import tables
+
     from deconvdemo.feedback.store.store import FeedbackStore
 
-    store = FeedbackStore(tmp_path, min_free_mb=0)
+    if not url:
+        tables.make_sqlite(data_dir)
+    store = FeedbackStore(data_dir, url, min_free_mb=0)
     yield store
     store.close()
 

@@ -181,7 +181,7 @@ def test_many_writers_in_two_processes_lose_nothing_and_see_no_lock(store):
 
 
 def test_a_database_that_another_process_is_just_making_is_waited_for(sqlite_store):
-    sqlite_store.folder.mkdir()
+    (sqlite_store.folder / "feedback.sqlite3").unlink()
     other = sqlite3.connect(sqlite_store.folder / "feedback.sqlite3", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")  # SQLite itself does not wait here: "database is locked" at once
     threading.Timer(0.2, other.rollback).start()
@@ -372,7 +372,6 @@ def test_a_newer_database_is_refused_and_left_alone(sqlite_store):
 
 
 def test_a_file_that_is_no_database_is_one_clear_sentence(sqlite_store):
-    sqlite_store.folder.mkdir()
     (sqlite_store.folder / "feedback.sqlite3").write_text("these are my notes, please keep them" * 100)
     with pytest.raises(FeedbackError, match="file is not a database"):
         sqlite_store.add(flag_of(1))

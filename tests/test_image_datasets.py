@@ -1,6 +1,7 @@
 """Hugging Face datasets on this disk are corpora like any folder; those on the Hub are in tests/hub."""
 
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from datasets import Image as ImageColumn
 from PIL import Image
 
 from deconvdemo.errors import ControlError, DatasetError
+from deconvdemo.hub import rows_apart
 from deconvdemo.hub.datasets import HubDataset
 from deconvdemo.training.data.corpus import Corpus, source
 from deconvdemo.training.data.sources import ImageFolder, Pack
@@ -43,14 +45,25 @@ def places(tmp_path):
     return folder, file, tmp_path / "saved", tmp_path / "saved_splits", f"{file}:train", f"{folder}:train:image"
 
 
-def test_every_form_gives_the_images(places, tmp_path):
+@pytest.fixture
+def read_here(monkeypatch):
+    """Rows are read in this process, which has imported `datasets` already; as they come through the pipe."""
+
+    def rows(name, work, *arguments):
+        for item in work(*arguments):
+            yield rows_apart._Plain(io.BytesIO(pickle.dumps(item))).load()
+
+    monkeypatch.setattr("deconvdemo.hub.datasets.rows_apart", rows)
+
+
+def test_every_form_gives_the_images(places, tmp_path, read_here):
     for place in places:
         corpus = opened(place, tmp_path)
         assert corpus.shapes.tolist() == [[20, 20], [30, 30]], place
         assert np.array_equal(corpus.image(1), tiny.picture(30, 30))
 
 
-def test_split_and_column_are_chosen_or_asked_for(tmp_path):
+def test_split_and_column_are_chosen_or_asked_for(tmp_path, read_here):
     DatasetDict(low=dataset(20, columns=("clean", "noisy")), high=dataset(40, columns=("clean", "noisy"))).save_to_disk(
         place := tmp_path / "two"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
 from pathlib import Path
 
@@ -39,9 +40,12 @@ LIST = "/review/releases/list"
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Weights that were promoted over shaken ones, which are beside them."""
-    good = Weights().load(NAME)
-    file = tiny.shaken(good, tmp_path / "weights" / f"{NAME}.safetensors", 0.25)
+    """Shaken weights."""
+    return _shaken(tmp_path)
+
+
+def _shaken(place: Path) -> Path:
+    file = tiny.shaken(Weights().load(NAME), place / "weights" / f"{NAME}.safetensors", 0.25)
     add_to_index(file)
     return file.parent
 
@@ -50,10 +54,13 @@ def restorer_of(folder: Path) -> Restorer:
     return Restorer(Weights(folder), Compute("cpu", "fp32", "a test"))
 
 
-@pytest.fixture
-def replayed(sqlite_store, folder, tmp_path) -> tuple[FeedbackStore, list[str]]:
-    """Three accepted flags, replayed by both releases; the new one learned from the second."""
-    restorer, ids = restorer_of(folder), []
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A data folder with `weights` of two releases and three accepted flags, replayed by both; the new one learned from
+    the second flag."""
+    place = tmp_path_factory.mktemp("made")
+    store, folder, ids = FeedbackStore(place, min_free_mb=0), _shaken(place), []
+    restorer = restorer_of(folder)
     for number in range(3):
         noisy, clean = tiny.noisy_and_clean(number)
         done = restorer.restore("denoise", noisy, variant="fast", sigma=25.0)
@@ -65,14 +72,22 @@ def replayed(sqlite_store, folder, tmp_path) -> tuple[FeedbackStore, list[str]]:
             controls=done.controls,
             comment=f"<b>{number}</b>",
         )
-        ids.append(sqlite_store.add(flag).flag_id)
-        sqlite_store.add(Verdict(flag_id=ids[-1], reviewer="ada", decision="accept"))
-    replay(sqlite_store, folder)
-    new = tiny.shaken(Weights().load(NAME), tmp_path / "new.safetensors", 0.0, flags={"from": "s", "target": 1})
+        ids.append(store.add(flag).flag_id)
+        store.add(Verdict(flag_id=ids[-1], reviewer="ada", decision="accept"))
+    replay(store, folder)
+    new = tiny.shaken(Weights().load(NAME), place / "new.safetensors", 0.0, flags={"from": "s", "target": 1})
     found = [{"images": "held-back flags", "setting": "", "mean": 0.67}]
     promote(new, folder, {"learned": ids[1:2], "flags": {"from": "s", "target": 1}, "found": found})
-    replay(sqlite_store, folder)
-    return sqlite_store, ids
+    replay(store, folder)
+    store.close()
+    return place, ids
+
+
+@pytest.fixture
+def replayed(sqlite_store, folder, tmp_path, made) -> tuple[FeedbackStore, list[str]]:
+    """What was `made`, to change it."""
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    return sqlite_store, [*made[1]]
 
 
 def replay(store, folder: Path) -> None:

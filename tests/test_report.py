@@ -129,7 +129,7 @@ def test_costs_need_no_images_and_one_method_can_be_chosen(sets, weights, capsys
 
 
 def test_the_table_says_what_the_json_says(sets, weights, capsys):
-    options = ["--images", sets, "--weights", weights, "--no-timings"]
+    options = ["--images", sets, "--weights", weights, "--no-timings", "--sigma", "25", "--scale", "2"]
     found, _ = all_of(capsys, *options)
     assert main(["evaluate", "--all", *map(str, options)]) == 0
     table = capsys.readouterr().out

@@ -32,6 +32,8 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # the pages of one profile and address in one process, which has compiled Gradio's scripts already (see `visitors`)
+    "--process-per-site",
     # a proxy's certificate in a test is its own; ignored by page, Chromium asks anew for each file that finds no
     # connection left, and now and then gives up (ERR_TOO_MANY_RETRIES)
     "--ignore-certificate-errors",
@@ -64,7 +66,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def visitors(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """`visitors(**look)`: one profile a look, so that Gradio's files are fetched once a session."""
+    """`visitors(**look)`: one profile a look, so that Gradio's files are fetched once a session, and compiled once."""
     contexts: dict[tuple, BrowserContext] = {}
 
     def visitor(**look: Any) -> BrowserContext:
@@ -76,11 +78,19 @@ def visitors(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
                 has_touch=look["touch"],
                 device_scale_factor=look["scale"],
             )
+            _keep_process(contexts[key])
         return contexts[key]
 
     yield visitor
     for context in contexts.values():
         context.close()
+
+
+def _keep_process(context: BrowserContext) -> None:
+    """An empty page that stays open: with the last page of an address its process would go, and all it has compiled."""
+    page = context.new_page()
+    page.route("**/*", lambda route: route.fulfill(body=""))
+    page.goto("http://127.0.0.1/")
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from feedback_flags import flag_of
+from tables import make_sqlite
 
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.dataset.publish import Publisher
@@ -25,26 +26,11 @@ from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.store import FeedbackStore
 
 
-@cache
-def migrated() -> bytes:
-    """The file of an empty database."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = FeedbackStore(Path(folder), min_free_mb=0)
-        store.check()
-        store.close()
-        return sqlite_file(folder).read_bytes()
-
-
-def sqlite_file(folder: str) -> Path:
-    return Path(folder) / "feedback" / "feedback.sqlite3"
-
-
 @lru_cache(8)
 def store_in(folder: str, database_url: str = "") -> FeedbackStore:
     """One store for a folder, which stays open from call to call; migrations are not what is tested here."""
-    if not database_url and not sqlite_file(folder).exists():
-        sqlite_file(folder).parent.mkdir(parents=True)
-        sqlite_file(folder).write_bytes(migrated())
+    if not database_url:
+        make_sqlite(Path(folder))
     return FeedbackStore(Path(folder), database_url, min_free_mb=0)
 
 

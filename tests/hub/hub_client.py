@@ -38,6 +38,12 @@ def chosen(spec: str, name: str = "denoise", bundled: str = "/nowhere") -> Serve
     return _served(Weights(bundled, spec), name)
 
 
+def impatiently_chosen(spec: str) -> Served:
+    """Where each transfer fails: the Hub's client waits between its own tries."""
+    with mock.patch("time.sleep"):
+        return chosen(spec)
+
+
 def chosen_with_full_disk(spec: str) -> Served:
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")

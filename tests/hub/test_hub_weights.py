@@ -171,7 +171,7 @@ def test_a_cut_transfer_is_resumed(client, hub, repo, published, made):
 def test_transfers_that_are_always_cut_are_one_sentence(client, hub, repo, published):
     hub.fault("/_cdn/", "truncate", times=-1, keep=0.0)
     assert f"hf://{repo}@{published[:7]}/denoise.safetensors cannot be fetched" in refusal(
-        client, hub_client.chosen, f"hf://{repo}"
+        client, hub_client.impatiently_chosen, f"hf://{repo}"
     )
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from deconvdemo.feedback.store.database import NEWEST, metadata
+from deconvdemo.feedback.store.database import NEWEST
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.feedback.store.tables import metadata
+
+ABOUT = "INSERT INTO about (number) VALUES (1)"  # what a database says of itself is one row
 
 
 @cache
@@ -40,6 +43,7 @@ def make_postgresql(url: str) -> None:
         metadata.create_all(connection, checkfirst=False)
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
         connection.execute(text(f"INSERT INTO alembic_version VALUES ('{NEWEST}')"))
+        connection.exec_driver_sql(ABOUT)
     engine.dispose()
 
 
@@ -51,5 +55,5 @@ def empty_postgresql(url: str) -> None:
     )
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        connection.exec_driver_sql("; ".join(["SET LOCAL lock_timeout TO 100", *rows, numbers]))
+        connection.exec_driver_sql("; ".join(["SET LOCAL lock_timeout TO 100", *rows, numbers, ABOUT]))
     engine.dispose()

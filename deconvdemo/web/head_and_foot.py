@@ -7,11 +7,11 @@ from html import escape
 
 import gradio as gr
 
-from deconvdemo import __version__
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
 from deconvdemo.redaction import without_places
+from deconvdemo.version import __version__
 from deconvdemo.web.review.reviewers import Reviewers
 
 INTRODUCTION = """

@@ -34,6 +34,16 @@ def add_verbs(verbs) -> None:
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
     showing.set_defaults(run=_show)
     what = (
+        "Writes weights between two files: what was trained on for something new, and what it started from. A mean "
+        "often has what the one learned without what it forgot."
+    )
+    mixing = actions.add_parser("mix", help="weights between two files", description=what)
+    mixing.add_argument("tuned", type=Path, metavar="FILE", help="the weights that were trained on")
+    mixing.add_argument("parent", type=Path, metavar="PARENT", help="the weights that they started from")
+    mixing.add_argument("--share", type=float, default=0.7, help="of FILE in the mean, 0 to 1 (default: 0.7)")
+    mixing.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="the .safetensors file to write")
+    mixing.set_defaults(run=_mix)
+    what = (
         "Publishes a folder of weights to a model repository on the Hub, in one commit: the files that are new, the "
         "index, the history and a model card. Demos that follow the repository change over."
     )
@@ -90,6 +100,16 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
         checkpoint = Weights(spec=options.weights).load(options.name)
     facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
     print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _mix(options: argparse.Namespace, settings: Settings) -> int:
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+    from deconvdemo.checkpoints.mixing import mixed
+
+    header, tensors = mixed(load_checkpoint(options.tuned), load_checkpoint(options.parent), options.share)
+    sha256 = save_checkpoint(options.out, header, tensors)
+    print(f"{header.name} {sha256[:12]}: {options.out}; `deconvdemo evaluate` tells what it reaches")
     return 0
 
 

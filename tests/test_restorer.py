@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tiled import assert_tiled_is_whole
 
+from deconvdemo.checkpoints.header import Header
 from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
@@ -484,7 +485,7 @@ def test_a_tile_of_no_use_is_refused(tiny_weights, tile):
 class Fixed(torch.nn.Module):
     """In place of a network: `answer` for every pixel; `before(images)` may raise, wait or take notes."""
 
-    scale, stride, radius = 1, 2, 4
+    scale, stride, radius, side_channels = 1, 2, 4, 1
 
     def __init__(self, answer: float = 0.25, before=lambda images: None):
         super().__init__()
@@ -499,6 +500,7 @@ class Given:
     """In place of a checkpoint: a network that is in memory already."""
 
     name, sha256, source = "a fake", "0" * 64, "a test"
+    header = Header("DeconvUNet", {}, "denoise")
 
     def __init__(self, network):
         self._network = network

@@ -6,6 +6,7 @@ import tiny
 import torch
 from tiled import assert_tiled_is_whole
 
+from deconvdemo.checkpoints.header import Header
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
@@ -92,6 +93,7 @@ class RoundsBySize(torch.nn.Module):
         super().__init__()
         self.network, self.last_bits = network, last_bits
         self.scale, self.stride, self.radius = network.scale, network.stride, network.radius
+        self.side_channels = network.side_channels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         restored = self.network(images)
@@ -111,6 +113,7 @@ class OfOne:
     """In place of weights: one network that is in memory already."""
 
     name, sha256, source = "denoise", "0" * 64, "a test"
+    header = Header("DeconvUNet", {}, "denoise")
 
     def __init__(self, network):
         self.made = network

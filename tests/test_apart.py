@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import dataclasses
+import mmap
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from hostile_files import BOMBS, inflating_pixels, ordinary
 from photo_files import SRGB, assert_same_picture, camera_exif, chunk, file_of, png, random_photo, tiff, with_chunks
 
 from deconvdemo.errors import PhotoError, PhotoMemoryError
-from deconvdemo.image.apart import OWN_FILES, STRANGERS, Pool
+from deconvdemo.image.apart import OWN_FILES, STRANGERS, Pool, blocks
 from deconvdemo.image.apart.answer import packed, unpacked
 from deconvdemo.image.apart.pool import DecodingLimits
 from deconvdemo.image.apart.process import Allowance, Child
@@ -429,3 +430,15 @@ def test_what_others_bring_is_opened_apart():
             if any(opens.search(call) and not re.search(r"STRANGERS|opener", call) for call in calls):
                 found.add(".".join(file.relative_to(ROOT).with_suffix("").parts))
     assert found == set(TRUSTED)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files in memory")
+def test_a_block_that_somebody_can_still_write_into_is_copied():
+    """A system may hold a page for a moment, and then refuses to seal: the photo is not damaged for that."""
+    with blocks.block_of_memory() as block:
+        os.ftruncate(block, 100)
+        with mmap.mmap(block, 100) as writable:
+            writable[:] = bytes(range(100))
+            found = blocks.contents(None, block, 100)
+            writable[:] = bytes(100)
+            assert found.tolist() == list(range(100))

@@ -62,9 +62,7 @@ def contents(kept: KeptBlock | None, block: int, size: object) -> np.ndarray:
         return kept.seen[:size].copy()
     if size > os.fstat(block).st_size:
         raise ValueError("an answer of another length than it says")
-    if _CAN_SEAL:
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(block, fcntl.F_ADD_SEALS, seals)
+    if _CAN_SEAL and _sealed(block):
         return np.frombuffer(mmap.mmap(block, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE), np.uint8)
     data = np.empty(size, np.uint8)
     with open(block, "rb", closefd=False) as file:
@@ -72,3 +70,14 @@ def contents(kept: KeptBlock | None, block: int, size: object) -> np.ndarray:
         if file.readinto(data) != size:  # type: ignore[arg-type]
             raise ValueError("an answer that was cut off")
     return data
+
+
+def _sealed(block: int) -> bool:
+    """False where somebody can write into it still, were it only the system, which may hold a page for a moment."""
+    try:
+        fcntl.fcntl(
+            block, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        )
+    except OSError:
+        return False
+    return True

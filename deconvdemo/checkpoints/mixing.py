@@ -28,7 +28,7 @@ def mixed(tuned: Checkpoint, parent: Checkpoint, share: float) -> tuple[Header, 
         raise CheckpointError(f"{parent.source} is {parent.name} and {tuned.source} {tuned.name}: like weights mix")
     tensors = {}
     for name, tensor in tuned.tensors.items():
-        other = _as_wide(parent.tensors.get(name), tensor)
+        other = widened(parent.tensors.get(name), tensor)
         if other is None:
             raise CheckpointError(f"{parent.source} has no {name} like that of {tuned.source}: not of one form")
         tensors[name] = (share * tensor.float() + (1 - share) * other.float()).to(tensor.dtype)
@@ -36,8 +36,8 @@ def mixed(tuned: Checkpoint, parent: Checkpoint, share: float) -> tuple[Header, 
     return replace(tuned.header, recipe=recipe, measured={}), tensors
 
 
-def _as_wide(given: Tensor | None, like: Tensor) -> Tensor | None:
-    """`given` with zeros for the channels that only `like` sees; None where it does not fit."""
+def widened(given: Tensor | None, like: Tensor) -> Tensor | None:
+    """`given` with zeros for the channels that only `like` sees, where they have no effect; None if it does not fit."""
     if given is None or given.shape == like.shape:
         return given
     same = given.dim() == like.dim() == 4 and given.shape[0] == like.shape[0] and given.shape[2:] == like.shape[2:]

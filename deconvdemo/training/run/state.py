@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from deconvdemo.atomic import write_atomically
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from deconvdemo.checkpoints.mixing import widened
 from deconvdemo.errors import TrainingError, WriteError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
@@ -101,25 +102,16 @@ class State:
         own, deconvolutions = self.network.state_dict(), _deconvolutions(self.network)
         fitting = {}
         for name, given in ((name, loaded.tensors[name].float()) for name in own if name in loaded.tensors):
-            if given.shape == own[name].shape:
-                fitting[name] = given
+            if (whole := widened(given, own[name])) is not None:
+                fitting[name] = whole
             elif name in deconvolutions and given.shape[:2] == own[name].shape[:2]:
                 fitting[name] = _resampled(given, own[name].shape[2:])
-            elif _sees_more(given, own[name]):  # what the given network did not see begins without effect
-                fitting[name] = torch.zeros_like(own[name])
-                fitting[name][:, : given.shape[1]] = given
         if not fitting:
             raise TrainingError(f"no tensor of {loaded.source} fits this network: give a checkpoint of the same family")
         self.network.load_state_dict({**own, **fitting})
         for name, tensor in self.network.state_dict().items():
             self.averaged[name].copy_(tensor)
         say(f"{len(fitting)} of {len(own)} tensors start from {loaded.source}")
-
-
-def _sees_more(given: Tensor, own: Tensor) -> bool:
-    """Whether `own` is the weight of a convolution like `given`'s, but with more channels to see."""
-    same = given.dim() == own.dim() == 4 and given.shape[0] == own.shape[0] and given.shape[2:] == own.shape[2:]
-    return same and given.shape[1] < own.shape[1]
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

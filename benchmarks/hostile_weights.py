@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -301,9 +302,19 @@ def try_them(pipe: Any, seed: int) -> None:
         except BaseException as error:  # noqa: BLE001 - Rust's panics, too: each is told by its number
             outcome = (f"{type(error).__name__}: {str(error)[:200]}", tried.what)
         pipe.send((*outcome, time.monotonic() - begin))
-    pipe.send(
-        ("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024), 0)
-    )
+    pipe.send(("memory", most_memory(), 0))
+
+
+def most_memory() -> int:
+    """Bytes that this process had at most.
+
+    On Linux not getrusage's figure, which a process inherits from the one that started it.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:  # macOS, where it is in bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def refusals_of(tried: Case, begun: Callable[[], None]) -> list[str]:

@@ -40,14 +40,14 @@ def address(serve) -> str:
         said, progress = gr.Textbox(label="Said"), gr.Textbox(label="Progress")
         with gr.Tab("One"):
             one = painter(EMPTY, elem_id="one", value=painting("/photos/photo.png", 400, 300))
-            gr.Button("Take one").click(take("one"), one, said)
+            gr.Button("Take one").click(take("one"), one, said, trigger_mode="multiple")
             gr.Button("Count").click(count, None, progress)
             uploaded = painting("/photos/photo.png", 400, 300, np.asarray(UPLOADED) > 127)
             gr.Button("Upload").click(lambda: uploaded, None, one)
             gr.Button("Remove").click(lambda: None, None, one)
         with gr.Tab("Two"):
             two = painter(EMPTY, elem_id="two", value=painting("/photos/large.png", 3000, 2000))
-            gr.Button("Take two").click(take("two"), two, said)
+            gr.Button("Take two").click(take("two"), two, said, trigger_mode="multiple")
     return serve(blocks, {"/photos/photo.png": PHOTO, "/photos/large.png": LARGE})
 
 
@@ -93,6 +93,7 @@ def mask_of(page: Page, name: str = "one") -> np.ndarray | None:
     while name not in taken and deadline:
         page.wait_for_timeout(50)
         deadline -= 1
+    assert name in taken, "what was painted did not arrive in 20 s"
     return None if taken[name] is None else 255 * taken[name].astype(np.uint8)
 
 

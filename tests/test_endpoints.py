@@ -117,8 +117,8 @@ BAD_CONTROLS = [
     ("denoise", {"strength": 1.5}, "strength is 1.5, but it must be a number from 0 to 1"),
     ("upscale", {"scale": 5}, "scale is 5, but it must be 2, 3 or 4"),
     ("inpaint", {"grow": -3}, "grow is -3, but it must be"),
-    ("denoise", {"variant": "anime"}, "variant is 'anime', but it must be standard, photo or fast"),
-    ("inpaint", {"variant": "photo"}, "variant is 'photo', but it must be standard or fast"),
+    ("denoise", {"variant": "anime"}, "variant is 'anime', but it must be auto, standard, photo or fast"),
+    ("inpaint", {"variant": "photo"}, "variant is 'photo', but it must be auto, standard or fast"),
 ]
 
 

@@ -285,10 +285,9 @@ def with_weights(folder, *names: str) -> Restorer:
 @pytest.mark.parametrize(
     ("names", "task", "controls", "says"),
     [
-        (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose standard"),
-        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "variant 'photo': choose standard or fast"),
-        (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be standard"),
-        (["denoise"], "denoise", {"variant": None}, "variant is missing: give standard"),
+        (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose auto or standard"),
+        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "variant 'photo': choose auto, standard or fast"),
+        (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be auto or standard"),
         (["denoise"], "denoise", {"variant": 2}, "variant is 2, but"),
         (["denoise"], "denoise", {"variant": ["photo"]}, r"variant is \['photo'\], but"),
         (
@@ -309,7 +308,7 @@ def test_a_variant_without_weights_is_refused_with_those_there_are(tmp_path, nam
 def test_only_what_has_weights_is_offered(tmp_path):
     restorer = with_weights(tmp_path, "denoise", "denoise-photo", "upscale-x2-photo")
     assert list(restorer.task("denoise").variant.options) == ["standard", "photo"]
-    assert restorer.task("denoise").variant.default == "standard"
+    assert restorer.task("denoise").variant.default == "auto"
     assert list(restorer.task("upscale").variant.options) == ["photo"]
     assert restorer.restore("upscale", tiny.picture(8, 8)).checkpoint["name"] == "upscale-x2-photo"
     assert list(restorer.task("inpaint").variant.options) == ["standard"]

@@ -39,6 +39,7 @@ class Work:
     middle: np.ndarray | None = None  # (H, W) bool: what is filled already, in `shown`, as a deep hole's middle is
     shown: np.ndarray | None = None  # the photo with it
     notes: list[str] = field(default_factory=list)
+    saw: str = ""
 
     def __post_init__(self):
         self.colours = self.photo.pixels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deconvdemo.errors import ControlError
-from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant, in_words
+from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant, in_words
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
 from deconvdemo.tasks.task import STANDARD, Task
@@ -12,6 +12,7 @@ from deconvdemo.tasks.upscale import Upscale
 TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
 # flags of these can be imported already, though nothing here restores so yet
 PLANNED = ("deblur",)
+JUDGE = "judge"  # the name of the weights that say what harms a photo: AUTO asks them
 
 
 def task_named(name: str) -> Task:
@@ -22,6 +23,8 @@ def task_named(name: str) -> Task:
 
 
 __all__ = [
+    "AUTO",
+    "JUDGE",
     "PLANNED",
     "STANDARD",
     "TASKS",

@@ -10,14 +10,17 @@ import numpy as np
 from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
+from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
+PHOTO = "photo"
+NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
 ISOS = (400, 1600, 6400)
@@ -77,6 +80,21 @@ class Denoise(Task):
     keeps_clean = True
     own_pair = "noisy"
     expert = "fast"
+
+    def differs(self, controls: Mapping[str, Any]) -> bool:
+        return {STANDARD, PHOTO} <= {*self.able(controls)}
+
+    def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
+        """White noise goes to the standard network, all else that is to be removed to the one for photos."""
+        chosen = super().choosing(controls, harm)
+        if harm is None or controls["variant"] != AUTO:
+            return chosen
+        if controls["sigma"] is None and harm.is_faint:
+            return {**chosen, "sigma": 0.0}
+        return chosen if harm.is_white else {**chosen, "variant": PHOTO}
+
+    def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
+        return NOTHING_TO_REMOVE if controls["sigma"] == 0 and harm.is_faint else super().saw(controls, harm)
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         if controls["sigma"] is not None or "sigma" in self.judged(controls):

@@ -9,14 +9,17 @@ import numpy as np
 
 from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.classical import bicubic, lanczos
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
+from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SCALES = (2, 3, 4)
+PHOTO = "photo"
+CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is enlarged
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
 
 
@@ -37,7 +40,7 @@ class Upscale(Task):
         ),
         WRAP,
     )
-    blind = ("photo",)
+    blind = (PHOTO,)
     examples = (Example("Small cat", "cat-small.png"), Example("Small portrait", "astronaut-small.png"))
     tag = "super-resolution"
     arguments = "photo.jpg --scale 2 -o large.png"
@@ -54,6 +57,16 @@ class Upscale(Task):
     duelled: ClassVar = {"scale": (2, 3)}
     own_pair = "self"
 
+    def differs(self, controls: Mapping[str, Any]) -> bool:
+        return {STANDARD, PHOTO} <= {*self.able(controls)}
+
+    def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
+        """Clean pictures go to the standard network, all others to the one for photos."""
+        chosen = super().choosing(controls, harm)
+        if harm is None or controls["variant"] != AUTO or harm.level < CLEAN:
+            return chosen
+        return {**chosen, "variant": PHOTO}
+
     def weights(self, controls: Mapping[str, Any]) -> str:
         return self._named(f"{self.name}-x{controls['scale']}", controls)
 
@@ -61,7 +74,7 @@ class Upscale(Task):
         return controls["scale"]
 
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
-        if controls.get("variant") != "photo":
+        if controls.get("variant") != PHOTO:
             return observed
         import torch
 

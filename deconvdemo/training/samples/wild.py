@@ -7,6 +7,7 @@ so that most patches are harmed a little and few a lot, since a network that exp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -34,35 +35,63 @@ Degradation = Callable[[Tensor, torch.Generator], Tensor]
 SHARP = 0.6  # pixels: a patch blurred by less is to be restored sharp; a softer one is a soft photo, and stays so
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Patches as people's photos are, what they should be, and what happened to each: (N, 1, 1, 1).
+
+    `white`, of 0 and 1: nothing but white noise; `noise` and `jpeg`: how far, in grey levels / 255 (RMS), noise moved a
+    pixel, and JPEG.
+    """
+
+    observed: Tensor
+    target: Tensor
+    white: Tensor
+    noise: Tensor
+    jpeg: Tensor
+
+
 def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
     """Photos to denoise: a camera's noise or white noise, noise reduction, sharpening, another's resizing, JPEG.
 
     The fourth channel is the RMS difference of observed and target, in grey levels / 255, for half of the patches,
     and UNKNOWN_SIGMA / 255 for the others. A quarter of the patches has white noise and nothing else, rounded as a file
-    is or not at all.
+    is or not at all; a seventh is a good photo that is to stay as it is.
     """
+    taken = take(clean, rng, generator)
+    return _with_level(taken.observed, taken.target, taken.observed, taken.target, rng)
+
+
+def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Taken:
     count = len(clean)
     seen, target = clean.clone(), clean.clone()
-    plain = rng.uniform(size=count) < 0.25  # white noise alone, as the literature's
-    edited = ~plain
+    kind = rng.uniform(size=count)
+    plain = kind < 0.25  # white noise alone, as the literature's
+    good = kind > 0.85  # half of them untouched, half a JPEG of high quality
+    edited = ~plain & ~good
     blurred = edited & (rng.uniform(size=count) < 0.25)
     sigma = _uniform(rng, 0.2, 0.8, int(blurred.sum()), clean)
     _degrade(seen, blurred, GaussianBlur(sigma), generator)
     target[blurred] = torch.where(sigma > SHARP, seen[blurred], clean[blurred])
 
     _degrade(seen, edited & _some(rng, count, 0.1), partial(_jpeg, rng, 60), generator)
+    before = seen.clone()
     kinds = _chosen(rng, NOISES, count)
     for number, noise in enumerate(NOISES):
         _degrade(seen, edited & (kinds == number), partial(noise, rng), generator)
+    noisy = _rms(seen - before)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_smoothed, rng), generator)
-    _degrade(seen, edited & _some(rng, count, 0.4), partial(_sharpened, rng), generator)
+    _degrade(seen, edited & _some(rng, count, 0.3), partial(_sharpened, rng), generator)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_resized_there, rng), generator)
+    before = seen.clone()
     _twice_compressed(seen, edited & _some(rng, count, 0.85), rng, generator)
+    _degrade(seen, good & _some(rng, count, 0.5), partial(_jpeg, rng, 92), generator)
+    jpeg, before = _rms(seen - before), seen.clone()
 
     _degrade(seen, plain, partial(_literature, rng), generator)
-    rounded = edited | _some(rng, count, 0.5)
+    noisy += _rms(seen - before)
+    rounded = ~plain | _some(rng, count, 0.5)
     observed = torch.where(_column(rounded, clean) > 0, quantised(seen), seen)
-    return _with_level(observed, target, observed, target, rng)
+    return Taken(observed, target, _column(plain, clean), noisy, jpeg)
 
 
 def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
@@ -97,7 +126,7 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
 
 def _with_level(inputs: Tensor, target: Tensor, observed: Tensor, ideal: Tensor, rng: np.random.Generator) -> Sample:
     """`inputs` with the level of what disturbs them, or that it is unknown, as one more channel."""
-    rms = (observed - ideal).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    rms = _rms(observed - ideal)
     known = _column(_some(rng, len(inputs), 0.5), inputs) > 0
     level = torch.where(known, rms, UNKNOWN_SIGMA / GREY_LEVELS).expand_as(inputs[:, :1])
     return Sample(torch.cat([inputs, level], dim=1), target)
@@ -203,6 +232,11 @@ def _chosen(rng: np.random.Generator, shares: Mapping[Degradation, float] | Mapp
     return rng.choice(len(shares), size=count, p=list(shares.values()))
 
 
+def _rms(difference: Tensor) -> Tensor:
+    """(N, 1, 1, 1), of each patch."""
+    return difference.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+
+
 def _column(chosen: np.ndarray, like: Tensor) -> Tensor:
     """(N,) bool → (N, 1, 1, 1) of 0 and 1."""
     return torch.from_numpy(chosen.astype(np.float32)).to(like).view(-1, 1, 1, 1)
@@ -222,3 +256,19 @@ def _uniform(rng: np.random.Generator, low: float, high: float, count: int, like
 def _logarithmic(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:
     """As `_uniform`, each octave as likely."""
     return _uniform(rng, float(np.log(low)), float(np.log(high)), count, like).exp()
+
+
+def judged(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Files and what harms them"""
+    soft = torch.zeros(len(clean), 1, 1, 1)
+    blurred = _some(rng, len(clean), 0.2)
+    soft[blurred] = _uniform(rng, 0.8, 3.0, int(blurred.sum()), clean)
+    clean = clean.clone()
+    _degrade(clean, blurred, GaussianBlur(soft[blurred]), generator)
+    taken = take(quantised(clean), rng, generator)
+    observed = quantised(taken.observed)
+    level = 255 * _rms(observed - taken.target)
+    noise, jpeg = 255 * taken.noise, 255 * taken.jpeg
+    white = taken.white * (noise > 0.7)
+    facts = [(level + 0.25).log2(), white, (jpeg > 0.8).float(), (noise + 0.25).log2(), (soft + 0.5).log2()]
+    return observed, torch.cat(facts, 1).flatten(1)

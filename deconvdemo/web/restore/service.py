@@ -15,7 +15,7 @@ from deconvdemo.errors import PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.photo import Photo
-from deconvdemo.tasks import Task
+from deconvdemo.tasks import AUTO, Task
 from deconvdemo.web.components.painter import mask_from_painter, painting
 from deconvdemo.web.components.previews import preview
 from deconvdemo.web.restore.flagging import Flagging
@@ -58,6 +58,12 @@ class RestoreService:
                 settled = self.task.settled(photo.pixels, {**defaults, "variant": variant}, visible(photo.alpha))
                 return {name: settled[name] for name in left_open}
         return {}
+
+    def saw(self, photo: Photo) -> str:
+        """What the network will be chosen by if that is left to the photo; empty where there is no choice."""
+        task = self.restorer.task(self.task.name)
+        controls = task.checked({"variant": AUTO})
+        return self.restorer.chosen(task, controls, photo.pixels, visible(photo.alpha))[1]
 
     def painting(self, photo: Photo, mask: str | Path | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask file."""

@@ -121,7 +121,11 @@ def test_a_wrong_call_is_status_2_and_one_line(run, words):
         (["upscale", "photo.png", "-o", "out.png", "--scale", "5"], 2, "scale is 5, but it must be 2, 3 or 4"),
         (["denoise", "photo.png", "-o", "out.png", "--tile", "7"], 2, "tile is '7'"),
         (["denoise", "photo.png", "-o", "out.png", "--variant", "old"], 2, "it must be auto, standard, photo or fast"),
-        (["inpaint", "photo.png", "-o", "out.png", "--mask", "black.png", "--variant", "photo"], 2, "auto, standard or fast"),
+        (
+            ["inpaint", "photo.png", "-o", "out.png", "--mask", "black.png", "--variant", "photo"],
+            2,
+            "auto, standard or fast",
+        ),
         (["denoise", "photo.png", "-o", "out.xyz"], 2, "out.xyz has no suffix that can be written"),
         (["denoise", "photo.png", "-o", "photo.png"], 2, "photo.png is the photo itself: name another -o"),
         (["denoise", ".", "-o", "out.png"], 2, "give a folder"),

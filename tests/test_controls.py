@@ -41,7 +41,14 @@ def test_with_one_network_there_is_nothing_to_choose(task):
 
 @pytest.mark.parametrize(
     ("variant", "automatic", "sigma"),
-    [("auto", True, None), ("auto", False, 12), ("standard", True, 12), ("standard", False, 12), ("photo", True, None), ("photo", False, 12)],
+    [
+        ("auto", True, None),
+        ("auto", False, 12),
+        ("standard", True, 12),
+        ("standard", False, 12),
+        ("photo", True, None),
+        ("photo", False, 12),
+    ],
 )
 def test_only_what_the_network_judges_is_left_to_it(variant, automatic, sigma):
     shown = panel("denoise", "denoise", "denoise-photo")

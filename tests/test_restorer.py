@@ -286,7 +286,12 @@ def with_weights(folder, *names: str) -> Restorer:
     ("names", "task", "controls", "says"),
     [
         (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose auto or standard"),
-        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "variant 'photo': choose auto, standard or fast"),
+        (
+            ["denoise", "denoise-fast"],
+            "denoise",
+            {"variant": "photo"},
+            "variant 'photo': choose auto, standard or fast",
+        ),
         (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be auto or standard"),
         (["denoise"], "denoise", {"variant": 2}, "variant is 2, but"),
         (["denoise"], "denoise", {"variant": ["photo"]}, r"variant is \['photo'\], but"),

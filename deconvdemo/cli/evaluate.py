@@ -12,7 +12,7 @@ from typing import Any
 from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks import AUTO, STANDARD, TASKS
 from deconvdemo.tasks.declared import Axis
 
 
@@ -30,7 +30,8 @@ def add_verbs(verbs) -> None:
         verb.add_argument(f"--{name}", default=default, help=f"{task}: {axis.words} (default: {default})")
     verb.add_argument(
         "--variant", metavar="NAME",
-        help=f"which of the task's networks; `deconvdemo weights list` tells which there are (default: {STANDARD})",
+        help="which of the task's networks, or auto, as the demo chooses; `deconvdemo weights list` tells which there "
+        f"are (default: {STANDARD})",
     )  # fmt: skip
     verb.add_argument(
         "--photo", action="store_true",
@@ -89,7 +90,10 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
     quick = [f"classical:{method.name}" for method in TASKS[options.task].baselines if method.quick]
     methods = [_method(method) for method in options.method or ["network", *quick]]
     engine = restorer(options, settings)
-    chosen = {} if options.variant is None else {"variant": engine.task(options.task).variant.checked(options.variant)}
+    variant = engine.task(options.task).variant
+    # the literature's protocols measure one network, not the choice among them
+    default = STANDARD if variant.default == AUTO else variant.default
+    chosen = {"variant": default if options.variant is None else variant.checked(options.variant)}
     if options.photo:
         require_photo_protocol(options.task)
     found = cases(options.task, options.images, _values(options), PHOTO if options.photo else STANDARD)

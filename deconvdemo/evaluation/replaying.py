@@ -24,7 +24,7 @@ from deconvdemo.heartbeat import Look
 from deconvdemo.image.lossless import lossless
 from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.metrics import LARGEST
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import AUTO, STANDARD, TASKS
 
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing
 
@@ -37,8 +37,11 @@ def run_again(
     restorer: Restorer, flag: StoredFlag, changed: Mapping[str, Any] | None = None, mask: Any = None
 ) -> Restoration:
     """A flag's photo restored with its own controls and mask, but for those that are `changed`."""
-    known = {control.name for control in restorer.task(flag.task).controls}
+    task = restorer.task(flag.task)
+    known = {control.name for control in task.controls}
     controls = {name: value for name, value in flag.controls.items() if name in known}
+    if task.variant.default == AUTO:  # flags from before there were variants are of the standard network
+        controls = {"variant": STANDARD, **controls}
     mask = flag.mask if mask is None else mask
     return restorer.restore(flag.task, flag.observed, mask, **{**controls, **(changed or {})})
 

@@ -11,5 +11,6 @@ from __future__ import annotations
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.gated_expert import GatedExpert
+from deconvdemo.networks.harm_judge import HarmJudge
 
-NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR, "GatedExpert": GatedExpert}
+NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR, "GatedExpert": GatedExpert, "HarmJudge": HarmJudge}

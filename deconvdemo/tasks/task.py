@@ -112,7 +112,7 @@ class Task:
         found = [choices["variant"] for choices in offered.served]
         named = {choices["variant"] for choices in offered.served if self.weights(choices) in asked_for}
         first = STANDARD if STANDARD in found or not found else found[0]
-        offered._offer(self.variant.only(found or [STANDARD], [*named][0] if len(named) == 1 else first))
+        offered._offer(self.variant.only(found or [STANDARD], next(iter(named)) if len(named) == 1 else first))
         if len(named) != 1 and offered.chooses:
             offered._offer(replace(offered.variant, default=AUTO))
         return offered

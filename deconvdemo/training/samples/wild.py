@@ -61,12 +61,13 @@ def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator:
     return _with_level(taken.observed, taken.target, taken.observed, taken.target, rng)
 
 
-def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Taken:
+def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator, good_share: float = 0.15) -> Taken:
+    """What `photographed` shows, with what happened; `good_share` of the patches are good photos."""
     count = len(clean)
     seen, target = clean.clone(), clean.clone()
     kind = rng.uniform(size=count)
     plain = kind < 0.25  # white noise alone, as the literature's
-    good = kind > 0.85  # half of them untouched, half a JPEG of high quality
+    good = kind > 1 - good_share  # half of them untouched, half a JPEG of high quality
     edited = ~plain & ~good
     blurred = edited & (rng.uniform(size=count) < 0.25)
     sigma = _uniform(rng, 0.2, 0.8, int(blurred.sum()), clean)
@@ -78,17 +79,17 @@ def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) ->
     kinds = _chosen(rng, NOISES, count)
     for number, noise in enumerate(NOISES):
         _degrade(seen, edited & (kinds == number), partial(noise, rng), generator)
-    noisy = _rms(seen - before)
+    noisy = rms(seen - before)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_smoothed, rng), generator)
     _degrade(seen, edited & _some(rng, count, 0.3), partial(_sharpened, rng), generator)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_resized_there, rng), generator)
     before = seen.clone()
     _twice_compressed(seen, edited & _some(rng, count, 0.85), rng, generator)
     _degrade(seen, good & _some(rng, count, 0.5), partial(_jpeg, rng, 92), generator)
-    jpeg, before = _rms(seen - before), seen.clone()
+    jpeg, before = rms(seen - before), seen.clone()
 
     _degrade(seen, plain, partial(_literature, rng), generator)
-    noisy += _rms(seen - before)
+    noisy += rms(seen - before)
     rounded = ~plain | _some(rng, count, 0.5)
     observed = torch.where(_column(rounded, clean) > 0, quantised(seen), seen)
     return Taken(observed, target, _column(plain, clean), noisy, jpeg)
@@ -126,9 +127,9 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
 
 def _with_level(inputs: Tensor, target: Tensor, observed: Tensor, ideal: Tensor, rng: np.random.Generator) -> Sample:
     """`inputs` with the level of what disturbs them, or that it is unknown, as one more channel."""
-    rms = _rms(observed - ideal)
+    disturbed = rms(observed - ideal)
     known = _column(_some(rng, len(inputs), 0.5), inputs) > 0
-    level = torch.where(known, rms, UNKNOWN_SIGMA / GREY_LEVELS).expand_as(inputs[:, :1])
+    level = torch.where(known, disturbed, UNKNOWN_SIGMA / GREY_LEVELS).expand_as(inputs[:, :1])
     return Sample(torch.cat([inputs, level], dim=1), target)
 
 
@@ -232,7 +233,7 @@ def _chosen(rng: np.random.Generator, shares: Mapping[Degradation, float] | Mapp
     return rng.choice(len(shares), size=count, p=list(shares.values()))
 
 
-def _rms(difference: Tensor) -> Tensor:
+def rms(difference: Tensor) -> Tensor:
     """(N, 1, 1, 1), of each patch."""
     return difference.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
 
@@ -256,19 +257,3 @@ def _uniform(rng: np.random.Generator, low: float, high: float, count: int, like
 def _logarithmic(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:
     """As `_uniform`, each octave as likely."""
     return _uniform(rng, float(np.log(low)), float(np.log(high)), count, like).exp()
-
-
-def judged(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Files and what harms them"""
-    soft = torch.zeros(len(clean), 1, 1, 1)
-    blurred = _some(rng, len(clean), 0.2)
-    soft[blurred] = _uniform(rng, 0.8, 3.0, int(blurred.sum()), clean)
-    clean = clean.clone()
-    _degrade(clean, blurred, GaussianBlur(soft[blurred]), generator)
-    taken = take(quantised(clean), rng, generator)
-    observed = quantised(taken.observed)
-    level = 255 * _rms(observed - taken.target)
-    noise, jpeg = 255 * taken.noise, 255 * taken.jpeg
-    white = taken.white * (noise > 0.7)
-    facts = [(level + 0.25).log2(), white, (jpeg > 0.8).float(), (noise + 0.25).log2(), (soft + 0.5).log2()]
-    return observed, torch.cat(facts, 1).flatten(1)

@@ -187,12 +187,16 @@ class Restorer:
         chosen by: empty where there was no choice, or nothing to choose by."""
         if controls["variant"] != AUTO:
             return controls, ""
-        harm: Harm | None = None
-        if task.differs(controls) and JUDGE in self.weights.names():
-            _, network = self._served(JUDGE)
-            harm = compute(lambda: judge(network, pixels, seen))
+        harm = self.judged(pixels, seen) if task.differs(controls) else None
         controls = task.choosing(controls, harm)
         return controls, "" if harm is None else task.saw(controls, harm)
+
+    def judged(self, pixels: np.ndarray, seen: np.ndarray | None = None) -> Harm | None:
+        """What harms (H, W, C) `pixels`, where they are `seen`; None where there are no weights that could tell."""
+        if JUDGE not in self.weights.names():
+            return None
+        _, network = self._served(JUDGE)
+        return compute(lambda: judge(network, pixels, seen))
 
     def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
         with self._loading:

@@ -49,6 +49,8 @@ class HarmJudge(nn.Module):
     stride = 1
     radius = GRID
     image_channels, side_channels, result_channels = 3, 0, RESULTS
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, hidden: int = HIDDEN):
         super().__init__()

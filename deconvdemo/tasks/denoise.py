@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_SIGMA = 75.0
 PHOTO = "photo"
 NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
+TOLD = 0.9  # of what is judged: the judge says a little too much
+LEAST_TOLD = 3.0  # grey levels, for a photo with noise
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
 ISOS = (400, 1600, 6400)
@@ -82,16 +84,23 @@ class Denoise(Task):
     expert = "fast"
 
     def differs(self, controls: Mapping[str, Any]) -> bool:
-        return {STANDARD, PHOTO} <= {*self.able(controls)}
+        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
-        """White noise goes to the standard network, all else that is to be removed to the one for photos."""
+        """White noise goes to the standard network, all else to the one for photos, which is told how much there is.
+
+        Told so it leaves good photos alone, and removes more from bad ones, than when it judges by itself.
+        """
         chosen = super().choosing(controls, harm)
-        if harm is None or controls["variant"] != AUTO:
+        if harm is None or not self.differs(controls):
             return chosen
-        if controls["sigma"] is None and harm.is_faint:
+        left_open = controls["sigma"] is None
+        if left_open and harm.is_faint:
             return {**chosen, "sigma": 0.0}
-        return chosen if harm.is_white else {**chosen, "variant": PHOTO}
+        if harm.is_white:
+            return chosen
+        told = max(TOLD * harm.level, LEAST_TOLD if harm.is_noisy else 0.0)
+        return {**chosen, "variant": PHOTO, "sigma": min(round(told, 1), MAX_SIGMA) if left_open else controls["sigma"]}
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
         return NOTHING_TO_REMOVE if controls["sigma"] == 0 and harm.is_faint else super().saw(controls, harm)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FAINT = 0.7  # grey levels: what moves pixels by less than rounding them twice is nothing to remove
+FAINT = 1.0  # grey levels: what moves pixels by less is nothing to remove
+NOISY = 0.3  # grey levels: from here on what disturbs is noise, too, not JPEG alone
 SOFT = 1.0  # pixels
 
 
@@ -26,7 +27,11 @@ class Harm:
     @property
     def is_faint(self) -> bool:
         """Nothing that could be removed without removing more of the photo."""
-        return not self.is_white and self.level < FAINT
+        return not self.is_white and self.level < FAINT and not self.is_noisy
+
+    @property
+    def is_noisy(self) -> bool:
+        return self.noise >= NOISY
 
     @property
     def is_compressed(self) -> bool:
@@ -37,8 +42,8 @@ class Harm:
         seen = ["JPEG traces"] if self.is_compressed else []
         if self.is_white:
             seen.append(f"even noise of about {max(self.noise, 1):.0f}")
-        elif self.noise >= 1:
-            seen.append(f"camera noise of about {self.noise:.0f}")
+        elif self.is_noisy:
+            seen.append("faint camera noise" if self.noise < 1 else f"camera noise of about {self.noise:.0f}")
         if self.blur >= SOFT:
             seen.append("soft")
         return ", ".join(seen) or "a clean photo"

@@ -58,12 +58,12 @@ class Upscale(Task):
     own_pair = "self"
 
     def differs(self, controls: Mapping[str, Any]) -> bool:
-        return {STANDARD, PHOTO} <= {*self.able(controls)}
+        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
         """Clean pictures go to the standard network, all others to the one for photos."""
         chosen = super().choosing(controls, harm)
-        if harm is None or controls["variant"] != AUTO or harm.level < CLEAN:
+        if harm is None or not self.differs(controls) or harm.level < CLEAN:
             return chosen
         return {**chosen, "variant": PHOTO}
 

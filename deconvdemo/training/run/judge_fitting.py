@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
@@ -86,9 +86,9 @@ def _loss(told: Tensor, facts: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def reached(network: nn.Module, found: Tensor, facts: Tensor) -> dict[str, float]:
+def reached(network: HarmJudge, found: Tensor, facts: Tensor) -> dict[str, float]:
     """Shares that are told right, and the median factor by which the level is missed."""
-    told = network.head(network.standardised(found))  # type: ignore[operator]
+    told = network.head(network.standardised(found))
     right = ((told > 0) == (facts > 0.5)).float().mean(0)
     missed = (told - facts)[:, LEVELS[0]].abs().median()
     return {

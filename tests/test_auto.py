@@ -45,6 +45,8 @@ def chosen(task: str, harm: Harm | None, names=EVERY, **controls) -> dict:
         ("denoise", CLEAN, "standard"),
         ("denoise", None, "standard"),
         ("upscale", CLEAN, "standard"),
+        ("upscale", Harm(level=5, noise=0.4, white=0, jpeg=0.2, blur=0), "standard"),  # fine detail, in a PNG
+        ("upscale", WHITE, "photo"),
         ("upscale", COMPRESSED, "photo"),
         ("upscale", CAMERA, "photo"),
         ("inpaint", CAMERA, "standard"),
@@ -110,7 +112,7 @@ def test_what_nobody_sees_does_not_count():
     noisy[:, 80:] = np.clip(noisy[:, 80:] + rng.normal(0, 40, noisy[:, 80:].shape), 0, 255)
     seen = np.ones(clean.shape[:2], bool)
     seen[:, 80:] = False
-    assert judge(network, noisy).noise > 10 > 3 > judge(network, noisy, seen).noise
+    assert judge(network, noisy).level > 3 * judge(network, noisy, seen).level
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ SHARES = (
 )  # of the blocks in the order of their contrast: quiet, middle, busy
 BRIGHTNESS = ((0, 70), (70, 160), (160, 256))  # grey levels
 QUANTA = range(1, 17)  # JPEG's, of low frequencies
-LUMA = torch.tensor([0.299, 0.587, 0.114])  # JPEG's
+LUMA = (0.299, 0.587, 0.114)  # JPEG's
 RESULTS = 5
 LEVEL, WHITE, JPEG, NOISE, BLUR = range(RESULTS)
 LEVELS = [LEVEL, NOISE, BLUR]  # logarithms; the others are logits
@@ -115,7 +115,8 @@ def _grid(image: Tensor) -> Tensor:
     tall, wide = min(height, GRID) // BLOCK * BLOCK, min(width, GRID) // BLOCK * BLOCK
     # the middle, from a corner of the usual grid on
     top, left = (height - tall) // 2 // BLOCK * BLOCK, (width - wide) // 2 // BLOCK * BLOCK
-    luma = (image * LUMA[:, None, None]).sum(0, keepdim=True)[:, top : top + tall, left : left + wide]
+    window = image[:, top : top + tall, left : left + wide]
+    luma = (window * window.new_tensor(LUMA)[:, None, None]).sum(0, keepdim=True)
     places = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
     found = [_busy_coefficients(luma, *place) for place in places]
     high = (torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)) >= BLOCK - 1

@@ -61,11 +61,12 @@ class Upscale(Task):
         return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
-        """Clean pictures go to the standard network, all others to the one for photos."""
+        """Clean pictures go to the standard network, compressed and noisy ones to the one for photos."""
         chosen = super().choosing(controls, harm)
-        if harm is None or not self.differs(controls) or harm.level < CLEAN:
+        if harm is None or not self.differs(controls):
             return chosen
-        return {**chosen, "variant": PHOTO}
+        harmed = harm.noise >= CLEAN or (harm.is_compressed and harm.level >= CLEAN)
+        return {**chosen, "variant": PHOTO} if harmed else chosen
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         return self._named(f"{self.name}-x{controls['scale']}", controls)

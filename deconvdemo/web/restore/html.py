@@ -80,7 +80,6 @@ def report(restoration: Restoration, kept: Kept) -> str:
     weights = f"{restoration.checkpoint['name']} {restoration.checkpoint['sha256'][:8]}"
     facts = [
         size,
-        *filter(None, [restoration.saw]),
         *in_words(restoration.controls),
         f"{restoration.seconds:.1f} s",
         _tiles(restoration.tiles),

@@ -22,6 +22,7 @@ MAX_SIGMA = 75.0
 PHOTO = "photo"
 NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
 TOLD = 0.9  # of what is judged: the judge says a little too much
+OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
 LEAST_TOLD = 3.0  # grey levels, for a photo with noise
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
@@ -99,7 +100,7 @@ class Denoise(Task):
             return {**chosen, "sigma": 0.0}
         if harm.is_white:
             return chosen
-        told = max(TOLD * harm.level, LEAST_TOLD if harm.is_noisy else 0.0)
+        told = max(TOLD * harm.level, OF_NOISE * harm.noise, LEAST_TOLD if harm.is_noisy else 0.0)
         return {**chosen, "variant": PHOTO, "sigma": min(round(told, 1), MAX_SIGMA) if left_open else controls["sigma"]}
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:

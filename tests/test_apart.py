@@ -369,7 +369,9 @@ def test_an_answer_that_is_not_what_it_says_is_refused(changed):
         unpacked(*answer(**changed))
 
 
-@pytest.mark.parametrize("said", [b"\0\0\0\2[]", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b'\0\0\0\x0c{"size": 9}', b"\0"])
+@pytest.mark.parametrize(
+    "said", [b"\0\0\0\2[]", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b'\0\0\0\x0c{"size": 9}', b"\0", b"\0\0\0\2{}{"]
+)
 def test_a_child_that_says_something_else_is_a_sentence(child, small_file, said):
     child._connection.close()
     child._connection, theirs = socket.socketpair()

@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.mixing import widened
-from deconvdemo.errors import TrainingError, WriteError
+from deconvdemo.errors import TrainingError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.run.muon import optimizers

@@ -46,6 +46,7 @@ def add_verbs(verbs) -> None:
 
 def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.evaluation.measure import measured
     from deconvdemo.feedback.review.pairs import Snapshot, snapshot
     from deconvdemo.feedback.store.store import FeedbackStore
     from deconvdemo.training.run.finetune import FinetunePlan, finetune
@@ -57,5 +58,6 @@ def _finetune(options: argparse.Namespace, settings: Settings) -> int:
 
     say = lambda text: print(text, file=sys.stderr)
     weights, compute, cache = Weights(spec=options.weights), compute_on(options, settings), settings.data_dir / "corpus"
-    finetune(plan, weights, accepted, compute, cache, settings.feedback_repo, say)
+    measure = (lambda network, header: measured(network, header, options.dev, compute)) if options.dev else None
+    finetune(plan, weights, accepted, compute, cache, settings.feedback_repo, say, measure)
     return 0

@@ -17,15 +17,14 @@ from test_imports import FILES, FLOORS, IMPORTS, RANK, room_of  # noqa: E402
 
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- floors: written by `make docs` -->\n", "<!-- /floors -->\n"
-GROUND = 0  # its rooms are single modules that any other may import: no arrows go there
+GROUND = 1  # its rooms are single modules that any other may import: no arrows go there
 
 
 def imported() -> dict[str, set[str]]:
     """Room → the rooms whose modules its own import."""
     found: dict[str, set[str]] = {room: set() for rooms in FLOORS for room in rooms}
     for name, modules in IMPORTS.items():
-        if name != "deconvdemo":  # its one import is lazy, and upward: the Restorer's short name
-            found[room_of(name)] |= {room_of(module) for module, _ in modules if module in FILES} - {room_of(name)}
+        found[room_of(name)] |= {room_of(module) for module, _ in modules if module in FILES} - {room_of(name)}
     return found
 
 
@@ -53,7 +52,7 @@ def drawing() -> str:
     """The floors as Mermaid draws them, and in words for who reads the page as text."""
     graph = imported()
     lines = ["```mermaid", "flowchart TB"]
-    for rank, rooms in reversed([*enumerate(FLOORS)]):
+    for rank, rooms in reversed([*enumerate(FLOORS, start=1)]):
         lines += [f'  subgraph floor{rank} ["floor {rank}"]']
         if rank == GROUND:
             lines += [f'    ground["{", ".join(room for room in rooms if "__" not in room)}"]']
@@ -62,7 +61,7 @@ def drawing() -> str:
         lines += ["  end"]
     lines += [f"  {_node(room)} --> {_node(other)}" for room, other in arrows(graph)]
     lines += ["```", "", "| room | imports from |", "|---|---|"]
-    for rank, rooms in reversed([*enumerate(FLOORS)]):
+    for rank, rooms in reversed([*enumerate(FLOORS, start=1)]):
         for room in rooms if rank != GROUND else []:
             others = sorted(
                 (other for other in graph[room] if RANK[other] != GROUND), key=lambda one: (-RANK[one], one)

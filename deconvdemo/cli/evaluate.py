@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.cli.options import compute_on
+from deconvdemo.engine.options import compute_on
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES

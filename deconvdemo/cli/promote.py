@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.options import compute_on
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
+from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 

@@ -75,7 +75,8 @@ def finetune(
     """Fine-tunes what `weights` serve, with an expert beside them, and returns the candidate's file.
 
     `snapshot` gives the accepted flags for a scale, and `repo` is the dataset that has them, if one has. Photographs
-    are decoded into `cache`. `measure` tells how good the network is while it trains. Raises CheckpointError, ControlError, FeedbackError and TrainingError.
+    are decoded into `cache`. `measure` tells how good the network is while it trains. Raises CheckpointError,
+    ControlError, FeedbackError and TrainingError.
     """
     parent = weights.load(TASKS[plan.task].weights({"scale": plan.scale, "variant": plan.variant}))
     start = with_expert(parent, weights.load, plan.seed or 0)

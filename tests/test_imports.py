@@ -11,9 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "deconvdemo"
+GROUND = ["errors", "version", "units", "digests", "bounded", "atomic", "bicubic", "heartbeat", "redaction"]
+GROUND += ["address_space"]
 # the floors, from the ground; a module belongs to the longest name that it begins with
 FLOORS = [
-    [*("errors", "version", "units", "digests", "bounded"), *("atomic", "bicubic", "address_space", "heartbeat", "redaction")],
+    GROUND,
     ["settings", "image", "hub", "networks", "degradations"],
     ["tasks", "checkpoints"],
     ["engine", "feedback"],

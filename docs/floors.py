@@ -1,4 +1,5 @@
-"""Writes the drawing of the floors into docs/architecture.md: which room imports which, read from the code itself.
+"""Writes the drawing of the floors into docs/architecture.md, which room imports which, read from the code itself; and
+counts the files that its walks pass.
 
 The floors are those that tests/test_imports.py holds; a test there is what makes them true.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -75,8 +77,22 @@ def _node(room: str) -> str:
 
 
 def with_drawing(page: str) -> str:
+    """The page with its drawing, and its walks counted."""
     before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}{drawing()}{END}{rest.split(END)[1]}"
+    head, *walks = re.split(r"(?m)^(?=## From )", rest.split(END)[1])
+    return f"{before}{BEGIN}{drawing()}{END}{head}{''.join(map(_counted, walks))}"
+
+
+def walked(walk: str) -> tuple[int, int]:
+    """How many files a walk's table passes, and how often the next one stands on a higher floor than the one before."""
+    files = re.findall(r"(?m)^\| `([\w/.]+)\.py` \|", walk)
+    floors = [RANK[room_of(f"deconvdemo.{file.replace('/', '.')}")] for file in files]
+    return len(set(files)), sum(after > before for before, after in pairwise(floors))
+
+
+def _counted(walk: str) -> str:
+    files, climbs = walked(walk)
+    return re.sub(r"\d+ files are passed, and \d+ times", f"{files} files are passed, and {climbs} times", walk)
 
 
 if __name__ == "__main__":

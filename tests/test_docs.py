@@ -160,6 +160,14 @@ def test_the_walks_pass_what_is_there():
             nodes = defined[part].body
 
 
+def test_the_walks_are_short(scripts):
+    _, floors = scripts
+    photo, flag = floors.PAGE.read_text(encoding="utf-8").split("## From ")[1:]
+    assert floors.walked(photo)[0] <= 20
+    assert floors.walked(flag)[0] <= 35
+    assert floors.walked("| `image/photo.py` |\n| `web/demo.py` |\n| `image/photo.py` |\n| `errors.py` |\n") == (3, 1)
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_named_places_are_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ class Flagged:
 
     pairs: Sequence[Pair]
     share: float = 0.5
-    name: str = ""  # equal names are equal pairs
+    name: str = ""  # the snapshot's
     chosen: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 

@@ -93,7 +93,7 @@ def finetune(
     told(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     dataset = {"repo": repo} if found.revision and repo else {}
     flagged = Flagged(found.pairs, plan.share, found.name)
-    flags = f"flags of visitors, {used} (CC BY 4.0)"
+    flags = f"flags of visitors: {used} (CC BY 4.0)"
     run = Run(
         recipe,
         corpus,

@@ -15,7 +15,7 @@ from feedback_flags import flag_of
 from tiny_training import photos, small
 
 from deconvdemo.cli import main
-from deconvdemo.errors import ControlError, FeedbackError
+from deconvdemo.errors import ControlError, FeedbackError, TrainingError
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, TARGET
@@ -30,6 +30,7 @@ from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.flagged import ATTENTION, Flagged, _neighbours
 from deconvdemo.training.data.processes import OneProcess
+from deconvdemo.training.run.state import State
 
 
 @pytest.fixture(autouse=True)
@@ -385,6 +386,18 @@ def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sql
     flagged(sqlite_store, 5, clean=png(picture(9)))
     assert finetuned(workplace, tiny_weights, "--steps", "6", "--resume", state) == 1
     assert "start anew without --resume" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_the_very_flags_that_it_began_with(tmp_path):
+    """As many, and the newest of the same moment, may be others."""
+    recipe, file = small("denoise"), tmp_path / "run.state.safetensors"
+    began, same, other = (State.fresh(recipe, "cpu") for _ in range(3))
+    for state, ids in ((began, ("a", "b")), (same, ("a", "b")), (other, ("a", "c"))):
+        state.flags, state.flag_ids = "2 flags", ids
+    began.save(file, recipe)
+    same.load(file, recipe)
+    with pytest.raises(TrainingError, match="start anew without --resume"):
+        other.load(file, recipe)
 
 
 def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_weights, sqlite_store, monkeypatch):

@@ -12,8 +12,8 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
+from deconvdemo.__main__ import main, parser
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
-from deconvdemo.cli import main, parser
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 

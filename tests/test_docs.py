@@ -18,7 +18,7 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
-from deconvdemo.cli import main, parser
+from deconvdemo.__main__ import main, parser
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 
@@ -158,6 +158,14 @@ def test_the_walks_pass_what_is_there():
             defined = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
             assert part in defined, f"{file} has no {name}"
             nodes = defined[part].body
+
+
+def test_the_walks_are_short(scripts):
+    _, floors = scripts
+    photo, flag = floors.PAGE.read_text(encoding="utf-8").split("## From ")[1:]
+    assert floors.walked(photo)[0] <= 20
+    assert floors.walked(flag)[0] <= 35
+    assert floors.walked("| `image/photo.py` |\n| `web/demo.py` |\n| `image/photo.py` |\n| `errors.py` |\n") == (3, 1)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

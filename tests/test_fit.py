@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import photos, small, trained
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.degradations.holes import KINDS, random_masks
 from deconvdemo.errors import CheckpointError, TrainingError
 from deconvdemo.networks import NETWORKS
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import OneProcess

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tiled import assert_tiled_is_whole
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints.header import Header
 from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
 from deconvdemo.checkpoints.serving import Weights
@@ -22,7 +23,6 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import Rounding
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE
 from deconvdemo.errors import CheckpointError, ControlError, DeviceError, PhotoError
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
 

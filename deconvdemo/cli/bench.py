@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict
 
-from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.errors import ControlError
+from deconvdemo.engine.options import add_engine_options, restorer
+from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import AUTO, STANDARD, TASKS
 from deconvdemo.tasks.declared import Axis
@@ -75,9 +75,12 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if not options.out:
         print(text)
         return 0
-    from deconvdemo.atomic import write_atomically
+    from deconvdemo.atomic import WriteError, write_atomically
 
-    write_atomically(options.out, f"{text}\n".encode())
+    try:
+        write_atomically(options.out, f"{text}\n".encode())
+    except WriteError as error:
+        raise DeconvdemoError(str(error)) from error
     return 0
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from deconvdemo.cli.batch import Tally
 from deconvdemo.cli.console import shown
-from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import THERE, OverwriteGuard, TakenError, Target, require_writable, targets
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Control, Number, Switch, Task

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.cli.options import compute_on
+from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import JUDGE, STANDARD, TASKS

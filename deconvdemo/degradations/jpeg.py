@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.units import GREY_LEVELS
 
 GRID = 16  # pixels: JPEG's blocks of 8×8, of 16×16 where chroma is halved, begin at multiples of this
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deconvdemo.image.metrics import GREY_LEVELS
-from deconvdemo.networks.bicubic import resize
+from deconvdemo.bicubic import resize
+from deconvdemo.units import GREY_LEVELS
 
 
 @dataclass(frozen=True)

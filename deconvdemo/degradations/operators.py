@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deconvdemo.networks.bicubic import resize
+from deconvdemo.bicubic import resize
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from deconvdemo.engine.restoration import Restoration
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import BusyError, CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
+from deconvdemo.evaluation.lineage import note
 from deconvdemo.feedback.background import in_background
 from deconvdemo.feedback.events.imagefile import rgb_pixels
 from deconvdemo.feedback.events.records import StoredFlag
-from deconvdemo.feedback.review.lineage import note_weights
 from deconvdemo.feedback.review.replays import Due, Replays
 from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.lease import Lease
@@ -148,8 +148,7 @@ class Replayer:
         """Restores one flag again and notes the figures."""
         store = self.replays.store
         restorer = self.past.restorer(due.name, due.sha256)
-        header = restorer.weights.load(due.name).header
-        note_weights(store, due.name, due.sha256, header.created, header.measured, header.recipe)
+        note(store, restorer.weights.load(due.name))
         flag = store.get(due.flag_id)
         target = store.blobs.read(due.target)
         with self.past.serves.place(flag.observed, flag.restored, target, scale=scale_of(flag)):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
 from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
     from torch import Tensor

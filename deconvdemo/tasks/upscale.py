@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.classical import bicubic, lanczos
 from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,7 @@ class Upscale(Task):
 
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """Bicubic: what the network's correction is added to."""
-        from deconvdemo.networks.bicubic import resize
+        from deconvdemo.bicubic import resize
 
         return resize(observed, controls["scale"])
 

@@ -15,8 +15,8 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
-from deconvdemo.atomic import write_atomically
-from deconvdemo.errors import TrainingError, WriteError
+from deconvdemo.atomic import WriteError, write_atomically
+from deconvdemo.errors import TrainingError
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.sources import PACK_VERSION, PACKED
 

@@ -71,7 +71,8 @@ class Run:
     def state(self, say: Callable[[str], None]) -> State:
         """That of the first step to take."""
         state = State.fresh(self.recipe, self.team.device)
-        state.flags = self.flagged.name if self.flagged else ""
+        if self.flagged:
+            state.flags, state.flag_ids = self.flagged.name, tuple(pair.flag_id for pair in self.flagged.pairs)
         if self.start_from is not None:
             state.start_from(self.start_from, say)
         if self.resume is not None:

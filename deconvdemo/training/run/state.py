@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.mixing import widened
-from deconvdemo.errors import TrainingError, WriteError
+from deconvdemo.errors import TrainingError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.run.muon import optimizers
@@ -34,7 +34,8 @@ class State:
     seconds: float = 0.0
     parent: str = ""  # the weights it started from
     phases: dict[str, int] = field(default_factory=dict)  # loss → steps trained with it
-    flags: str = ""  # the snapshot that it learns from: a run that goes on must go on with the same
+    flags: str = ""  # the snapshot that it learns from: a run that goes on must go on with the same,
+    flag_ids: tuple[str, ...] = ()  # with these
 
     @classmethod
     def fresh(cls, recipe: Recipe, device: str) -> State:
@@ -59,7 +60,7 @@ class State:
                 tensors |= {f"optimizer{which}.{number}.{name}": value for name, value in moments.items()}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         facts = {"name": recipe.name, "step": str(self.step), "seconds": str(self.seconds), "parent": self.parent}
-        facts["flags"] = self.flags
+        facts |= {"flags": self.flags, "flag ids": json.dumps(self.flag_ids)}
         facts["phases"] = json.dumps(self.phases)
         try:
             write_atomically(file, safetensors.torch.save(tensors, facts))
@@ -71,7 +72,7 @@ class State:
         facts, tensors = _read(file)
         if facts.get("name") != recipe.name:
             raise TrainingError(f"{file} is a state of {facts.get('name')!r}, but {recipe.name!r} is to be trained")
-        if facts.get("flags", "") != self.flags:
+        if (facts.get("flags", ""), facts.get("flag ids", "[]")) != (self.flags, json.dumps(self.flag_ids)):
             raise TrainingError(
                 f"the run began with {facts.get('flags') or 'unknown flags'}, but the accepted flags are "
                 f"{self.flags or 'none'} now: start anew without --resume"

@@ -15,9 +15,9 @@ from deconvdemo.degradations import (
     quantised,
 )
 from deconvdemo.degradations.holes import random_masks
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.networks.coarse_fill import coarse_fill
 from deconvdemo.tasks.denoise import MAX_SIGMA
+from deconvdemo.units import GREY_LEVELS
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from deconvdemo.degradations import (
     quantised,
 )
 from deconvdemo.degradations.camera import read_noise
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
 from deconvdemo.training.samples.sample import Sample
+from deconvdemo.units import GREY_LEVELS
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
 SHARP = 0.6  # pixels: a patch blurred by less is to be restored sharp; a softer one is a soft photo, and stays so

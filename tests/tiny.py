@@ -16,6 +16,7 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, save_checkpoin
 from deconvdemo.checkpoints.index import add_to_index
 from deconvdemo.networks import NETWORKS
 from deconvdemo.tasks import STANDARD, Task
+from deconvdemo.tasks.helpers import SCRATCHES
 from deconvdemo.training.recipes import RECIPES, Recipe
 from deconvdemo.training.samples.sample import noisy
 
@@ -28,6 +29,7 @@ SIZES: dict[str, dict] = {
         "base": {"widths": [8, 16], "blocks": 1},
         "expert": {"widths": [4, 8], "blocks": 1},
     },
+    "DeconvMask": {"widths": [8, 16], "blocks": 1},
 }
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
 _CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}
@@ -60,6 +62,18 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     # variants differ: a result tells which of them made it
     tensors = network(recipe.network, seed=len(variant), **config).state_dict()
     save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
+    return add_to_index(file)
+
+
+def finder_of_white(folder: Path) -> str:
+    """Puts weights for `scratches` into the folder: what is brighter than nine tenths is damage. Gives their name."""
+    config, steep = {"widths": [1], "blocks": 0}, 40.0
+    tensors = {name: torch.zeros_like(one) for name, one in NETWORKS["DeconvMask"](**config).state_dict().items()}
+    tensors["head.weight"][0, :3] = 1 / 12  # the mean of 2×2 pixels in three channels, less a half
+    tensors["tail.weight"][0, 0, 2:4, 2:4] = steep
+    tensors["tail.bias"][:] = -0.4 * steep
+    file = folder / "scratches.safetensors"
+    save_checkpoint(file, Header("DeconvMask", config, SCRATCHES.name), tensors)
     return add_to_index(file)
 
 

@@ -35,9 +35,8 @@ def add_mask_options(verb: argparse.ArgumentParser, task: Task) -> None:
     if helper is None:
         return
     told = helper.sensitivity
-    masks.add_argument(
-        _option(helper), dest="finding", action="store_true", help=f"{helper.promise} For many photos, too"
-    )
+    words = "in place of --mask: what is damaged is found by a network, in each of any number of photos"
+    masks.add_argument(_option(helper), dest="finding", action="store_true", help=words)
     words = f"{told.meaning} {told.expected()[0].upper()}{told.expected()[1:]} (default: {told.default:g})"
     verb.add_argument("--sensitivity", metavar="SENSITIVITY", help=f"with {_option(helper)}: {words}")
     verb.add_argument(

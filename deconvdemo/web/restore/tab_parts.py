@@ -96,8 +96,8 @@ def laid_out(task: Task, flagging: Flagging, helper: Helper | None = None) -> Pa
         with gr.Column(scale=4, min_width=320, elem_classes="dd-given"):
             photo = _photo_input()
             examples = _example_buttons(task)
-            controls = ControlPanel(task)
             finding = _finding(helper) if helper else None
+            controls = ControlPanel(task)
             mask_file = _mask_upload() if task.needs_mask else None
             ticket = gr.Textbox(visible=False)
             run = gr.Button(task.verb, variant="primary", size="lg", elem_classes="dd-run")

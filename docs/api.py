@@ -31,7 +31,7 @@ What scripts and other programs may rely on: names in [Python](#python), the [ta
 [README](../README.md#deploying).
 """
 PYTHON: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (Restorer, ("load", "restore", "steps", "task")),
+    (Restorer, ("load", "restore", "find_scratches", "steps", "task")),
     (Restoration, ("image", "save", "summary", "report")),
     (Progress, ()),
 )

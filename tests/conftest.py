@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:
-    """A folder of weights for every variant of every task, as `weights/` is: small untrained networks."""
+    """A folder of weights for every variant of every task and helper, as `weights/` is: small untrained networks."""
     import tiny
 
     from deconvdemo.tasks import TASKS
@@ -44,6 +44,7 @@ def tiny_weights(tmp_path_factory) -> Path:
     for task in TASKS.values():
         for choices in task.combinations():
             tiny.weights_file(folder, task, choices)
+    tiny.finder_of_white(folder)
     return folder
 
 

@@ -17,8 +17,9 @@ from deconvdemo.image import PHOTOS
 from deconvdemo.image.pixels import as_images, eight_bits
 from deconvdemo.image.reading import read_photo
 from deconvdemo.networks.harm_judge import HarmJudge, statistics
-from deconvdemo.tasks import AUTO, JUDGE, TASKS
+from deconvdemo.tasks import AUTO, TASKS
 from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE
 
 CLEAN = Harm(level=0.3, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)
 WHITE = Harm(level=14, noise=15, white=0.99, jpeg=0.1, blur=0.0)

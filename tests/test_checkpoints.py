@@ -25,6 +25,8 @@ SMALL: dict[str, dict] = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},
     "DeconvSR": {"scale": 2, "channels": 8, "depth": 3},
     "GatedExpert": tiny.SIZES["GatedExpert"],
+    "DeconvMask": tiny.SIZES["DeconvMask"],
+    "HarmJudge": tiny.SIZES["HarmJudge"],
 }
 
 

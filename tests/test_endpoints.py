@@ -198,11 +198,27 @@ def test_bad_flags_are_refused_in_one_sentence(app, client, sent, restoration_id
 
 def test_only_the_promised_endpoints_are_public(client):
     api = client.view_api(return_format="dict")
-    assert set(api["named_endpoints"]) == {*(f"/{task}" for task in TASKS), "/flag"}
+    assert set(api["named_endpoints"]) == {*(f"/{task}" for task in TASKS), "/find_scratches", "/flag"}
     assert not api["unnamed_endpoints"]
     flag = [p["parameter_name"] for p in api["named_endpoints"]["/flag"]["parameters"]]
     promised = "restoration_id reasons comment consent clean region client_token"
     assert flag == promised.split()
+
+
+def test_scratches_are_found_and_their_mask_is_one_that_inpaint_takes(app, client, sent):
+    pixels = (picture(40, 56) * 0.6).astype(np.uint8)
+    pixels[10:20, 20:40] = 255
+    photo = sent("my photo.png", png(pixels))
+    file, report = client.predict(photo, api_name="/find_scratches")
+    mask = read_photo(file).pixels[..., 0] > 0
+    np.testing.assert_array_equal(mask, app.restorer.find_scratches(pixels))
+    assert Path(file).name == "my-photo-mask.png"
+    assert report["marked"] == pytest.approx(mask.mean(), abs=1e-5)
+    assert "% of the photo is marked" in report["sentence"]
+    restored, _ = client.predict(photo, handle_file(file), api_name="/inpaint")
+    np.testing.assert_array_equal(read_photo(restored).pixels[~mask], pixels[~mask])
+    with pytest.raises(AppError, match="sensitivity is 3, but it must be a number from 0 to 1"):
+        client.predict(photo, 3, api_name="/find_scratches")
 
 
 def test_a_file_of_this_machine_cannot_be_asked_for(app, client):

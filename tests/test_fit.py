@@ -21,6 +21,7 @@ from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import RECIPES, Recipe
 from deconvdemo.training.run.fit import WARM_UP, Budget, Run, fit, learning_rate
+from deconvdemo.training.run.losses import loss_and_weight
 from deconvdemo.training.run.state import State
 from deconvdemo.training.run.writer import Output
 
@@ -64,10 +65,9 @@ def mean_loss(recipe: Recipe, corpus: Corpus, tensors) -> float:
         crops = corpus.crops(rng, recipe.batch, recipe.patch * recipe.scale)
         clean = torch.from_numpy(crops).permute(0, 3, 1, 2) / 255
         sample = recipe.make_sample(clean, recipe.scale, rng, generator)
-        weight = torch.ones_like(clean[:, :1]) if sample.weight is None else sample.weight
         with torch.no_grad():
-            distance = (network(sample.inputs) - sample.target).abs() * weight
-        found.append(distance.sum().item() / weight.sum().item())
+            total, weight = loss_and_weight(network(sample.inputs), sample, recipe.phases[0].loss)
+        found.append(total.item() / weight.item())
     return float(np.mean(found))
 
 

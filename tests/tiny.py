@@ -17,8 +17,9 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, save_checkpoin
 from deconvdemo.checkpoints.index import add_to_index
 from deconvdemo.networks import NETWORKS
 from deconvdemo.networks.harm_judge import HarmJudge
-from deconvdemo.tasks import JUDGE, STANDARD, Task
+from deconvdemo.tasks import STANDARD, Task
 from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE, SCRATCHES
 from deconvdemo.training.recipes import RECIPES, Recipe
 from deconvdemo.training.samples.sample import noisy
 
@@ -31,6 +32,8 @@ SIZES: dict[str, dict] = {
         "base": {"widths": [8, 16], "blocks": 1},
         "expert": {"widths": [4, 8], "blocks": 1},
     },
+    "DeconvMask": {"widths": [8, 16], "blocks": 1},
+    "HarmJudge": {"hidden": 4},
 }
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
 _CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}
@@ -76,6 +79,18 @@ def judge_of(folder: Path, harm: Harm) -> str:
     network.head[-1].bias.copy_(torch.tensor([level, *logits, noise, blur]))
     file = folder / f"{JUDGE}.safetensors"
     save_checkpoint(file, Header("HarmJudge", network.config, JUDGE), network.state_dict(), dtype=None)
+    return add_to_index(file)
+
+
+def finder_of_white(folder: Path) -> str:
+    """Puts weights for `scratches` into the folder: what is brighter than nine tenths is damage. Gives their name."""
+    config, steep = {"widths": [1], "blocks": 0}, 40.0
+    tensors = {name: torch.zeros_like(one) for name, one in NETWORKS["DeconvMask"](**config).state_dict().items()}
+    tensors["head.weight"][0, :3] = 1 / 12  # the mean of 2×2 pixels in three channels, less a half
+    tensors["tail.weight"][0, 0, 2:4, 2:4] = steep
+    tensors["tail.bias"][:] = -0.4 * steep
+    file = folder / "scratches.safetensors"
+    save_checkpoint(file, Header("DeconvMask", config, SCRATCHES.name), tensors)
     return add_to_index(file)
 
 

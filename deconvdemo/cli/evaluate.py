@@ -14,12 +14,14 @@ from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import AUTO, STANDARD, TASKS
 from deconvdemo.tasks.declared import Axis
+from deconvdemo.tasks.helpers import FINDERS
 
 
 def add_verbs(verbs) -> None:
     summary = "Measure a network, or a classical method, on a folder of images; or all networks on all sets."
     verb = verbs.add_parser("evaluate", help=summary, description=summary)
-    verb.add_argument("task", choices=list(TASKS), nargs="?", metavar="TASK", help=f"{', '.join(TASKS)}; or --all")
+    named = [*TASKS, *FINDERS]
+    verb.add_argument("task", choices=named, nargs="?", metavar="TASK", help=f"{', '.join(named)}; or --all")
     verb.add_argument(
         "--images", type=Path, metavar="DIR",
         help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise. "
@@ -86,6 +88,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 def _one(options: argparse.Namespace, settings: Settings) -> str:
     """One task on one folder."""
+    if options.task in FINDERS:
+        return _helper(options, settings)
     from deconvdemo.evaluation import evaluate
     from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
 
@@ -107,6 +111,18 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
         else:
             restore = evaluate.classical_method(options.task, name)
         scores += evaluate.evaluate(name, restore, found)
+    return _json([vars(score) for score in scores]) if options.json else _table(scores)
+
+
+def _helper(options: argparse.Namespace, settings: Settings) -> str:
+    """What a network finds that helps a task: on one folder, by a protocol of its own."""
+    from deconvdemo.evaluation.scratches import evaluate
+
+    if options.variant or options.photo or options.method:
+        raise ControlError(
+            f"{options.task} has one network and one protocol: leave out --variant, --photo and --method"
+        )
+    scores = evaluate(restorer(options, settings).find_scratches, options.images)
     return _json([vars(score) for score in scores]) if options.json else _table(scores)
 
 
@@ -162,13 +178,14 @@ def _finite(value: Any) -> Any:
 def _table(scores) -> str:
     from deconvdemo.evaluation.evaluate import printed
 
-    columns = list(scores[0].measured)
+    columns = list(dict.fromkeys(name for score in scores for name in score.measured))
     settings = list(dict.fromkeys(score.setting for score in scores))
     lines = [
         f"{'setting':<17}{'method':<16}{'images':>7}" + "".join(f"{name:>15}" for name in columns) + f"{'s/MP':>9}"
     ]
     for score in sorted(scores, key=lambda score: settings.index(score.setting)):
-        values = "".join(f"{printed(name, score.measured[name]):>15}" for name in columns)
+        told = [printed(name, score.measured[name]) if name in score.measured else "–" for name in columns]
+        values = "".join(f"{one:>15}" for one in told)
         lines.append(
             f"{score.setting:<17}{score.method:<16}{score.images:>7}{values}{score.seconds_per_megapixel:>9.2f}"
         )

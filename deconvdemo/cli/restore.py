@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deconvdemo.cli.batch import Tally
 from deconvdemo.cli.console import shown
+from deconvdemo.cli.found_masks import NOTHING, FoundMasks, NothingFoundError, add_mask_options, require_finding
 from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import THERE, OverwriteGuard, TakenError, Target, require_writable, targets
 from deconvdemo.engine.options import add_engine_options, restorer
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
 def add_verbs(verbs) -> None:
     for task in TASKS.values():
         verb = verbs.add_parser(task.name, help=task.promise, description=task.promise)
-        several = {} if task.needs_mask else {"nargs": "+"}
-        verb.add_argument("input", type=Path, metavar="INPUT", help="photo, or folder of photos", **several)
+        verb.add_argument("input", type=Path, metavar="INPUT", help="photo, or folder of photos", nargs="+")
         verb.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="file or folder")
         if task.needs_mask:
-            verb.add_argument("--mask", type=Path, required=True, help="image of the photo's size, white = fill in")
+            add_mask_options(verb, task)
         for control in task.controls:
             # no default: what is not given is left to the task
             value = (
@@ -67,11 +67,11 @@ def _help(control: Control) -> str:
 
 
 def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
-    inputs = options.input if isinstance(options.input, list) else [options.input]
-    mask = getattr(options, "mask", None)
+    inputs, mask = options.input, getattr(options, "mask", None)
+    require_finding(options, task)
     found = find(inputs, options.output)
     one_file = len(found.photos) == 1 and not any(map(os.path.isdir, inputs))
-    if task.needs_mask and not one_file:
+    if mask and not one_file:
         raise ControlError("one mask goes with one photo: give a photo, not a folder")
     tally = Tally(len(found.photos), options.skip_existing, skipped=found.passed, failed=found.failed)
     if not found.photos and not found.failed:
@@ -86,7 +86,11 @@ def _run(task: Task, options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _one(work: _Work, source: Path, target: Target) -> int:
-    there = work.kept(source, target) or work.restored(source, target)
+    try:
+        there = work.kept(source, target) or work.restored(source, target)
+    except NothingFoundError as error:
+        print(f"{shown(str(error))}; nothing was written")
+        return 0
     if there and not work.options.skip_existing:
         raise PhotoError(
             f"{there} is there already and stays as it is: name another -o, or give --overwrite to replace it "
@@ -109,7 +113,9 @@ def _batch(work: _Work, pairs: list[tuple[Path, Target]], tally: Tally) -> int:
             if not there and not error:
                 work.prepare()
                 there, error = _tried(work.restored, source, target)
-            if error:
+            if isinstance(error, NothingFoundError):
+                tally.skipped.append((source, NOTHING))
+            elif error:
                 known = isinstance(error, DeconvdemoError)
                 if work.options.debug and not known:
                     raise error
@@ -171,6 +177,7 @@ class _Work:
         self, task: Task, options: argparse.Namespace, settings: Settings, mask: Path | None, guard: OverwriteGuard
     ):
         self.task, self.options, self.settings, self.mask, self.guard = task, options, settings, mask, guard
+        self.found = FoundMasks(options, guard) if getattr(options, "finding", False) else None
 
     def kept(self, source: Path, target: Target) -> Path | None:
         """What is there already, and stays, in the place of this photo's result. A look, before any work."""
@@ -196,7 +203,12 @@ class _Work:
         from deconvdemo.image.written_formats import download_suffix, lost_in
 
         engine, controls = self._ready
-        steps = engine.steps(self.task.name, source, self.mask, **controls)
+        photo: Any = source
+        mask: Any = self.mask
+        if self.found:
+            photo = engine.opener.open(source, engine.max_pixels)
+            mask = self.found.of(engine, photo, source, target)
+        steps = engine.steps(self.task.name, photo, mask, **controls)
         restoration = _with_bar(shown(source.name), steps)
         path = target.named(download_suffix(restoration.photo))
         if not self.guard.is_free(path, source):

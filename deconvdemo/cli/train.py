@@ -12,10 +12,11 @@ from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import JUDGE, STANDARD, TASKS
+from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks.helpers import FINDERS, HELPERS, JUDGE
 from deconvdemo.tasks.upscale import SCALES
 
-LOSSES = ("l1", "charbonnier", "mse")
+LOSSES = ("l1", "charbonnier", "mse", "bce-dice")
 ABOVE_ZERO = ("minutes", "rate")
 LEAST = {"steps": 1, "batch": 1, "patch": 8, "seed": 0, "measure_every": 0.0}
 
@@ -24,7 +25,9 @@ def add_verbs(verbs) -> None:
     summary = "Train a network on photographs."
     verb = verbs.add_parser("train", help=summary, description=summary)
     verb.add_argument(
-        "task", metavar="TASK", help=f"{', '.join(TASKS)}; or a network's name, such as upscale-x3 or denoise-photo"
+        "task",
+        metavar="TASK",
+        help=f"{', '.join([*TASKS, *HELPERS])}; or a network's name, such as upscale-x3 or denoise-photo",
     )
     verb.add_argument("--images", nargs="+", required=True, metavar="PLACE", help=IMAGES)
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
@@ -141,7 +144,11 @@ def _check(options: argparse.Namespace) -> None:
 def _check_dev(folder: Path, recipe) -> None:
     """Raises ControlError or TrainingError, before anything is trained, for images that could not be measured on."""
     from deconvdemo.evaluation.protocols import each_case, other_task
+    from deconvdemo.evaluation.scratches import marked_photos
 
+    if recipe.task in FINDERS:
+        next(marked_photos(folder))
+        return
     ending, task = other_task(recipe.task, folder)
     if task:
         raise ControlError(f"--dev is {folder}, whose files *{ending} are for {task}, not for {recipe.task}")

@@ -7,6 +7,7 @@ that a seed names the degraded image exactly. A parameter is a number, or (N, 1,
 from __future__ import annotations
 
 from deconvdemo.degradations.camera import CameraNoise
+from deconvdemo.degradations.damage import Damage, FadedPrint
 from deconvdemo.degradations.editing import ForeignDownscale, ResizedThere, Sharpening
 from deconvdemo.degradations.jpeg import Jpeg, quantised
 from deconvdemo.degradations.noise import GaussianNoise, PoissonGaussianNoise, ResizedNoise
@@ -15,6 +16,8 @@ from deconvdemo.degradations.operators import BicubicDownscale, GaussianBlur, Ho
 __all__ = [
     "BicubicDownscale",
     "CameraNoise",
+    "Damage",
+    "FadedPrint",
     "ForeignDownscale",
     "GaussianBlur",
     "GaussianNoise",

@@ -21,6 +21,7 @@ from deconvdemo.engine.coarse_to_fine import levels, show_middle
 from deconvdemo.engine.feeding import require_fed, require_known
 from deconvdemo.engine.judging import judge
 from deconvdemo.engine.restoration import Progress, Restoration
+from deconvdemo.engine.scratches import Found, find
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE, tile_by_tile
 from deconvdemo.engine.work import Work
 from deconvdemo.engine.worker import compute, giving_way
@@ -28,8 +29,9 @@ from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
-from deconvdemo.tasks import AUTO, JUDGE, Task, task_named
+from deconvdemo.tasks import AUTO, Task, task_named
 from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE, SCRATCHES
 
 
 class Restorer:
@@ -110,6 +112,23 @@ class Restorer:
         *_, restoration = self.steps(task, photo, mask, **controls)
         assert isinstance(restoration, Restoration)
         return restoration
+
+    def find_scratches(self, photo: Any, sensitivity: float | None = None) -> np.ndarray:
+        """A mask of what is damaged in an old photo, (H, W) bool, for `restore("inpaint", photo, mask)`.
+
+        `sensitivity` is from 0 to 1: higher finds fainter marks, and more of what is none. Raises as `restore` does.
+
+        >>> mask = Restorer.load().find_scratches("grandparents.jpg")  # doctest: +SKIP
+        """
+        return self.found(photo, sensitivity).mask
+
+    def found(self, photo: Any, sensitivity: float | None = None) -> Found:
+        """As `find_scratches`, with what to say of it. `photo` may also be a Photo that is open already."""
+        control = SCRATCHES.sensitivity
+        sensitivity = control.checked(control.default if sensitivity is None else sensitivity)
+        opened = self.opener.open(photo, self.max_pixels)
+        _, network = self._served(SCRATCHES.name)
+        return find(opened, network, self.compute_on, float(sensitivity or 0))
 
     def cost(self, *files: Any, scale: int = 1) -> int:
         """What these photos and masks, as paths or bytes, take in memory while they are worked on."""
@@ -207,9 +226,9 @@ class Restorer:
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
         network = checkpoint.network()
+        require_fed(checkpoint, network)
         if checkpoint.name == JUDGE:  # on the processor: it is small, and what it says is no picture
             return network
-        require_fed(checkpoint, network)
         return giving_way(self.compute_on.network(network))
 
 

@@ -66,5 +66,7 @@ def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:
 
 
 def printed(measure: str, value: float) -> str:
-    """A figure as it is printed: PSNR to hundredths of a dB, SSIM to four decimals."""
+    """A figure as it is printed: PSNR to hundredths of a dB, SSIM to four decimals, F1 to three."""
+    if "F1" in measure:
+        return f"{value:.3f}"
     return f"{value:.4f}" if "SSIM" in measure else f"{value:.2f}"

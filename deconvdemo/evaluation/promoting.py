@@ -18,6 +18,7 @@ from deconvdemo.feedback.events.records import Pair
 from deconvdemo.feedback.review.pairs import objections, snapshot
 from deconvdemo.feedback.review.ranking import direct, less_liked
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoin
     """A candidate, and what the flags that it learned from have against it."""
     candidate = load_checkpoint(file)
     header = candidate.header
+    if header.task not in TASKS:
+        raise CheckpointError(
+            f"{file} is for {header.name}, which restores nothing, so the gate cannot judge it: "
+            "train it into the folder that serves, whose index takes it up"
+        )
     learned = _learned_from(header, file)
     against = objections(store, learned, header.task, needed)
     if header.recipe.get("flags") and not learned:

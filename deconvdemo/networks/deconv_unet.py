@@ -71,7 +71,13 @@ class DeconvUNet(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         height, width = inputs.shape[-2:]
         inputs = pad_to_multiple(inputs, self.stride)
-        features = self.head(inputs)
+        # the correction is added in the input's own precision: bf16 holds a small correction well, a bright pixel badly
+        correction = self.tail(self.trunk(self.head(inputs))).to(torch.float32)
+        restored = inputs[:, : self.image_channels].to(torch.float32) + correction
+        return restored[..., :height, :width]
+
+    def trunk(self, features: Tensor) -> Tensor:
+        """(N, widths[0], H, W) → the same shape, down all levels and up again."""
         skips = []
         for level, down in zip(self.encoder, self.down, strict=True):
             features = level(features)
@@ -80,7 +86,4 @@ class DeconvUNet(nn.Module):
         features = self.body(features)
         for up, level in zip(self.up, self.decoder, strict=True):
             features = level(up(features) + skips.pop())
-        # the correction is added in the input's own precision: bf16 holds a small correction well, a bright pixel badly
-        correction = self.tail(features).to(torch.float32)
-        restored = inputs[:, : self.image_channels].to(torch.float32) + correction
-        return restored[..., :height, :width]
+        return features

@@ -12,7 +12,6 @@ from deconvdemo.tasks.upscale import Upscale
 TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
 # flags of these can be imported already, though nothing here restores so yet
 PLANNED = ("deblur",)
-JUDGE = "judge"  # the name of the weights that say what harms a photo: AUTO asks them
 
 
 def task_named(name: str) -> Task:
@@ -24,7 +23,6 @@ def task_named(name: str) -> Task:
 
 __all__ = [
     "AUTO",
-    "JUDGE",
     "PLANNED",
     "STANDARD",
     "TASKS",

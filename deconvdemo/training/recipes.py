@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deconvdemo.checkpoints.checkpoint import Header
+from deconvdemo.training.samples.old_photos import scratched
 from deconvdemo.training.samples.sample import Sample, downscaled, holed, noisy
 from deconvdemo.training.samples.wild import photographed, shrunk
 
@@ -19,7 +20,7 @@ class Phase:
     """A part of a run: its loss, and a learning rate that starts anew and falls to zero (a warm restart)."""
 
     share: float  # of the run's length
-    loss: str = "l1"  # or "charbonnier" or "mse"
+    loss: str = "l1"  # or "charbonnier", "mse" or "bce-dice"
     rate: float = 1.0  # times the recipe's learning rate
 
 
@@ -79,6 +80,7 @@ class Recipe:
 UNET: dict = {"widths": [32, 64, 128, 256], "blocks": [4, 4, 2, 2]}
 SMALL_UNET: dict = {"widths": [16, 32, 64, 128], "blocks": 2}
 SR: dict = {"channels": 64, "depth": 15}
+MASK: dict = {"widths": [16, 32, 64, 128], "blocks": [1, 2, 2, 2]}
 REDUCED = (0.7, 0.5, 0.35)  # photographs made smaller have finer detail: what upscaling is asked for
 
 RECIPES = {
@@ -104,6 +106,10 @@ RECIPES = {
                 steps=8000, rate=7e-4, reduced=REDUCED[:2], starts_from=f"upscale-x{scale}",
             )
             for scale in (2, 3, 4)
+        ),
+        Recipe(
+            "scratches", "DeconvMask", MASK, scratched, patch=192, batch=8, rate=1.5e-3, steps=2500, reduced=(0.5,),
+            phases=(Phase(1.0, "bce-dice"),),
         ),
     )
 }  # fmt: skip

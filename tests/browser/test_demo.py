@@ -132,6 +132,35 @@ def flag(page: Page, *reasons: str, comment: str = "", consent: bool = True) -> 
     panel.get_by_role("button", name="Send flag").click()
 
 
+def scratched() -> bytes:
+    """A dim photo with a white line across it: what the small weights take for a scratch."""
+    pixels = (picture(60, 80) * 0.6).astype(np.uint8)
+    pixels[28:32, 10:70] = 255
+    return png(pixels)
+
+
+def test_scratches_are_found_changed_and_filled_in(open_page, app):
+    page = visit(open_page, app, "inpaint")
+    find = page.get_by_role("button", name="Find scratches", exact=True)
+    opened(page, "old.png", scratched())
+    share = seen(page, ".dd-painter .share")
+    expect(share).to_have_text("Nothing marked yet")
+    find.click()
+    says(page, "% of the photo is marked as scratches")
+    expect(share).to_contain_text("% marked")
+    paint(page)  # what was found is the visitor's to change
+    before, after = (read_photo(fetched(page, url)).pixels for url in restored(page, "inpaint"))
+    changed = (before != after).any(axis=2)
+    assert changed[28:32, 10:70].mean() > 0.9
+    assert not changed[:20].any()
+    upload(page, "whole.png", png((picture(60, 90) * 0.6).astype(np.uint8)))
+    says(page, "90×60")
+    find.click()
+    says(page, "No scratches were found")
+    expect(share).to_have_text("Nothing marked yet")
+    page.get_by_label("Sensitivity").first.wait_for()
+
+
 VISITS = {
     "denoise": ("holiday.png", deep_png, "holiday-denoise.png", "PNG", 16, False),
     "upscale": ("holiday.jpg", lambda: jpeg(picture(60, 80)), "holiday-upscale.jpg", "JPEG", 8, False),

@@ -16,7 +16,7 @@ from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
 from deconvdemo.errors import TrainingError
 from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.networks.harm_judge import JPEG, LEVELS, WHITE, HarmJudge, statistics
-from deconvdemo.tasks import JUDGE
+from deconvdemo.tasks.helpers import JUDGE
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.samples.judged import judged
 

@@ -16,6 +16,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.tasks import Choice, Control, Switch, Task
+from deconvdemo.tasks.helpers import FINDERS, Finder
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.restore.flag_routes import erase_link
 from deconvdemo.web.restore.flagging import Flagging
@@ -28,6 +29,8 @@ def endpoints(tasks: Iterable[Task], restorer: Restorer, flagging: Flagging) -> 
     """Adds the endpoints to the current `gr.Blocks`: one for each of these tasks, with the variants they offer."""
     for task in tasks:
         _restoring(task, restorer, flagging)
+    for helper in FINDERS.values():
+        _finding(helper, restorer, flagging)
     _flagging(flagging)
 
 
@@ -56,6 +59,26 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
     gr.Button(visible=False).click(
         restore, inputs, outputs, api_name=task.name, api_description=task.promise, show_progress="hidden", **AT_ONCE
     )
+
+
+def _finding(helper: Finder, restorer: Restorer, flagging: Flagging) -> None:
+    control = helper.sensitivity
+
+    def find(photo: str, sensitivity: float = control.default) -> tuple[str, dict[str, Any]]:
+        try:
+            with restorer.place(photo, asker=asker(flagging.behind_proxy)):
+                found = restorer.found(photo, sensitivity)
+                file = flagging.results.keep_mask(found.mask, Path(photo).name)
+        except DeconvdemoError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        told = {"marked": round(found.share, 6), "sensitivity": sensitivity, "sentence": found.sentence()}
+        return str(file), told
+
+    outputs = [gr.File(label="mask", visible=False), gr.JSON(label="report", visible=False)]
+    gr.Button(visible=False).click(
+        find, [_file("photo"), _setting(control)], outputs, api_name=helper.endpoint,
+        api_description=helper.promise, show_progress="hidden", **AT_ONCE,
+    )  # fmt: skip
 
 
 def _parameter(name: str, default: Any) -> inspect.Parameter:

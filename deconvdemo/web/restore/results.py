@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -38,6 +39,12 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _LONGEST_STEM = 120  # bytes; file systems take 255 for the whole name
 HALF_WRITTEN = 600.0  # seconds after which a folder whose writing has not ended is one that nobody writes
 URL = "results"  # relative, so that it holds behind a proxy's prefix, too
+
+
+def _stem(name: str) -> str:
+    """Of a download: what the visitor called their file, as far as any disk takes it."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(name).stem).encode()[:_LONGEST_STEM].decode(errors="ignore").strip("-.")
+    return stem or "photo"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,6 @@ class Results:
     def keep(self, restoration: Restoration, name: str = "photo") -> Kept:
         """Writes a restoration's files; `name` is what the visitor called theirs. PhotoError if the disk is full."""
         observed, restored = restoration.observed, restoration.photo
-        stem = re.sub(r"[^\w.-]+", "-", Path(name).stem).encode()[:_LONGEST_STEM].decode(errors="ignore").strip("-.")
         kept = Kept(
             restoration.restoration_id,
             restoration.task,
@@ -82,7 +88,7 @@ class Results:
             observed=f"observed{lossless_suffix(observed)}",
             restored=f"restored{lossless_suffix(restored)}",
             mask=None if restoration.mask is None else "mask.png",
-            download=f"{stem or 'photo'}-{restoration.task}{download_suffix(restored)}",
+            download=f"{_stem(name)}-{restoration.task}{download_suffix(restored)}",
         )
         contents: dict[str, Callable[[], bytes]] = {
             kept.observed: lambda: self.lossless(observed),
@@ -93,6 +99,11 @@ class Results:
             contents["mask.png"] = lambda: mask_file(mask)
         self.lies_in(observed, self._write(kept.restoration_id, contents, json.dumps(asdict(kept))) / kept.observed)
         return kept
+
+    def keep_mask(self, holes: np.ndarray, name: str = "photo") -> Path:
+        """Writes a mask that was found on the visitor's photo of this name; returns the PNG's place."""
+        file = f"{_stem(name)}-mask.png"
+        return self._write(uuid.uuid4().hex, {file: lambda: mask_file(holes)}, None) / file
 
     def show(self, photo: Photo) -> str:
         """Writes an uploaded photo for the page to show, which any browser can, and returns its URL."""

@@ -18,7 +18,7 @@ OPENING_AT_ONCE: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit"
 
 def restore_tab(service: RestoreService) -> None:
     """Builds the tab inside the current `gr.Blocks`, and says what happens at each of its events."""
-    parts = laid_out(service.task, service.flagging)
+    parts = laid_out(service.task, service.flagging, service.helper)
     events = RestoreEvents(service, parts)
 
     # the page is told in the browser, at once; what the server finds follows
@@ -38,6 +38,11 @@ def restore_tab(service: RestoreService) -> None:
     parts.photo.clear(events.opening(None), asked, **fresh)
     for button, example in parts.examples:
         button.click(events.opening(example), asked, **fresh)
+    if parts.finding:
+        looking = in_the_browser(*parts.opening(html.waiting("Looking for scratches…")).values())
+        parts.finding.button.click(None, None, parts.progress, js=looking, **QUIET)
+        looked_at = [parts.photo, parts.finding.sensitivity]
+        parts.finding.button.click(events.found, looked_at, [parts.canvas, *parts.progress], **AT_ONCE, **QUIET)
     if parts.mask_file:
         laying = [parts.canvas, parts.status]
         parts.mask_file.upload(events.laid, [parts.photo, parts.mask_file], laying, **QUIET)

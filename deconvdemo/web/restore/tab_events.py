@@ -67,6 +67,23 @@ class RestoreEvents:
         said = html.notice("The mask is on the photo: paint to change it")
         return {self.parts.canvas: painting, self.parts.status: said}
 
+    def found(self, request: gr.Request, path: str | None, sensitivity: float) -> Changes:
+        """For a visitor who looks for damage: what was found, on the photo, to be changed."""
+        parts, service = self.parts, self.service
+        try:
+            with service.place(path):
+                photo = service.open(path, request.session_hash)
+                found = service.restorer.found(photo, sensitivity)
+                painting = service.painting(photo, found.mask)
+        except LeftError:
+            return {parts.status: gr.skip()}
+        except DeconvdemoError as error:
+            return parts.idle(html.trouble(error))
+        except Exception:
+            log.exception("scratches could not be looked for")
+            return parts.idle(html.broken())
+        return {parts.canvas: painting, **parts.idle(html.notice(found.sentence()))}
+
     def restore(self, request: gr.Request, path: str | None, ticket: str, *values: Any) -> Iterator[Changes]:
         """Progress after each tile, then the result.
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from deconvdemo.tasks import Task
+from deconvdemo.tasks.helpers import Finder
 from deconvdemo.web.components.controls import ControlPanel
 from deconvdemo.web.components.examples import Example, examples_of
 from deconvdemo.web.components.painter import painter
@@ -21,12 +22,13 @@ Changes = dict[Any, Any]  # what an event's function gives: new values by part; 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """One tab's. `canvas` and `mask_file` are there for a task that needs a mask."""
+    """One tab's. `canvas` and `mask_file` are there for a task that needs a mask, `finding` where one can be found."""
 
     photo: PhotoInput
     examples: list[tuple[gr.Button, Example]]
     controls: ControlPanel
     mask_file: gr.File | None
+    finding: Finding | None
     ticket: gr.Textbox
     run: gr.Button
     stop: gr.Button
@@ -79,13 +81,22 @@ class Parts:
         return dict(zip(self.controls.components, self.controls.opened(estimates), strict=True))
 
 
-def laid_out(task: Task, flagging: Flagging) -> Parts:
-    """Builds a tab's parts inside the current `gr.Blocks`."""
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What finds a mask."""
+
+    sensitivity: gr.Slider
+    button: gr.Button
+
+
+def laid_out(task: Task, flagging: Flagging, helper: Finder | None = None) -> Parts:
+    """Builds a tab's parts inside the current `gr.Blocks`; `helper` finds what is to be filled in."""
     gr.HTML(f'<p class="dd-promise">{task.promise}</p>', padding=False)
     with gr.Row(equal_height=False, elem_classes="dd-desk"):
         with gr.Column(scale=4, min_width=320, elem_classes="dd-given"):
             photo = _photo_input()
             examples = _example_buttons(task)
+            finding = _finding(helper) if helper else None
             controls = ControlPanel(task)
             mask_file = _mask_upload() if task.needs_mask else None
             ticket = gr.Textbox(visible=False)
@@ -97,7 +108,9 @@ def laid_out(task: Task, flagging: Flagging) -> Parts:
             picture = viewer("The result appears here over the photo, to compare them down to the pixel.")
             report = gr.HTML(padding=False, elem_classes="dd-report-slot")
             flag = flag_panel(flagging)
-    return Parts(photo, examples, controls, mask_file, ticket, run, stop, status, canvas, picture, report, flag)
+    return Parts(
+        photo, examples, controls, mask_file, finding, ticket, run, stop, status, canvas, picture, report, flag
+    )
 
 
 def _photo_input() -> PhotoInput:
@@ -119,6 +132,22 @@ def _example_buttons(task: Task) -> list[tuple[gr.Button, Example]]:
             (gr.Button(example.label, size="sm", icon=str(example.photo), min_width=140), example)
             for example in examples_of(task)
         ]
+
+
+def _finding(helper: Finder) -> Finding:
+    control = helper.sensitivity
+    with gr.Group(elem_classes="dd-finding"):
+        button = gr.Button(helper.verb, elem_classes="dd-find")
+        sensitivity = gr.Slider(
+            control.minimum,
+            control.maximum,
+            value=control.default,
+            step=control.step,
+            label=control.label,
+            info=f"{control.meaning} Press {helper.verb} again after moving it.",
+            buttons=[],
+        )
+    return Finding(sensitivity, button)
 
 
 def _mask_upload() -> gr.File:

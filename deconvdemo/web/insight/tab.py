@@ -22,6 +22,7 @@ from deconvdemo.feedback.review.ranking import ranking
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STATES, STILL_BAD, Release, Replays
 from deconvdemo.redaction import without_places
 from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.helpers import HELPERS
 from deconvdemo.web.insight.plots import bars, history, intervals
 from deconvdemo.web.review.reviewers import Reviewers
 
@@ -139,6 +140,8 @@ class Insight:
     def _note_weights(self) -> None:
         weights = self.restorer.weights
         for name in weights.names():
+            if name in HELPERS:  # they restore nothing, so that nothing is measured over time
+                continue
             try:
                 serving = name, weights.sha256(name)
                 if serving in self._noted:

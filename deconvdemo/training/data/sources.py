@@ -68,7 +68,7 @@ class ImageFolder:
 
 @dataclass(frozen=True)
 class Pack:
-    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP, one after another."""
+    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP or fine JPEG, one after another."""
 
     path: Path
 

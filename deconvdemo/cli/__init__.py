@@ -10,7 +10,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from deconvdemo.cli import bench, corpus, evaluate, feedback, finetune, plot, promote, restore, serve, train, weights
+from deconvdemo.cli import (
+    bench,
+    corpus,
+    evaluate,
+    feedback,
+    finetune,
+    plot,
+    promote,
+    restore,
+    serve,
+    train,
+    train_list,
+    weights,
+)
 from deconvdemo.cli.console import lasting_console, shown
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
@@ -31,7 +44,20 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"deconvdemo {__version__}")
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verbs = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
-    for module in (serve, restore, evaluate, train, finetune, promote, plot, corpus, feedback, weights, bench):
+    for module in (
+        serve,
+        restore,
+        evaluate,
+        train,
+        train_list,
+        finetune,
+        promote,
+        plot,
+        corpus,
+        feedback,
+        weights,
+        bench,
+    ):
         module.add_verbs(verbs)
     return top
 

@@ -43,6 +43,7 @@ class Recipe:
     seed: int = 0
     reduced: tuple[float, ...] = ()  # the images are trained on at these fractions of their size, too
     starts_from: str = ""  # the weights, by name, whose tensors it takes over
+    adversarial: float = 0.0  # what it counts, beside the loss, that a network learning to tell them is not convinced
 
     @property
     def header(self) -> Header:
@@ -73,6 +74,7 @@ class Recipe:
             "average": self.average,
             "seed": self.seed,
             **({"reduced": list(self.reduced)} if self.reduced else {}),
+            **({"adversarial": self.adversarial} if self.adversarial else {}),
         }
 
 
@@ -104,6 +106,11 @@ RECIPES = {
                 steps=8000, rate=7e-4, reduced=REDUCED[:2], starts_from=f"upscale-x{scale}",
             )
             for scale in (2, 3, 4)
+        ),
+        Recipe(  # the weight of the critic is a first guess: no weights were made with it yet
+            "upscale", "DeconvSR", {"scale": 4, **SR, "side_channels": 1}, shrunk, 4, "vivid", patch=32,
+            optimizer="adam", steps=8000, rate=2e-4, phases=(Phase(1.0),), reduced=REDUCED[:2],
+            starts_from="upscale-x4-photo", adversarial=0.3,
         ),
     )
 }  # fmt: skip

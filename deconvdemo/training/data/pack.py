@@ -112,5 +112,5 @@ def _encoded(crop: np.ndarray, quality: int | None) -> bytes:
     if quality is None:
         Image.fromarray(crop).save(file, "WEBP", lossless=True, quality=EFFORT, method=METHOD)
     else:
-        Image.fromarray(crop).save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
+        Image.fromarray(crop).save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()

@@ -76,11 +76,12 @@ class Steps:
                 self._taken[loss] += 1
                 return self._aside(lambda: self._directly(shown, loss, self._fresh))
             results: list[Tensor] = []
+
+            def work() -> None:
+                results[:] = [learn(self._run, self._state, shown, loss, self._fresh)]
+
             try:
-                replay = recorded(
-                    lambda: results.append(learn(self._run, self._state, shown, loss, self._fresh)),
-                    self._run.team.device,
-                )
+                replay = recorded(work, self._run.team.device)
             except RuntimeError as error:
                 self._say(f"steps are not recorded ({first_line(error)}): they are taken one operation at a time")
                 self._how = "eager"

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 from tiny_training import photos, small
-from torch.utils._python_dispatch import TorchDispatchMode
+from waits import Waits
 
 from deconvdemo.degradations import BlockJpeg, GaussianBlur, Jpeg
 from deconvdemo.training.data.batches import Batches
@@ -95,23 +95,6 @@ def test_a_block_has_the_shapes_of_batches(name, corpus):
     assert here.target.shape == there.target.shape
     assert (here.weight is None) == (there.weight is None)
     assert here.inputs.dtype == here.target.dtype == torch.float32
-
-
-class Waits(TorchDispatchMode):
-    """Notes what would wait for a GPU: to be told a number or how many there are, and indexing by a mask."""
-
-    ASK = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
-
-    def __init__(self):
-        super().__init__()
-        self.seen: set[str] = set()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        masks = [one for one in args[1] if one is not None and one.dtype == torch.bool] if name == "index" else []
-        if name in self.ASK or masks:
-            self.seen.add(name)
-        return function(*args, **(kwargs or {}))
 
 
 def test_waits_are_seen():

@@ -7,9 +7,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import photos, small, trained
 from torch import nn
+from waits import Waits
 
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.errors import TrainingError
+from deconvdemo.training.data.blocks import AT_ONCE
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import Phase
 from deconvdemo.training.run import step as stepping
@@ -24,6 +26,11 @@ from deconvdemo.training.run.step import BEFORE_RECORDING, Steps
 def corpus(tmp_path_factory) -> Corpus:
     folder = photos(tmp_path_factory.mktemp("photos"))
     return Corpus.open([folder], tmp_path_factory.mktemp("cache"), say=lambda text: None)
+
+
+@pytest.fixture(autouse=True)
+def _few_at_once(monkeypatch):
+    monkeypatch.setitem(AT_ONCE, "cpu", 8)
 
 
 def after(
@@ -67,6 +74,25 @@ def test_muon_takes_a_rate_that_is_written_into_a_tensor():
         moved.append(weight.detach())
     assert torch.allclose(*moved)
     assert not torch.allclose(moved[0], torch.ones(4, 6))
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("denoise-photo", "eager"), ("inpaint", "graph"), ("upscale-x4-vivid", "graph")]
+)
+def test_a_step_never_waits_for_the_device(name, how, corpus):
+    recipe = small(name, batch=2, patch=8)
+    run = Run(recipe, corpus, Budget(steps=9), bf16=True, resident=True, how=how)
+    state = State.fresh(recipe, "cpu")
+    for optimizer in state.all_optimizers:
+        for group in optimizer.param_groups:
+            group["fused"] = True  # as on a GPU; the other Adam asks for its number of steps
+    take, sample = Steps(run, state, print), run.batches().sample(0)
+    for _ in range(BEFORE_RECORDING):
+        take(sample, Phase(1.0), 0.01)
+    with Waits() as waits:
+        for _ in range(2):
+            take(sample, Phase(1.0), 0.01)
+    assert not waits.seen
 
 
 def test_what_cannot_be_recorded_is_said_and_done_without(corpus, monkeypatch):
@@ -118,13 +144,13 @@ def killed_after(checkpoints: int):
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does_to_the_bit(name, how, corpus, tmp_path):
     """Broken off in the middle of a block of patches, and with whatever a recording keeps."""
-    recipe = small(name, patch=8, batch=5, rate=0.01)
+    recipe = small(name, patch=8, batch=4, rate=0.01)
     options = {"resident": True, "how": how}
     unbroken, broken = tmp_path / "unbroken.safetensors", tmp_path / "broken.safetensors"
-    trained(recipe, corpus, unbroken, 7, **options)
+    trained(recipe, corpus, unbroken, 6, **options)
     with pytest.raises(Killed):
-        trained(recipe, corpus, broken, 7, checkpoint_every=0, measure=killed_after(4), **options)
-    trained(recipe, corpus, broken, 7, resume=broken.with_suffix(".state.safetensors"), **options)
+        trained(recipe, corpus, broken, 6, checkpoint_every=0, measure=killed_after(3), **options)
+    trained(recipe, corpus, broken, 6, resume=broken.with_suffix(".state.safetensors"), **options)
     first, second = (load_file(out.with_suffix(".state.safetensors")) for out in (unbroken, broken))
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []

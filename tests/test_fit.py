@@ -40,7 +40,8 @@ def losses(out: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in out.with_suffix(".log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+# one with an opponent makes something else small
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if not recipe.adversarial])
 def test_a_small_network_learns(name, corpus, tmp_path):
     out = tmp_path / f"{name}.safetensors"
     # the learning rate is made up for the warm-up, of which a run this short sees only the beginning; upscaling begins

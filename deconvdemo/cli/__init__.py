@@ -11,14 +11,26 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from deconvdemo.cli import bench, corpus, evaluate, feedback, finetune, plot, promote, restore, train, weights
+from deconvdemo.cli import (
+    bench,
+    corpus,
+    evaluate,
+    feedback,
+    finetune,
+    plot,
+    promote,
+    restore,
+    train,
+    train_list,
+    weights,
+)
 from deconvdemo.cli.console import lasting_console, shown
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
 from deconvdemo.version import __version__
 
 DONE, FAILED, WRONG_CALL, STOPPED = 0, 1, 2, 130
-VERBS = (restore, evaluate, train, finetune, promote, plot, corpus, feedback, weights, bench)
+VERBS = (restore, evaluate, train, train_list, finetune, promote, plot, corpus, feedback, weights, bench)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -92,6 +92,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         resume=options.resume,
         team=team,
         bf16=bf16,
+        resident=team.device == "cuda",  # one process on one GPU
     )
     output = Output(
         options.out,

@@ -71,7 +71,7 @@ class ImageFolder(_OnDisk):
 
 
 class Pack(_OnDisk):
-    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP, one after another."""
+    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP or fine JPEG, one after another."""
 
     @property
     def identity(self) -> Any:

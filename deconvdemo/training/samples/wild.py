@@ -2,6 +2,9 @@
 
 The line of Zhang et al. (BSRGAN, ICCV 2021) and Wang et al. (Real-ESRGAN, ICCVW 2021), for fidelity: all is drawn
 so that most patches are harmed a little and few a lot, since a network that expects the worst smooths what is good.
+
+What is done to which patch is drawn on the processor, for all patches at once; the patches stay where they are, and
+nothing here waits for the device that has them.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from deconvdemo.degradations import (
     BicubicDownscale,
+    BlockJpeg,
     CameraNoise,
     ForeignDownscale,
     GaussianBlur,
@@ -28,10 +32,13 @@ from deconvdemo.degradations import (
 )
 from deconvdemo.degradations.camera import read_noise
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
+from deconvdemo.training.samples.placing import placed, places
 from deconvdemo.training.samples.sample import Sample
 from deconvdemo.units import GREY_LEVELS
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
+KERNELS = {"bicubic": 0.4, "bilinear": 0.25, "area": 0.25, "aliased": 0.1}  # what a photo is shrunk by, and its share
+LOT = 4  # patches that share a number of which a tensor can have but one, such as how much they are enlarged
 SHARP = 0.6  # pixels: a patch blurred by less is to be restored sharp; a softer one is a soft photo, and stays so
 
 
@@ -72,7 +79,8 @@ def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator, go
     blurred = edited & (rng.uniform(size=count) < 0.25)
     sigma = _uniform(rng, 0.2, 0.8, int(blurred.sum()), clean)
     _degrade(seen, blurred, GaussianBlur(sigma), generator)
-    target[blurred] = torch.where(sigma > SHARP, seen[blurred], clean[blurred])
+    where = places(blurred, clean)
+    target.index_copy_(0, where, torch.where(sigma > SHARP, seen.index_select(0, where), clean.index_select(0, where)))
 
     _degrade(seen, edited & _some(rng, count, 0.1), partial(_jpeg, rng, 60), generator)
     before = seen.clone()
@@ -108,10 +116,11 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
     blurred = edited & _some(rng, count, 0.3)
     _degrade(soft, blurred, GaussianBlur(_uniform(rng, 0.1, 0.5, int(blurred.sum()), clean) * scale), generator)
     small = BicubicDownscale(scale)(soft).clamp(0, 1)
-    foreign = edited & _some(rng, count, 0.4)
-    if foreign.any():
-        kernel = str(rng.choice(("bicubic", "bilinear", "area", "aliased"), p=(0.4, 0.25, 0.25, 0.1)))
-        small[foreign] = ForeignDownscale(scale, kernel)(soft[foreign]).clamp(0, 1)
+    foreign, kernels = edited & _some(rng, count, 0.4), _chosen(rng, KERNELS, count)
+    for number, kernel in enumerate(KERNELS):
+        if (by_it := foreign & (kernels == number)).any():
+            where = places(by_it, clean)
+            small.index_copy_(0, where, ForeignDownscale(scale, kernel)(soft.index_select(0, where)).clamp(0, 1))
     kinds = _chosen(rng, SMALL_NOISES, count)
     early, sharpened = _some(rng, count, 0.5), edited & _some(rng, count, 0.4)
     _degrade(small, sharpened & early, partial(_sharpened, rng), generator)
@@ -142,7 +151,7 @@ def _camera(rng: np.random.Generator, images: Tensor, generator: torch.Generator
     count = len(images)
     uniform = partial(_uniform, rng, count=count, like=images)
     shot = _logarithmic(rng, 1e-4, 1.2e-2, count, images)
-    scatter = torch.from_numpy(rng.normal(0, 0.13, (count, 1, 1, 1))).to(images)
+    scatter = placed(rng.normal(0, 0.13, (count, 1, 1, 1)).astype(np.float32), images)
     reduced = uniform(0, 1) < 0.8
     camera = CameraNoise(
         shot,
@@ -155,6 +164,7 @@ def _camera(rng: np.random.Generator, images: Tensor, generator: torch.Generator
         chroma_blur=reduced * uniform(0.3, 2.5),
         luma_blur=reduced * uniform(0.2, 2.0),
         grain=uniform(0.0, 0.8),
+        place=(int(rng.integers(2)), int(rng.integers(2))),
     )
     return camera(images.clamp(0, 1), generator)
 
@@ -170,9 +180,12 @@ def _literature(rng: np.random.Generator, images: Tensor, generator: torch.Gener
 
 
 def _resized(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
-    scale = float(np.exp(rng.uniform(np.log(0.5), np.log(2))))
-    sigma = _logarithmic(rng, 0.5, 30, len(images), images) / min(scale, 1)
-    return ResizedNoise(sigma, scale)(images, generator).clamp(0, 1)
+    def one(lot: Tensor) -> Tensor:
+        scale = float(np.exp(rng.uniform(np.log(0.5), np.log(2))))
+        sigma = _logarithmic(rng, 0.5, 30, len(lot), lot) / min(scale, 1)
+        return ResizedNoise(sigma, scale)(lot, generator).clamp(0, 1)
+
+    return torch.cat([one(lot) for lot in images.split(LOT)])
 
 
 def _small_white(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -198,8 +211,11 @@ def _sharpened(rng: np.random.Generator, images: Tensor, generator: torch.Genera
 
 
 def _resized_there(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
-    there, back = rng.choice(("bicubic", "bilinear", "area", "aliased"), size=2, p=(0.5, 0.25, 0.15, 0.1))
-    return ResizedThere(float(rng.uniform(0.6, 1.5)), str(there), str(back))(images).clamp(0, 1)
+    def one(lot: Tensor) -> Tensor:
+        there, back = rng.choice(("bicubic", "bilinear", "area", "aliased"), size=2, p=(0.5, 0.25, 0.15, 0.1))
+        return ResizedThere(float(rng.uniform(0.6, 1.5)), str(there), str(back))(lot).clamp(0, 1)
+
+    return torch.cat([one(lot) for lot in images.split(LOT)])
 
 
 def _twice_compressed(images: Tensor, chosen: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> None:
@@ -211,15 +227,17 @@ def _twice_compressed(images: Tensor, chosen: np.ndarray, rng: np.random.Generat
 def _jpeg(rng: np.random.Generator, lowest: float, images: Tensor, generator: torch.Generator) -> Tensor:
     """Qualities from `lowest` to 98, higher ones more often, and every chroma, half of them 4:2:0.
 
-    Half of the grids begin at the corner, as in photos that were never cropped.
+    Half of the grids begin at the corner, as in photos that were never cropped. A file is written where the patches
+    are at hand for that; a GPU computes what it would do to them.
     """
     count = len(images)
     cropped = rng.uniform(size=count) < 0.5
-    return Jpeg(
+    compressed = Jpeg if images.device.type == "cpu" else BlockJpeg
+    return compressed(
         98 - (98 - lowest) * _uniform(rng, 0, 1, count, images) ** 1.6,
-        torch.from_numpy(rng.choice((0, 1, 2), size=count, p=(0.35, 0.15, 0.5))),
-        torch.from_numpy(rng.integers(0, 16, count) * cropped),
-        torch.from_numpy(rng.integers(0, 16, count) * cropped),
+        placed(rng.choice((0, 1, 2), size=count, p=(0.35, 0.15, 0.5)), images),
+        placed(rng.integers(0, 16, count) * cropped, images),
+        placed(rng.integers(0, 16, count) * cropped, images),
     )(images)
 
 
@@ -228,7 +246,7 @@ def _some(rng: np.random.Generator, count: int, share: float) -> np.ndarray:
     return rng.uniform(size=count) < share
 
 
-def _chosen(rng: np.random.Generator, shares: Mapping[Degradation, float] | Mapping, count: int) -> np.ndarray:
+def _chosen(rng: np.random.Generator, shares: Mapping, count: int) -> np.ndarray:
     """(count,) places in `shares`, each as often as it says."""
     return rng.choice(len(shares), size=count, p=list(shares.values()))
 
@@ -240,18 +258,19 @@ def rms(difference: Tensor) -> Tensor:
 
 def _column(chosen: np.ndarray, like: Tensor) -> Tensor:
     """(N,) bool → (N, 1, 1, 1) of 0 and 1."""
-    return torch.from_numpy(chosen.astype(np.float32)).to(like).view(-1, 1, 1, 1)
+    return placed(chosen.astype(np.float32), like).view(-1, 1, 1, 1)
 
 
 def _degrade(images: Tensor, chosen: np.ndarray, degradation: Degradation, rng: torch.Generator) -> None:
     """Degrades those of `images` that are `chosen`, (N,) bool, in place."""
     if chosen.any():
-        images[chosen] = degradation(images[chosen], rng)
+        where = places(chosen, images)
+        images.index_copy_(0, where, degradation(images.index_select(0, where), rng))
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:
     """(count, 1, 1, 1), for one parameter a patch."""
-    return torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1))).to(like)
+    return placed(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32), like)
 
 
 def _logarithmic(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:

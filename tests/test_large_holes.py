@@ -9,6 +9,7 @@ from tiled import assert_tiled_is_whole
 
 from deconvdemo.engine import exemplars, large_holes
 from deconvdemo.engine.admission import Asker, asked_by
+from deconvdemo.engine.coarse_to_fine import depth_of
 from deconvdemo.engine.exemplars import exemplar_fill
 from deconvdemo.engine.restoration import Restoration
 from deconvdemo.errors import LeftError
@@ -17,6 +18,7 @@ from deconvdemo.image.fog import gradient_ratio
 from deconvdemo.image.photo import Photo
 from deconvdemo.tasks.inpaint import CONTINUED
 
+SEAM_SIDE = 2 * large_holes.SEAM + 1
 COPIED, SMOOTH = "copied from elsewhere", "is smooth"
 
 
@@ -105,7 +107,7 @@ def test_known_pixels_stay_and_lost_ones_have_no_influence(restorer, dtype, chan
     assert any(COPIED in note for note in found.notes)
     np.testing.assert_array_equal(found.photo.pixels[~holes], photo[~holes])
     np.testing.assert_array_equal(found.photo.pixels, restorer.restore("inpaint", other, holes).photo.pixels)
-    inner = cv2.erode(holes.astype(np.uint8), np.ones((7, 7))).astype(bool)
+    inner = cv2.erode(holes.astype(np.uint8), np.ones((SEAM_SIDE, SEAM_SIDE))).astype(bool)
     assert colours(found.photo.pixels[inner]) <= colours(photo[~holes])
 
 
@@ -116,7 +118,7 @@ def test_what_nobody_sees_is_not_copied(restorer):
     pixels[:, 80:] //= 8
     found = restorer.restore("inpaint", Photo(pixels, alpha), holes)
     assert any(COPIED in note for note in found.notes)
-    inner = cv2.erode(holes.astype(np.uint8), np.ones((7, 7))).astype(bool)
+    inner = cv2.erode(holes.astype(np.uint8), np.ones((SEAM_SIDE, SEAM_SIDE))).astype(bool)
     assert colours(found.photo.pixels[inner]) <= colours(pixels[:, :80][~holes[:, :80]])
 
 
@@ -143,6 +145,23 @@ def test_smooth_is_what_the_network_gives_from_coarse_to_fine_and_is_said(restor
     monkeypatch.setattr(large_holes, "exemplar_fill", never)
     notes = restorer.restore("inpaint", photo, hole(), **controls).notes
     assert any(SMOOTH in note for note in notes)
+
+
+def test_texture_that_is_no_better_than_fog_is_not_shown(restorer, monkeypatch):
+    def foggy(image, holes, usable, seed):
+        yield
+        return image[holes]
+
+    monkeypatch.setattr(large_holes, "exemplar_fill", foggy)
+    assert any(SMOOTH in note for note in restorer.restore("inpaint", texture(), hole()).notes)
+
+
+def test_a_scratch_that_runs_into_a_large_hole_is_left_to_the_network():
+    holes = hole()
+    holes[45:49, :33] = True
+    beyond = large_holes._beyond(holes, depth_of(holes))
+    np.testing.assert_array_equal(beyond[:, 33:], hole()[:, 33:])
+    assert not beyond[:, : 33 - CONTINUED].any()
 
 
 def test_of_holes_that_the_network_continues_nothing_is_said(restorer):

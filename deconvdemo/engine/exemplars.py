@@ -52,7 +52,7 @@ def exemplar_fill(
             continue  # so coarse that the photo has vanished
         axes = principal_axes(smaller, level, rng)
         guide = cv2.GaussianBlur(smaller, (0, 0), SOFT).reshape(lost.size, -1)
-        guide *= np.float32((GUIDE / guide.shape[1]) ** 0.5)
+        guide = guide * np.float32((GUIDE / guide.shape[1]) ** 0.5)
         sources = level.at_random(rng) if search is None else _enlarged(search, level)
         filled = smaller if search is None else _voted(smaller, Search(level, np.zeros((lost.size, 1)), sources))
         for _ in range(PASSES[search is not None]):
@@ -94,7 +94,7 @@ def _half(image: np.ndarray, holes: np.ndarray, usable: np.ndarray) -> tuple[np.
     cells = lambda array: np.pad(array, odd, mode="edge").reshape(rows, 2, columns, 2)
     blocks = np.pad(image, [*odd, (0, 0)], mode="edge").reshape(rows, 2, columns, 2, -1)
     smaller = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return smaller, cells(holes).any(axis=(1, 3)), cells(usable).all(axis=(1, 3))
+    return smaller, np.asarray(cells(holes).any(axis=(1, 3))), np.asarray(cells(usable).all(axis=(1, 3)))
 
 
 def _halved_shape(array: np.ndarray) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from deconvdemo.engine.admission import leaving, still_wanted
-from deconvdemo.engine.coarse_to_fine import depth_of, levels, show_middle, whole_holes, with_middle
+from deconvdemo.engine.coarse_to_fine import depth_of, levels, show_middle, with_middle
 from deconvdemo.engine.exemplars import exemplar_fill
 from deconvdemo.engine.restoration import Progress
 from deconvdemo.engine.tile_by_tile import tile_by_tile
@@ -24,10 +24,11 @@ from deconvdemo.image.fog import gradient_energy, gradient_ratio
 from deconvdemo.image.pixels import to_depth
 from deconvdemo.tasks.inpaint import CONTINUED
 
-SEAM = 2  # pixels between what is known and what is copied, which the network joins
+SEAM = 4  # pixels between what is known and what is copied, which the network joins
 MARGIN = 6  # pixels of a hole's margin that each smaller copy fills anew, for the guide
 AROUND = 64  # pixels around a hole, at least, that are copied from: as many as the hole is long, if that is more
-FOG = 0.3  # share of the surroundings' gradient energy, from which on a smooth filling is as they are
+FOG = 0.3  # share of the surroundings' gradient energy, below which a filling is smoother than they are
+GAIN = 2.0  # so many times as much must have what is copied, and at most as much as 1 / FOG of theirs
 PLAIN = 1.0  # squared grey levels: surroundings of less gradient energy are smooth themselves
 GROUPS = 8  # holes that are filled one by one; of more, all at once
 SEED = 0  # the same photo gives the same filling
@@ -43,7 +44,7 @@ def middle_filled(work: Work, tile: str | int) -> Iterator[Progress]:
     depth = depth_of(holes)
     if depth.max() > CONTINUED:
         deepest = f"holes reach {depth.max():.0f} pixels from what is known, and the network continues {CONTINUED}"
-        if work.task.textures(work.controls) and (yield from _textured(work, whole_holes(holes, depth, CONTINUED))):
+        if work.task.textures(work.controls) and (yield from _textured(work, _beyond(holes, depth))):
             work.note(f"{deepest}: what is farther in was copied from elsewhere in the photo, and is invented")
             return
         work.note(f"{deepest}: what is farther in is smooth")
@@ -69,17 +70,28 @@ def _textured(work: Work, deep: np.ndarray) -> Generator[Progress, None, bool]:
     shown, middle = work.colours.copy(), np.zeros_like(deep)
     for box, group in _groups(deep):
         filled = _guide(work.colours, holes, guiding[-2].result, box)
+        around = _around(group, usable[box])
         copied = None
-        if _is_fog(filled, group, usable[box]):
+        likeness = _likeness(filled, group, around)
+        if gradient_energy(filled, around) >= PLAIN and likeness < FOG:
             copied = yield from _in_turns(exemplar_fill(filled, group, usable[box], SEED), share)
+        better = copied is not None
         if copied is not None:
-            filled[group], textured = copied, True
-        inner = group & (depth[box] > (MARGIN if copied is None else SEAM))
+            smooth, filled[group] = filled[group], copied
+            if not (better := GAIN * likeness <= _likeness(filled, group, around) <= 1 / FOG):
+                filled[group] = smooth
+        textured |= better
+        inner = group & (depth[box] > (SEAM if better else MARGIN))
         shown[box][inner] = to_depth(filled[inner], shown.dtype)
         middle[box] |= inner
     if textured:
         work.shown, work.middle = shown, middle
     return textured
+
+
+def _beyond(holes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Where holes are too deep, and their margin there; scratches that run into them are left to the network."""
+    return holes & (depth_of(depth <= CONTINUED) <= 1.5 * CONTINUED)
 
 
 def _guide(colours: np.ndarray, holes: np.ndarray, smaller: np.ndarray, box: Box) -> np.ndarray:
@@ -104,14 +116,14 @@ def _even(start: int, stop: int) -> slice:
     return slice(max(0, start) // 2 * 2, stop)
 
 
-def _is_fog(image: np.ndarray, hole: np.ndarray, usable: np.ndarray) -> bool:
-    """Whether the filling is smoother than what lies as near to the hole as the hole is deep."""
-    depth = depth_of(hole)
-    away = depth_of(~hole)
-    around = usable & (away <= max(depth.max(), CONTINUED))
-    if gradient_energy(image, around) < PLAIN:
-        return False
-    return gradient_ratio(image, depth > CONTINUED, around) < FOG
+def _around(hole: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """What lies as near to the hole as the hole is deep."""
+    return usable & (depth_of(~hole) <= max(float(depth_of(hole).max()), CONTINUED))
+
+
+def _likeness(image: np.ndarray, hole: np.ndarray, around: np.ndarray) -> float:
+    """The gradient energy of the filling, where the network cannot continue, over that around: 1 is as much."""
+    return gradient_ratio(image, depth_of(hole) > CONTINUED, around)
 
 
 def _in_turns(

@@ -123,9 +123,8 @@ def components_of(image: np.ndarray, axes: np.ndarray) -> np.ndarray:
     found = np.empty((height * width, len(axes)), np.float32)
     scale = np.float32((SIDE * SIDE * channels) ** -0.5)
     for number, axis in enumerate(axes):
-        total = sum(
-            cv2.filter2D(image[..., channel], cv2.CV_32F, axis[channel] * scale, borderType=cv2.BORDER_REFLECT_101)
-            for channel in range(channels)
-        )
+        total = np.zeros((height, width), np.float32)
+        for channel, kernel in enumerate(axis * scale):
+            total += cv2.filter2D(image[..., channel], cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
         found[:, number] = total.ravel()
     return found

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
-from deconvdemo.engine.coarse_to_fine import levels, show_middle
 from deconvdemo.engine.feeding import require_fed, require_known
 from deconvdemo.engine.judging import judge
+from deconvdemo.engine.large_holes import middle_filled
 from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.engine.scratches import Found, find
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE, tile_by_tile
@@ -146,7 +145,7 @@ class Restorer:
         Closing the iterator stops the work at the next tile.
         """
         work = self._prepared(task, photo, mask, controls)
-        yield from self._middle_filled(work)
+        yield from middle_filled(work, self.tile)
         started = time.monotonic()
         tiles = yield from tile_by_tile(work, self.tile)
         yield Restoration(
@@ -163,12 +162,6 @@ class Restorer:
             notes=(*work.photo.notes, *work.notes),
             saw=work.saw,
         )
-
-    def _middle_filled(self, work: Work) -> Iterator[Progress]:
-        """Fills the middle of holes that are too deep for the network, in ever larger copies."""
-        for smaller, larger in pairwise(levels(work)):
-            yield from tile_by_tile(smaller, self.tile)
-            show_middle(smaller, larger)
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""

@@ -63,6 +63,8 @@ class Task:
     needs_mask: ClassVar[bool] = False
     # the variants whose networks may leave alone what `inputs` shows beside the image
     blind: ClassVar[tuple[str, ...]] = ()
+    # how far, in pixels, from what is known it can continue a photo, and what is said of larger masks before it runs
+    limit: ClassVar[tuple[int, str] | None] = None
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
     grid: ClassVar[int] = 1
@@ -196,6 +198,10 @@ class Task:
     def wraps(self, controls: Mapping[str, Any]) -> bool:
         """Whether the picture repeats at its borders."""
         return bool(controls.get(WRAP.name))
+
+    def textures(self, controls: Mapping[str, Any]) -> bool:
+        """Whether large holes may have texture that is copied from elsewhere in the photo."""
+        return False
 
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         """What the network sees of (1, 3, H, W) `observed`, with the side channels its weights were trained on."""

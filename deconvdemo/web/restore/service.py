@@ -82,7 +82,7 @@ class RestoreService:
         holes = mask if isinstance(mask, np.ndarray) else None
         if mask is not None and holes is None:
             holes, _ = STRANGERS.read_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo)
-        return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
+        return painting(self.flagging.results.show(photo), photo.width, photo.height, holes, self.task.limit)
 
     def steps(
         self, path: str | None, session: str | None, painted: dict[str, Any] | None, controls: dict[str, Any]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.cli.options import compute_on
+from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 

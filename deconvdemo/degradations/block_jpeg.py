@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deconvdemo.degradations.jpeg import GRID
-from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.units import GREY_LEVELS
 
 SIDE = 8  # of a block, in pixels
 # T.81's example tables (annex K), which libjpeg scales by the quality

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from deconvdemo.errors import TrainingError
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.samples.placing import turned_places
+from deconvdemo.units import GREY_LEVELS
 
 CHUNK = 1 << 24  # pixels that are copied at a time
 

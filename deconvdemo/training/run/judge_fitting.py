@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
 from deconvdemo.errors import TrainingError
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.networks.harm_judge import JPEG, LEVELS, WHITE, HarmJudge, statistics
 from deconvdemo.tasks.helpers import JUDGE
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.samples.judged import judged
+from deconvdemo.units import GREY_LEVELS
 
 PATCH = 224  # pixels
 GROUP = 4  # patches that are harmed together

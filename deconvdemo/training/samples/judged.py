@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from deconvdemo.degradations import GaussianBlur, quantised
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.training.samples.wild import rms, take
+from deconvdemo.units import GREY_LEVELS
 
 GOOD = 0.3  # share of good photos: what is to be left alone is as hard to tell as what is not
 SOFT, BLURS = 0.2, (0.8, 3.0)  # share of soft photos, and sigma in pixels

@@ -48,6 +48,7 @@ def test_a_small_network_learns(name, corpus, tmp_path):
     # as good as bicubic: it is better soon, but not by as much
     sr = RECIPES[name].network == "DeconvSR"
     recipe, enough = (small(name, rate=0.04, patch=16), 0.97) if sr else (small(name, rate=0.02), 0.85)
+    enough = 0.9 if name == "denoise-photo" else enough  # a seventh of its patches is to stay as it is
     trained(recipe, corpus, out, 60)
     # judged on the same batches: masks and sigmas differ so much from step to step that losses in the log say little
     before, after = (mean_loss(recipe, corpus, tensors) for tensors in (None, load_checkpoint(out).tensors))

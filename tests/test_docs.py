@@ -185,7 +185,16 @@ def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(tmp_path / "data"))
     picture = Image.fromarray(tiny.picture(24, 30))
-    for name in ("holiday/a.png", "phone.jpg", "cat.jpg", "bricks.png", "scan.tif", "photo.jpg", "Set5/bird.png"):
+    for name in (
+        "holiday/a.png",
+        "phone.jpg",
+        "cat.jpg",
+        "bricks.png",
+        "scan.tif",
+        "photo.jpg",
+        "Set5/bird.png",
+        "album/a.jpg",
+    ):
         Path(name).parent.mkdir(exist_ok=True)
         picture.save(name)
     hole = np.zeros((24, 30), np.uint8)
@@ -209,7 +218,7 @@ def test_the_readmes_commands_run(here, tiny_weights, capsys):
             given += ["--weights", str(tiny_weights), "--device", "cpu", "--precision", "fp32"]
         assert main(given) == 0, (words, capsys.readouterr().err)
         done += 1
-    assert done == 10
+    assert done == 11
     assert Image.open("cat-large.png").size == (120, 96)
     assert (here / "flags" / "data").is_dir()
 

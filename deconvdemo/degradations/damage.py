@@ -13,7 +13,7 @@ from torch.nn import functional
 from deconvdemo.degradations.camera import LUMA
 from deconvdemo.degradations.marks import Mark, random_marks
 
-SEEN = 9 / 255  # how far a mark must move a pixel, or one within two of it, to be damage that anybody can see
+SEEN = 14 / 255  # how far a mark must move a pixel, or one within two of it, to be seen in a photo that is scanned
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,15 @@ Find = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 → (H, W) bool
 
 @dataclass(frozen=True)
 class MarkedPhoto:
-    """A photograph, and where it is damaged: (H, W, 3) uint8 and (H, W) bool."""
+    """A photograph, and where it is damaged: (H, W, 3) uint8 and (H, W) bool.
+
+    `ignored` is where marks are too faint to be seen: to find them is neither right nor wrong.
+    """
 
     setting: str
     observed: np.ndarray
     mask: np.ndarray
+    ignored: np.ndarray
 
 
 def marked_photos(folder: Path) -> Iterator[MarkedPhoto]:
@@ -56,9 +60,10 @@ def marked_photos(folder: Path) -> Iterator[MarkedPhoto]:
         printed = old if number % 2 else clean
         damage = Damage.drawn(rng, 1, *pixels.shape[:2])
         seen = damage(printed)
-        yield MarkedPhoto(CLEAN, pixels, unharmed)
-        yield MarkedPhoto(OLD, _scanned(old, rng), unharmed)
-        yield MarkedPhoto(DAMAGED, _scanned(seen, rng), damage.mask(printed, seen)[0, 0].numpy() > 0)
+        mask, footprint = (one[0, 0].numpy() > 0 for one in (damage.mask(printed, seen), damage.footprint))
+        yield MarkedPhoto(CLEAN, pixels, unharmed, unharmed)
+        yield MarkedPhoto(OLD, _scanned(old, rng), unharmed, unharmed)
+        yield MarkedPhoto(DAMAGED, _scanned(seen, rng), mask, footprint & ~mask)
 
 
 def counts(found: np.ndarray, truth: np.ndarray, tolerance: int = TOLERANCE) -> np.ndarray:
@@ -88,7 +93,7 @@ def evaluate(find: Find, folder: Path) -> list[Score]:
         seconds[case.setting] = seconds.get(case.setting, 0.0) + time.perf_counter() - started
         pixels[case.setting] = pixels.get(case.setting, 0) + found.size
         if case.setting == DAMAGED:
-            counted = counts(found, case.mask)
+            counted = counts(found & ~case.ignored, case.mask)
             total += counted
             row = dict(zip((F1, PRECISION, RECALL), f1(counted), strict=True))
         else:

@@ -61,6 +61,7 @@ from deconvdemo.web.review.routes import review_routes
 from deconvdemo.web.review.service import ReviewService
 from deconvdemo.web.server.frontier import Rules, behind_frontier, origins_of
 from deconvdemo.web.server.health import health_route
+from deconvdemo.web.server.one_app import without_apps
 from deconvdemo.web.server.patience import be_patient
 from deconvdemo.web.server.proxy import BehindProxy, PublicAddress, slash_at_the_end, without_slash
 from deconvdemo.web.server.sentences import Sentences, SpeakingBlocks, invalid
@@ -88,6 +89,7 @@ class Demo:
     review_link: str  # what opens the review to this machine's own user, after the demo's address; "": nothing does
 
 
+@without_apps()
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     """Puts the pages together; nothing is listened to yet, and no file is written."""
     gr.set_static_paths(

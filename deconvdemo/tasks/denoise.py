@@ -13,6 +13,7 @@ from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
 from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Denoise(Task):
     protocols: ClassVar = {STANDARD: {"sigma": Axis("noise levels", SIGMAS)}, "photo": {"iso": Axis("ISO", ISOS)}}
     sets = ("cbsd68", "kodak24", "mcmaster", "polyu", "urban100")
     watched = ("cbsd68", "polyu")
-    observed_ending = "_noisy"
+    wild: ClassVar = {"severity": Axis("severities", tuple(SEVERITIES))}
+    pairs: ClassVar = {"_noisy": {}}
     real = "real noise"
     baselines = (
         Baseline("nothing", nothing),
@@ -127,7 +129,12 @@ class Denoise(Task):
     def degraded(
         self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
     ) -> Degraded:
-        """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG."""
+        """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG.
+
+        With a severity: as people's photos are.
+        """
+        if "severity" in setting:
+            return seen_as(clean, photographed(clean, setting["severity"], seed), setting["severity"])
         import torch
 
         from deconvdemo.degradations import CameraNoise, GaussianNoise, Jpeg

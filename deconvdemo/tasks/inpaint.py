@@ -73,7 +73,7 @@ class Inpaint(Task):
     tile = Tile("coffee", 80, 80, "Rachel Michetti, CC0", seed=2)
     sets = ("inpaint",)
     watched = ("inpaint",)
-    observed_ending = ""
+    pairs: ClassVar = {}
     baselines = (
         Baseline("telea", telea, "Telea's fast marching"),
         Baseline("navier-stokes", navier_stokes, "Navier–Stokes"),

@@ -79,10 +79,13 @@ class Task:
     protocols: ClassVar[Mapping[str, Mapping[str, Axis]]] = {STANDARD: {}}
     sets: ClassVar[tuple[str, ...]] = ()  # folders of images that the literature measures on
     watched: ClassVar[tuple[str, ...]] = ()  # those of them that this project looks at while it trains
-    observed_ending: ClassVar[str] = "_degraded"  # of files of real pairs, with a twin `_clean`; empty: there are none
+    # what `degraded` is given for a photo as people's are (`wild.py`): name → values; empty: nobody says what that is
+    wild: ClassVar[Mapping[str, Axis]] = {}
+    # of files of ready pairs, with a twin `_clean`: what such a name ends in → what is known of it; empty: none
+    pairs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"_degraded": {}}
     real: ClassVar[str] = "real pairs"  # as a setting
     on_luma: ClassVar[bool] = False  # whether it is judged there, without a border of as many pixels as it enlarges
-    baselines: ClassVar[tuple[Baseline, ...]] = ()
+    baselines: ClassVar[tuple[Baseline, ...]] = ()  # where `wild` says something, the first one restores nothing
     # a duel of the standard network with itself: the controls of the other one, and values in place of the protocol's
     altered: ClassVar[Mapping[str, Any]] = {"strength": 0.6}
     duelled: ClassVar[Mapping[str, tuple[Any, ...]]] = {}

@@ -12,6 +12,7 @@ from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.wild import SEVERITIES, seen_as, shrunk
 from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class Upscale(Task):
     }
     sets = ("set5", "set14", "bsd100", "urban100")
     watched = ("set5",)
-    observed_ending = ""
+    wild: ClassVar = {"scale": Axis("scales", SCALES), "severity": Axis("severities", tuple(SEVERITIES))}
+    pairs: ClassVar = {f"_lr_x{scale}": {"scale": scale} for scale in SCALES}
+    real = "pairs"
     on_luma = True
     baselines = (Baseline("bicubic", bicubic, "Bicubic"), Baseline("lanczos", lanczos, "Lanczos"))
     duelled: ClassVar = {"scale": (2, 3)}
@@ -96,12 +99,18 @@ class Upscale(Task):
     def degraded(
         self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
     ) -> Degraded:
-        """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG."""
+        """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG.
+
+        With a severity: as people's small photos are.
+        """
         from deconvdemo.degradations import BicubicDownscale, Jpeg
         from deconvdemo.image.pixels import as_images, eight_bits
 
         scale, quality = setting["scale"], setting.get("quality")
         images, shrink = as_images(clean), BicubicDownscale(scale)
+        if "severity" in setting:
+            cropped = eight_bits(shrink.crop(images))
+            return seen_as(cropped, shrunk(cropped, scale, setting["severity"], seed), setting["severity"], scale)
         small = shrink(images) if quality is None else Jpeg(quality)(shrink(images))
         return Degraded(
             eight_bits(shrink.crop(images)),

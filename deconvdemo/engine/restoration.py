@@ -58,7 +58,7 @@ class Restoration:
 
     def summary(self) -> str:
         """How it was made, as one line for a person."""
-        settled = "".join(f"{setting}, " for setting in [*self._told(), *in_words(self.controls)])
+        settled = "".join(f"{setting}, " for setting in [*in_words(self.controls), *self._told()])
         tiles = "1 tile" if self.tiles == 1 else f"{self.tiles} tiles"
         return (
             f"{self.photo.width}×{self.photo.height}, {settled}{self.seconds:.1f} s, {tiles}, "

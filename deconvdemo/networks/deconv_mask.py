@@ -37,7 +37,7 @@ class DeconvMask(DeconvUNet):
         # the blocks have no biases: a channel of ones beside the image gives each layer a level to compare with
         self.head = Halving(self.image_channels + 1, self.widths[0])
         self.tail = deconvolution(self.widths[0], self.result_channels, kernel=3 * CELL, stride=CELL, bias=True)
-        nn.init.constant_(self.tail.bias, RARE)
+        self.tail.bias = nn.Parameter(torch.full((self.result_channels,), RARE))
 
     @property
     def stride(self) -> int:

@@ -1,9 +1,10 @@
 """How large holes are filled: the lost pixels themselves, the network alone, and texture copied from the photo.
 
-    python benchmarks/large_holes.py IMAGES [--side 160] [--most 20]
+    python benchmarks/large_holes.py IMAGES [--side 160] [--most 20] [--continued]
 
 Cuts a square out of the middle of each image and prints `evaluation/hole_figures.py`'s medians for each filling, and
-of how many images each figure is nearer to that of the lost pixels than with the network alone.
+of how many images each figure is nearer to that of the lost pixels than with the network alone. `--continued`: how much
+of the gradient energy the network alone keeps in the middle of discs and bars of growing depth.
 """
 
 from __future__ import annotations
@@ -14,12 +15,33 @@ from pathlib import Path
 import numpy as np
 
 from deconvdemo import Restorer
+from deconvdemo.engine.coarse_to_fine import depth_of
 from deconvdemo.evaluation.hole_figures import hole_figures
 from deconvdemo.hub.datasets import SUFFIXES
+from deconvdemo.image.fog import gradient_energy
 from deconvdemo.image.pixels import eight_bit_rgb
 from deconvdemo.image.reading import read_photo
 
 FILLINGS = {"network alone": {"smooth": True}, "default": {}}
+
+
+def continued(restorer: Restorer, photos: list[np.ndarray]) -> None:
+    for depth in (2, 4, 6, 8, 12):
+        for shape in ("discs", "bars"):
+            kept = []
+            for photo in photos:
+                holes = _grid(photo.shape[:2], depth, shape)
+                middle = depth_of(holes) > 0.7 * depth
+                filled = restorer.restore("inpaint", photo, holes, smooth=True).photo.pixels
+                kept.append(gradient_energy(filled, middle) / max(gradient_energy(photo, middle), 1e-9))
+            print(f"{shape} of {depth} pixels' depth: {np.median(kept):.2f}", flush=True)
+
+
+def _grid(size: tuple[int, int], depth: int, shape: str) -> np.ndarray:
+    """(H, W) bool: discs, or bars from border to border, far enough from each other to be continued one by one."""
+    pitch, (rows, columns) = max(4 * depth + 20, 40), np.indices(size)
+    across, down = columns % pitch - pitch // 2, rows % pitch - pitch // 2
+    return np.abs(across) < depth if shape == "bars" else across**2 + down**2 <= depth**2
 
 
 def main() -> None:
@@ -27,10 +49,14 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--most", type=int, default=20)
+    parser.add_argument("--continued", action="store_true")
     options = parser.parse_args()
     restorer, rows = Restorer.load(device="cpu"), []
     files = sorted(file for file in options.images.iterdir() if file.suffix.lower() in SUFFIXES)
-    for file in files[:: max(1, len(files) // options.most)][: options.most]:
+    files = files[:: max(1, len(files) // options.most)][: options.most]
+    if options.continued:
+        return continued(restorer, [eight_bit_rgb(read_photo(file).pixels)[:320, :320] for file in files])
+    for file in files:
         clean = eight_bit_rgb(read_photo(file).pixels)
         side, holes = min(options.side, *(length // 2 for length in clean.shape[:2])), np.zeros(clean.shape[:2], bool)
         top, left = ((length - side) // 2 for length in clean.shape[:2])

@@ -17,7 +17,8 @@ from deconvdemo.training.data.resident import Resident
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.samples.sample import Sample
 
-AT_ONCE = {"cuda": 256, "cpu": 32}  # patches: a CPU's caches hold a few, a GPU is busy with many
+AT_ONCE = {"cuda": 256, "cpu": 32}  # patches: a GPU is busy with many
+CACHED = 300_000  # pixels, at most, on a CPU: what its caches hold
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class Blocks:
 
     @property
     def steps(self) -> int:
-        return max(1, AT_ONCE.get(self.device.partition(":")[0], AT_ONCE["cuda"]) // self.recipe.batch)
+        patches = AT_ONCE.get(self.device.partition(":")[0], AT_ONCE["cuda"])
+        if self.device == "cpu":
+            patches = min(patches, CACHED // (self.recipe.patch * self.recipe.scale) ** 2)
+        return max(1, patches // self.recipe.batch)
 
     def following(self, step: int) -> Generator[Sample]:
         """The samples of `step` and of every step after it; close it when no more are needed.

@@ -53,6 +53,6 @@ class Resident:
         heights, widths = self.shapes[numbers].T
         tops, lefts = rng.integers(heights - patch + 1), rng.integers(widths - patch + 1)
         places = turned_places(rng, self.starts[numbers] + tops * widths + lefts, widths, patch, self.pixels)
-        found = self.pixels.view(torch.int32).view(-1).take(places)
+        found = self.pixels.view(torch.int32).view(-1).index_select(0, places.view(-1))
         colours = found.view(torch.uint8).view(count, patch, patch, 4)[..., :3].permute(0, 3, 1, 2)
         return colours.to(torch.float32, memory_format=torch.contiguous_format).div_(GREY_LEVELS)

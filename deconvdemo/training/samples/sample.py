@@ -63,7 +63,8 @@ def _taken(rng: np.random.Generator, count: int, size: int, like: Tensor) -> Ten
     """(count, size, size) uint8, 1 = hole: of the painted ones, on `like`'s device, turned and mirrored."""
     painted = _painted(size, like.device)
     corners = rng.integers(PAINTED, size=count) * size * size
-    return painted.take(turned_places(rng, corners, size, size, like))
+    places = turned_places(rng, corners, size, size, like)
+    return painted.view(-1).index_select(0, places.view(-1)).view(places.shape)
 
 
 @lru_cache(maxsize=2)

@@ -69,7 +69,8 @@ def test_the_parameters_have_the_names_and_defaults_of_the_command_line(client, 
     parameters = client.view_api(return_format="dict")["named_endpoints"][f"/{task}"]["parameters"]
     files = ["photo", "mask"] if TASKS[task].needs_mask else ["photo"]
     assert [p["parameter_name"] for p in parameters] == [*files, *(c.name for c in TASKS[task].controls)]
-    for parameter, control in zip(parameters[len(files) :], TASKS[task].controls, strict=True):
+    offered = TASKS[task].offering([TASKS[task].weights(choices) for choices in TASKS[task].combinations()])
+    for parameter, control in zip(parameters[len(files) :], offered.controls, strict=True):
         assert parameter["parameter_has_default"]
         assert parameter["parameter_default"] == control.default
 

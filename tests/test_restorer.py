@@ -489,7 +489,7 @@ def test_a_tile_of_no_use_is_refused(tiny_weights, tile):
 class Fixed(torch.nn.Module):
     """In place of a network: `answer` for every pixel; `before(images)` may raise, wait or take notes."""
 
-    scale, stride, radius, side_channels = 1, 2, 4, 1
+    scale, stride, radius, image_channels, side_channels = 1, 2, 4, 3, 1
 
     def __init__(self, answer: float = 0.25, before=lambda images: None):
         super().__init__()

@@ -64,7 +64,7 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     variant = "" if choices["variant"] == STANDARD else choices["variant"]
     file = folder / f"{task.weights(choices)}.safetensors"
     # variants differ: a result tells which of them made it
-    tensors = network(recipe.network, seed=len(variant), **config).state_dict()
+    tensors = network(recipe.network, seed=sum(map(ord, variant)), **config).state_dict()
     save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
     return add_to_index(file)
 

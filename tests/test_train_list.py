@@ -229,7 +229,8 @@ def test_weights_that_invent_are_offered_as_such_and_only_once_there_are_some():
     assert "vivid" not in upscale.offering(served).variant.options
     offered = upscale.offering([*served, "upscale-x4-vivid"])
     assert "vivid" in offered.variant.options
-    assert offered.variant.default == "standard"
+    assert offered.variant.default == "auto"
+    assert offered.choosing(offered.checked({"scale": 4}))["variant"] == "standard"
     assert offered.checked({"scale": 4, "variant": "vivid"})
     with pytest.raises(ControlError, match="no weights for upscale-x2-vivid"):
         offered.checked({"scale": 2, "variant": "vivid"})

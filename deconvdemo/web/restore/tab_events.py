@@ -115,7 +115,8 @@ class RestoreEvents:
             shown, estimates = service.preview(path, photo), service.estimates(photo)
             saw = service.saw(photo) if variant == AUTO else ""
             painting = {parts.canvas: service.painting(photo, mask)} if parts.canvas else {}
-        judged = parts.controls.judged(variant)
+        # without somebody who could say what harms the photo, Auto is the standard network, which needs the estimate
+        judged = parts.controls.judged(variant) if saw or variant != AUTO else ()
         words = _opening_words(photo, {name: value for name, value in estimates.items() if name not in judged}, saw)
         return {parts.photo: shown, parts.status: words, **painting, **parts.estimated(estimates)}
 

@@ -27,7 +27,7 @@ help:
 	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
-	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
+	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint, wild; needs an idle machine)"
 	@echo "make bench            measure how fast flags are acknowledged, published and found, and photos opened"
 	@echo "make hostile          open mutated pictures for an hour (ARGS='--count N', '--minutes M'): each a photo or a sentence"
 	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
@@ -131,10 +131,11 @@ IMAGES ?= data/photographs
 train-%: $(VENV)/.runtime
 	$(PY) -m deconvdemo train $* --images $(IMAGES) $(if $(DEV),--dev $(DEV)) --out weights/$*.safetensors $(ARGS)
 
-# ---- results: docs/results.json, and the page and pictures that show it ---------------------------------------
+# ---- results: docs/results.json and wild.json, and the page and pictures that show them -----------------------
 
 results: $(VENV)/.development
 	$(PY) -m deconvdemo evaluate --all --images $(IMAGES) --json --out docs/results.json $(ARGS)
+	$(PY) -m deconvdemo evaluate --wild --images $(IMAGES) --first 20 --json --out docs/wild.json
 	$(PY) docs/plot_quality.py
 
 bench: $(VENV)/.development

@@ -18,6 +18,7 @@ class Helper:
     endpoint: str  # over HTTP
     sensitivity: Number
     gives: int = 1  # channels of what its network gives: logits
+    sets: tuple[str, ...] = ()  # folders of clean photographs that it is measured on
 
 
 SCRATCHES = Helper(
@@ -33,5 +34,6 @@ SCRATCHES = Helper(
         default=0.5,
         step=0.05,
     ),
+    sets=("cbsd68",),
 )
 HELPERS: dict[str, Helper] = {one.name: one for one in (SCRATCHES,)}

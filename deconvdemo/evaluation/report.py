@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from deconvdemo.checkpoints.serving import Row, Weights
 from deconvdemo.engine.compute import Compute
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.evaluation import cost
-from deconvdemo.evaluation.evaluate import classical_method, evaluate, printed
-from deconvdemo.evaluation.measure import figures, restoring
+from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, printed
+from deconvdemo.evaluation.measure import figures, network_scores, restoring
 from deconvdemo.evaluation.protocols import PHOTO, Case, Values, each_case, sets_in
 from deconvdemo.tasks import TASKS
-from deconvdemo.tasks.helpers import JUDGE
+from deconvdemo.tasks.helpers import FINDERS, JUDGE
 from deconvdemo.version import __version__
 
 
@@ -66,7 +66,9 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
     for network in networks if plan.wants("network") else ():
         restore = restoring(weights.load(network["name"]), compute_on, plan.tile)
         values = plan.values_at(network["scale"])
-        if values is not None:
+        if network["task"] in FINDERS:
+            network["scores"] = survey.found(weights.load(network["name"]), compute_on)
+        elif values is not None:
             network |= survey.scores(network["name"], network["task"], restore, values, network["variant"])
     return {
         "deconvdemo": __version__,
@@ -96,15 +98,27 @@ class Survey:
             found["photo_scores"] = [row for row in also if (row["set"], row["setting"]) not in known]
         return found
 
+    def found(self, checkpoint: Checkpoint, compute_on: Compute) -> list[dict[str, Any]]:
+        """The scores of a network that helps a task."""
+        images = {folder.name.lower(): folder for folders in self.sets.values() for folder in folders}
+        rows = []
+        for folder in (images[name] for name in FINDERS[checkpoint.header.task].sets if name in images):
+            self.say(f"{checkpoint.name}: {folder.name}")
+            rows += self._told(folder, network_scores(checkpoint, folder, compute_on))
+        return rows
+
     def _rows(self, name: str, task: str, restore, values: Values, variant: str) -> list[dict[str, Any]]:
         rows = []
         for images in self.sets.get(task, ()):
             self.say(f"{name}: {images.name}{', as photos' if variant == PHOTO else ''}")
             cases = each_case(task, images, values, variant)
-            for score in evaluate(name, restore, cases):
-                row = {"set": images.name, "setting": score.setting, "images": score.images, "measured": score.measured}
-                rows.append(row | ({"seconds_per_megapixel": score.seconds_per_megapixel} if self.plan.timings else {}))
+            rows += self._told(images, evaluate(name, restore, cases))
         return rows
+
+    def _told(self, images: Path, scores: Iterable[Score]) -> Iterator[dict[str, Any]]:
+        for score in scores:
+            row = {"set": images.name, "setting": score.setting, "images": score.images, "measured": score.measured}
+            yield row | ({"seconds_per_megapixel": score.seconds_per_megapixel} if self.plan.timings else {})
 
 
 def _classical(survey: Survey) -> Iterator[dict[str, Any]]:

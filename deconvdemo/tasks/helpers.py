@@ -15,6 +15,7 @@ class Helper:
 
     name: str
     gives: int = 1  # channels of what its network gives: logits
+    sets: tuple[str, ...] = ()  # folders of clean photographs that it is measured on
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ SCRATCHES = Finder(
         default=0.5,
         step=0.05,
     ),
+    sets=("cbsd68",),
 )
 FINDERS: dict[str, Finder] = {one.name: one for one in (SCRATCHES,)}
 # the judge says what harms a photo: AUTO asks it

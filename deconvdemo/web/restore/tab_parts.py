@@ -136,8 +136,8 @@ def _example_buttons(task: Task) -> list[tuple[gr.Button, Example]]:
 
 def _finding(helper: Finder) -> Finding:
     control = helper.sensitivity
-    with gr.Group(elem_classes="dd-finding"):
-        button = gr.Button(helper.verb, elem_classes="dd-find")
+    with gr.Column(elem_classes="dd-finding"):  # a group would make the button look like a heading
+        button = gr.Button(helper.verb)
         sensitivity = gr.Slider(
             control.minimum,
             control.maximum,

@@ -18,6 +18,7 @@ from deconvdemo.cli import main
 from deconvdemo.engine import device, fastest
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import TrainingError
+from deconvdemo.evaluation.evaluate import printed
 from deconvdemo.evaluation.measure import measured
 from deconvdemo.evaluation.protocols import sets_in
 from deconvdemo.evaluation.report import ReportPlan, compare_headers, report
@@ -135,7 +136,9 @@ def test_the_table_says_what_the_json_says(sets, weights, capsys):
     table = capsys.readouterr().out
     for method in found["networks"] + found["classical"]:
         for row in method["scores"] + method.get("photo_scores", []):
-            assert f"{row['measured']['PSNR']:.2f} / {row['measured']['SSIM']:.4f}" in table
+            found_there = row["measured"]
+            first, second = list(found_there)[:2]
+            assert f"{printed(first, found_there[first])} / {printed(second, found_there[second])}" in table
     for network in found["networks"]:
         assert f"| {network['name']} ({network['network']})" in table
 

@@ -101,14 +101,14 @@ class Survey:
     def found(self, checkpoint: Checkpoint, compute_on: Compute) -> list[dict[str, Any]]:
         """The scores of a network that helps a task."""
         images = {folder.name.lower(): folder for folders in self.sets.values() for folder in folders}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for folder in (images[name] for name in HELPERS[checkpoint.header.task].sets if name in images):
             self.say(f"{checkpoint.name}: {folder.name}")
             rows += self._told(folder, network_scores(checkpoint, folder, compute_on))
         return rows
 
     def _rows(self, name: str, task: str, restore, values: Values, variant: str) -> list[dict[str, Any]]:
-        rows = []
+        rows: list[dict[str, Any]] = []
         for images in self.sets.get(task, ()):
             self.say(f"{name}: {images.name}{', as photos' if variant == PHOTO else ''}")
             cases = each_case(task, images, values, variant)

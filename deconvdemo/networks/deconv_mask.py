@@ -37,6 +37,7 @@ class DeconvMask(DeconvUNet):
         # the blocks have no biases: a channel of ones beside the image gives each layer a level to compare with
         self.head = Halving(self.image_channels + 1, self.widths[0])
         self.tail = deconvolution(self.widths[0], self.result_channels, kernel=3 * CELL, stride=CELL, bias=True)
+        assert self.tail.bias is not None
         with torch.no_grad():
             self.tail.bias.fill_(RARE)
 

@@ -27,12 +27,12 @@ def require_fed(checkpoint: Checkpoint, network: nn.Module) -> None:
             f"{checkpoint.source} says it is for task {header.task!r}, but the tasks here are {', '.join(TASKS)}: "
             "update deconvdemo, or use other weights"
         )
-    image = int(network.image_channels)  # type: ignore[arg-type]
-    gives, expected = int(getattr(network, "result_channels", image)), helper.gives if helper else image
+    gives, expected = getattr(network, "result_channels", None), helper.gives if helper else None
     if gives != expected:
+        words = {one: f"{one} channel" if one else "an image" for one in (gives, expected)}
         raise CheckpointError(
-            f"{checkpoint.source} is for {header.name}, but its {header.asks_for} gives {gives} channels, where "
-            f"{expected} are expected: use other weights"
+            f"{checkpoint.source} is for {header.name}, but its {header.asks_for} gives {words[gives]}, where "
+            f"{words[expected]} is expected: use other weights"
         )
     taken, given = int(network.side_channels), _side_channels(task, header) if task else 0  # type: ignore[arg-type]
     if taken != given and (taken or not task or header.variant not in task.blind):

@@ -60,15 +60,20 @@ def quality(report: Mapping[str, Any], task: str) -> str:
     methods += [(row["name"], row) for row in report["classical"]]
     scores = [(name, score) for name, method in methods if method["task"] == task for score in _scores(method)]
     measures = dict.fromkeys(what for _, score in scores for what in score["measured"])
+    same = all(score["measured"].keys() == measures.keys() for _, score in scores)  # else each figure is named
     settings = list(dict.fromkeys(score["setting"] for _, score in scores))
     sets = list(dict.fromkeys(score["set"] for _, score in scores))
     cells: dict[str, dict[tuple[int, int], str]] = {}
     for name, score in scores:
         place = (sets.index(score["set"]), settings.index(score["setting"]))
-        figures = (_figure(what, value) for what, value in score["measured"].items())
+        named = "" if same else "{what} "
+        figures = (named.format(what=what) + _figure(what, value) for what, value in score["measured"].items())
         cells.setdefault(name, {})[place] = " / ".join(figures)
     places = sorted({place for row in cells.values() for place in row})
-    heading = [f"{task}: {' / '.join(measures)}", *(f"{sets[first]} {settings[second]}" for first, second in places)]
+    heading = [
+        f"{task}: {' / '.join(measures)}" if same else task,
+        *(f"{sets[first]} {settings[second]}" for first, second in places),
+    ]
     return table([heading, *([name, *(row.get(place, NOTHING) for place in places)] for name, row in cells.items())])
 
 

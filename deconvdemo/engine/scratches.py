@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +21,9 @@ from deconvdemo.image.pixels import as_images, eight_bit_rgb
 
 LONGEST = 1500  # pixels of the longer side of what is looked at: marks of a larger scan are wider, too
 TILE = 1024  # pixels, as where photos are restored
-FAINTEST, SUREST = 0.02, 0.98  # probabilities at which sensitivity 1 and 0 mark
+# log-odds at which sensitivity 1 and 0 mark: probabilities of 0.45 and 0.99. Between them, at 0.9, a clean photo has
+# few marks, and most of what can be found is found
+FAINTEST, SUREST = -0.2, 4.6
 MARGIN = 1  # pixel of the looked-at copy, around what was found: a mark's soft edge is to be filled in, too
 
 
@@ -44,11 +47,12 @@ class Found:
 
 
 def find(photo: Photo, network: nn.Module, compute_on: Compute, sensitivity: float) -> Found:
-    """Marks what is damaged with a probability of 1 − `sensitivity`, roughly. What nobody sees is never marked."""
+    """Marks what is damaged with a probability that falls with `sensitivity`. What nobody sees is never marked."""
     seen = visible(photo.alpha)
     pixels = photo.pixels if seen is None else visible_colours(photo.pixels, seen, ~seen)
     likely = probabilities(_smaller(eight_bit_rgb(pixels)), network, compute_on)
-    marked = likely > SUREST - (SUREST - FAINTEST) * sensitivity
+    odds = SUREST - (SUREST - FAINTEST) * sensitivity
+    marked = likely > 1 / (1 + math.exp(-odds))
     grown = cv2.dilate(marked.astype(np.uint8) * 255, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
     mask = cv2.resize(grown, (photo.width, photo.height), interpolation=cv2.INTER_LINEAR) > 127
     return Found(mask if seen is None else mask & seen)

@@ -5,17 +5,17 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 WORKERS ?= 3
 PY := $(VENV)/bin/python
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check $(COMPILE) -c $(CONSTRAINTS)
 
 # the tests start hundreds of processes, each of which would compile all that it imports anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-isa test-oldest test-with-oldest lint format lock docs space results bench hostile loop \
+.PHONY: help run test test-isa test-oldest test-with-oldest lint style format lock docs space results bench hostile loop \
   release-check clean
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
-	@echo "make test             lint, then all tests, three at a time (ARGS='-k photo' chooses some, WORKERS=1 is one at a time)"
+	@echo "make test             ruff, then all tests, three at a time, and mypy (ARGS='-k photo' chooses some, WORKERS=1: one at a time)"
 	@echo "make test-isa         the restoring tests as on other processors, by ONEDNN_MAX_CPU_ISA, on 1 and 2 threads"
 	@echo "make test-oldest      the tests that need no browser, with the oldest versions that requirements.txt allows"
 	@echo "                      (of torch only with TORCH=2.8.0, several GB on x86)"
@@ -27,7 +27,7 @@ help:
 	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
-	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint; needs an idle machine)"
+	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint, wild; needs an idle machine)"
 	@echo "make bench            measure how fast flags are acknowledged, published and found, and photos opened"
 	@echo "make hostile          open mutated pictures for an hour (ARGS='--count N', '--minutes M'): each a photo or a sentence"
 	@echo "make loop             the whole loop on a small generated example: flags to better weights, in minutes"
@@ -43,11 +43,19 @@ XDIST = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 run: $(VENV)/.runtime
 	$(PY) -m deconvdemo serve $(ARGS)
 
-test: $(VENV)/.development lint
+# an environment for tests is ready sooner where what they never import is not compiled: most of it
+test lint: COMPILE = --no-compile
+
+# mypy, on one core, takes as long as many tests: it has what they leave free, and tells at the end
+test: $(VENV)/.development style
 	@bash tests/find_browser.sh $(PY)
 	@bash tests/find_postgres.sh
 	@bash tests/find_nginx.sh
-	$(PY) -m pytest $(XDIST) $(ARGS)
+	@mkdir -p build
+	@$(PY) -m mypy > build/mypy.log 2>&1 & types=$$!; \
+	echo "$(PY) -m pytest $(XDIST)"; $(PY) -m pytest $(XDIST) $(ARGS); tests=$$?; \
+	wait $$types; types=$$?; echo "$(PY) -m mypy"; cat build/mypy.log; \
+	[ $$tests -eq 0 ] && [ $$types -eq 0 ] || { echo "failed: pytest with status $$tests, mypy with $$types"; exit 1; }
 
 # a processor's kernels round as they do: what restores must hold its laws with those of older and smaller ones, too
 ISAS = AVX2 AVX512_CORE AVX512_CORE_BF16 DEFAULT
@@ -74,11 +82,13 @@ test-with-oldest: $(VENV)/.development
 	@bash tests/find_postgres.sh
 	$(PY) -m pytest $(XDIST) --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
 
-lint: $(VENV)/.development
-	@find deconvdemo/web -name "*.pyi" -delete  # which mypy would read in place of the code
+lint: style
+	$(PY) -m mypy
+
+style: $(VENV)/.development
+	@find deconvdemo/web -name "*.pyi" -delete  # from before, which mypy would read in place of the code
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy
 
 format: $(VENV)/.development
 	$(PY) -m ruff check --fix
@@ -121,10 +131,11 @@ IMAGES ?= data/photographs
 train-%: $(VENV)/.runtime
 	$(PY) -m deconvdemo train $* --images $(IMAGES) $(if $(DEV),--dev $(DEV)) --out weights/$*.safetensors $(ARGS)
 
-# ---- results: docs/results.json, and the page and pictures that show it ---------------------------------------
+# ---- results: docs/results.json and wild.json, and the page and pictures that show them -----------------------
 
 results: $(VENV)/.development
 	$(PY) -m deconvdemo evaluate --all --images $(IMAGES) --json --out docs/results.json $(ARGS)
+	$(PY) -m deconvdemo evaluate --wild --images $(IMAGES) --first 20 --json --out docs/wild.json
 	$(PY) docs/plot_quality.py
 
 bench: $(VENV)/.development

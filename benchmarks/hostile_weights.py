@@ -223,13 +223,16 @@ def text_of(value: Any) -> bytes:
 def uses(folder: Path) -> list[Callable[[], Any]]:
     """What the demo and the commands do with a folder of weights."""
     from deconvdemo.checkpoints.checkpoint import load_checkpoint
-    from deconvdemo.checkpoints.promotion import helped_train, history, learned_from, promote, rollback, versions
+    from deconvdemo.checkpoints.promotion import history, promote, rollback, versions
     from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.evaluation.lineage import of_old_lines
+    from deconvdemo.feedback.review.lineage import learned_from
     from deconvdemo.release.push import FolderRelease
 
     def told() -> None:
         lines = history(folder)
-        versions(lines), helped_train(lines, "a"), [learned_from(lines, line["sha256"]) for line in lines[:50]]
+        known = of_old_lines(lines)
+        versions(lines), [learned_from(known, line["sha256"]) for line in lines[:50]]
 
     def looked() -> None:
         weights = Weights(folder)

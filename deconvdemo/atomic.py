@@ -7,7 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
-from deconvdemo.errors import WriteError
+
+class WriteError(OSError):
+    """A file that could not be written: a sentence without its end, which is what to do about it."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -21,10 +21,6 @@ class CheckpointError(DeconvdemoError):
     """A weights file that is missing, damaged, or not what it says it is."""
 
 
-class WriteError(DeconvdemoError):
-    """A file that could not be written: no room, no such place, or no right to it."""
-
-
 class DeviceError(DeconvdemoError):
     """A device or precision that this machine does not have, or that ran out of memory."""
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deconvdemo import errors
+from deconvdemo.__main__ import parser
 from deconvdemo.checkpoints.serving import Weights
-from deconvdemo.cli import parser
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Progress, Restoration, Restorer
 from deconvdemo.settings import Settings

@@ -2,7 +2,8 @@
 
     python docs/plot_quality.py        # after `deconvdemo evaluate --all --images DIR --json --out docs/results.json`
 
-`make results IMAGES=DIR` does both. What is drawn and written is in docs/results.json and docs/published.json.
+`make results IMAGES=DIR` does both, and measures docs/wild.json. What is drawn and written is in these and in
+docs/published.json.
 """
 
 from __future__ import annotations
@@ -257,13 +258,14 @@ def _count(number: float, position: int = 0) -> str:
 
 
 def main() -> None:
-    results, published = (json.loads((DOCS / name).read_text()) for name in ("results.json", "published.json"))
+    names = ("results.json", "published.json", "wild.json")
+    results, published, wild = (json.loads((DOCS / name).read_text()) for name in names)
     for warning in not_comparable(results, published):
         print(f"plot_quality: {warning}", file=sys.stderr)
     for name in FIGURES:
         (DOCS / "pictures" / f"quality-{name}.svg").write_text(picture(name, results, published))
     shown = DOCS / "results.md"
-    shown.write_text(page(shown.read_text(), results, published))
+    shown.write_text(page(shown.read_text(), results, published, wild))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What docs/results.md shows of docs/results.json and docs/published.json: tables between markers."""
+"""What docs/results.md shows of docs/results.json, wild.json and published.json: tables between markers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deconvdemo.evaluation.tables import NOTHING, table, tables
+from deconvdemo.evaluation.wild_tables import each_method, first_click
 
 SIGMAS = ("sigma 15", "sigma 25", "sigma 50")
 # title, task, scale, and the settings that share a column
@@ -15,9 +16,15 @@ PUBLISHED = [
 ]
 
 
-def page(text: str, results: Mapping[str, Any], published: Mapping[str, Any]) -> str:
+def page(text: str, results: Mapping[str, Any], published: Mapping[str, Any], wild: Mapping[str, Any]) -> str:
     """`text` with what stands between its markers made anew."""
-    for name, made in {"ours": tables(results), "published": others(published)}.items():
+    parts = {
+        "first click": first_click(wild),
+        "ours": tables(results),
+        "wild": each_method(wild),
+        "published": others(published),
+    }
+    for name, made in parts.items():
         begin, end = f"<!-- {name}: written by `make results` -->", f"<!-- {name}: end -->"
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n\n{made}\n\n{end}{rest.partition(end)[2]}"

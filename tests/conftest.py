@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,17 +10,13 @@ from pathlib import Path
 import pytest
 from missing import missing
 
+import deconvdemo.web  # noqa: F401 (before Gradio: its import takes half the time then)
+
 # the test networks are so small that a second thread costs more than it brings; subprocesses inherit this
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # what is fastest here is measured anew, and nothing is left in the person's own cache
 _cache = tempfile.TemporaryDirectory(prefix="deconvdemo-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
-# Gradio's import in half the time, here and in subprocesses
-_without_stubs = str(Path(__file__).parent / "without_stubs")
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_without_stubs, os.environ.get("PYTHONPATH")]))
-sys.path.append(_without_stubs)  # some tests give their own path to subprocesses
-if "gradio" not in sys.modules:
-    runpy.run_path(f"{_without_stubs}/sitecustomize.py")
 
 # files that take long: with several workers they begin early, and quick ones fill up the end
 _LONG = {f"test_{name}" for name in ("processes", "project", "promotion", "replays", "report", "restorer")}

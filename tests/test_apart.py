@@ -369,7 +369,9 @@ def test_an_answer_that_is_not_what_it_says_is_refused(changed):
         unpacked(*answer(**changed))
 
 
-@pytest.mark.parametrize("said", [b"\0\0\0\2[]", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b'\0\0\0\x0c{"size": 9}', b"\0"])
+@pytest.mark.parametrize(
+    "said", [b"\0\0\0\2[]", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b'\0\0\0\x0c{"size": 9}', b"\0", b"\0\0\0\2{}{"]
+)
 def test_a_child_that_says_something_else_is_a_sentence(child, small_file, said):
     child._connection.close()
     child._connection, theirs = socket.socketpair()
@@ -409,6 +411,7 @@ def test_an_ordinary_photo_of_a_telephone_is_a_small_one():
 # the only places where the server's side decodes in its own process: files that this program has written or checked
 TRUSTED = {
     "deconvdemo.evaluation.protocols": "test images of whoever runs the command",
+    "deconvdemo.evaluation.scratches": "test images of whoever runs the command",
     "deconvdemo.evaluation.contenders": "bundled photos, and published flags",
     "deconvdemo.evaluation.replaying": "stored flags",
     "deconvdemo.web.review.sent": "headers of stored flags",

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.digests import git_hash_of, sha256_of
-from deconvdemo.errors import WriteError
 
 
 @pytest.mark.parametrize("stopped", [OSError(28, "No space left on device"), KeyboardInterrupt()])

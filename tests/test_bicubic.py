@@ -6,7 +6,7 @@ import tiny
 import torch
 from PIL import Image
 
-from deconvdemo.networks.bicubic import _gathered, _mirrored, _taps, resize
+from deconvdemo.bicubic import _gathered, _mirrored, _taps, resize
 
 # Keys' kernel at 1/4, 3/4, 5/4 and 7/4 of a pixel
 NEAR, NEXT, FAR, FARTHEST = 0.8671875, 0.2265625, -0.0703125, -0.0234375

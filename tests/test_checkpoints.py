@@ -13,6 +13,7 @@ import safetensors.torch
 import tiny
 import torch
 
+from deconvdemo.checkpoints import checkpoint as checkpoints
 from deconvdemo.checkpoints.checkpoint import Header, load_checkpoint, save_checkpoint
 from deconvdemo.checkpoints.index import INDEX, Entry, add_to_index, read_index, write_index
 from deconvdemo.checkpoints.serving import Weights
@@ -26,6 +27,7 @@ SMALL: dict[str, dict] = {
     "DeconvSR": {"scale": 2, "channels": 8, "depth": 3},
     "GatedExpert": tiny.SIZES["GatedExpert"],
     "DeconvMask": tiny.SIZES["DeconvMask"],
+    "HarmJudge": tiny.SIZES["HarmJudge"],
 }
 
 
@@ -103,6 +105,13 @@ def test_building_a_network_leaves_the_random_numbers_alone(saved):
     torch.manual_seed(7)
     checkpoint.network()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_network_is_put_together_once_for_the_checks_of_all_its_files(saved, monkeypatch):
+    load_checkpoint(saved)
+    monkeypatch.setattr(checkpoints, "_built", lambda *given: pytest.fail("it was known already"))
+    load_checkpoint(saved)
+    save_checkpoint(saved.with_name("again"), a_header(), the_tensors(seed=1))
 
 
 def test_the_same_weights_are_the_same_bytes_in_every_process(saved):

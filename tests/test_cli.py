@@ -12,8 +12,8 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
+from deconvdemo.__main__ import main, parser
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
-from deconvdemo.cli import main, parser
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 
@@ -120,8 +120,12 @@ def test_a_wrong_call_is_status_2_and_one_line(run, words):
         (["denoise", "photo.png", "-o", "out.png", "--strength", "2"], 2, "strength is 2"),
         (["upscale", "photo.png", "-o", "out.png", "--scale", "5"], 2, "scale is 5, but it must be 2, 3 or 4"),
         (["denoise", "photo.png", "-o", "out.png", "--tile", "7"], 2, "tile is '7'"),
-        (["denoise", "photo.png", "-o", "out.png", "--variant", "old"], 2, "it must be standard, photo or fast"),
-        (["inpaint", "photo.png", "-o", "out.png", "--mask", "black.png", "--variant", "photo"], 2, "standard or fast"),
+        (["denoise", "photo.png", "-o", "out.png", "--variant", "old"], 2, "it must be auto, standard, photo or fast"),
+        (
+            ["inpaint", "photo.png", "-o", "out.png", "--mask", "black.png", "--variant", "photo"],
+            2,
+            "auto, standard or fast",
+        ),
         (["denoise", "photo.png", "-o", "out.xyz"], 2, "out.xyz has no suffix that can be written"),
         (["denoise", "photo.png", "-o", "photo.png"], 2, "photo.png is the photo itself: name another -o"),
         (["denoise", ".", "-o", "out.png"], 2, "give a folder"),
@@ -213,7 +217,7 @@ def test_a_missing_variant_is_named_once_for_a_whole_folder(run, photo, tiny_wei
         "denoise", tmp_path, "-o", tmp_path / "out", "--weights", weights, "--variant", "old", weights=False
     )
     assert (status, out, len(err)) == (2, [], 1)
-    assert "variant is 'old', but it must be standard" in err[0]
+    assert "variant is 'old', but it must be auto, standard" in err[0]
     assert not (tmp_path / "out").exists()
     # what --weights names is what restores, whichever variant it is
     status, out, _ = run("denoise", photo, "-o", tmp_path / "out.png", "--weights", weights, weights=False)

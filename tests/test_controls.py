@@ -8,7 +8,7 @@ from tiny import picture
 
 from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import TASKS
-from deconvdemo.web.components.controls import ControlPanel
+from deconvdemo.web.components.controls import AUTO_MEANING, ControlPanel
 from deconvdemo.web.restore.service import RestoreService
 
 EVERY = [task.weights(choices) for task in TASKS.values() for choices in task.combinations()]
@@ -28,21 +28,27 @@ def starts(shown: ControlPanel) -> tuple:
 def test_untouched_controls_are_the_tasks_defaults(task):
     shown = panel(task)
     given = shown.given(starts(shown))
-    if task == "denoise":
-        assert given.pop("sigma") == 0  # until a photo is opened, whose estimate takes its place
-    assert TASKS[task].checked(given) == TASKS[task].checked({})
+    served = TASKS[task].offering(EVERY)
+    assert served.checked(given) == served.checked({})
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_with_one_network_there_is_nothing_to_choose(task):
-    standard = [name for name in EVERY if not name.endswith(("photo", "fast"))]
+    standard = [name for name in EVERY if not name.endswith(("photo", "vivid", "fast"))]
     assert not panel(task, *standard).variant.visible
     assert panel(task).variant.visible
 
 
 @pytest.mark.parametrize(
     ("variant", "automatic", "sigma"),
-    [("standard", True, 12), ("standard", False, 12), ("photo", True, None), ("photo", False, 12)],
+    [
+        ("auto", True, None),
+        ("auto", False, 12),
+        ("standard", True, 12),
+        ("standard", False, 12),
+        ("photo", True, None),
+        ("photo", False, 12),
+    ],
 )
 def test_only_what_the_network_judges_is_left_to_it(variant, automatic, sigma):
     shown = panel("denoise", "denoise", "denoise-photo")
@@ -61,14 +67,18 @@ def test_a_new_photo_brings_its_estimate_and_is_automatic_again():
 
 def test_the_page_follows_the_network():
     shown = panel("denoise", "denoise", "denoise-photo")
-    assert "Estimated when a photo is opened." in shown.components[1].info
-    assert not shown.components[-2].visible
+    assert [word for _, word in shown.variant.choices] == ["auto", "standard", "photo"]
+    assert shown.variant.info == AUTO_MEANING
+    assert shown.components[-2].visible
+    assert "Estimated when a photo is opened." in panel("denoise", "denoise").components[1].info
     variant, sigma, _, automatic, _ = shown.chosen("photo")
     assert variant["info"] == TASKS["denoise"].variant.options["photo"].meaning
     assert "Estimated" not in sigma["info"]
     assert automatic["visible"]
     *_, automatic, _ = shown.chosen("standard")
     assert not automatic["visible"]
+    *_, automatic, _ = shown.chosen("auto")
+    assert automatic["visible"]
 
 
 def test_a_network_offers_the_scales_that_it_was_trained_for():

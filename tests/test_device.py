@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from deconvdemo.cli.options import kept_in
 from deconvdemo.engine import fastest as speed
 from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
 from deconvdemo.engine.device import choose
+from deconvdemo.engine.options import kept_in
 from deconvdemo.errors import DeviceError
 from deconvdemo.settings import Settings
 

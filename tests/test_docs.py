@@ -18,7 +18,7 @@ import tiny
 from feedback_flags import flag_of
 from PIL import Image
 
-from deconvdemo.cli import main, parser
+from deconvdemo.__main__ import main, parser
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
 
@@ -160,6 +160,14 @@ def test_the_walks_pass_what_is_there():
             nodes = defined[part].body
 
 
+def test_the_walks_are_short(scripts):
+    _, floors = scripts
+    photo, flag = floors.PAGE.read_text(encoding="utf-8").split("## From ")[1:]
+    assert floors.walked(photo)[0] <= 20
+    assert floors.walked(flag)[0] <= 35
+    assert floors.walked("| `image/photo.py` |\n| `web/demo.py` |\n| `image/photo.py` |\n| `errors.py` |\n") == (3, 1)
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_named_places_are_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -210,7 +218,7 @@ def test_the_readmes_commands_run(here, tiny_weights, capsys):
             given += ["--weights", str(tiny_weights), "--device", "cpu", "--precision", "fp32"]
         assert main(given) == 0, (words, capsys.readouterr().err)
         done += 1
-    assert done == 11
+    assert done == 12
     assert Image.open("cat-large.png").size == (120, 96)
     assert (here / "flags" / "data").is_dir()
 

@@ -69,7 +69,8 @@ def test_the_parameters_have_the_names_and_defaults_of_the_command_line(client, 
     parameters = client.view_api(return_format="dict")["named_endpoints"][f"/{task}"]["parameters"]
     files = ["photo", "mask"] if TASKS[task].needs_mask else ["photo"]
     assert [p["parameter_name"] for p in parameters] == [*files, *(c.name for c in TASKS[task].controls)]
-    for parameter, control in zip(parameters[len(files) :], TASKS[task].controls, strict=True):
+    offered = TASKS[task].offering([TASKS[task].weights(choices) for choices in TASKS[task].combinations()])
+    for parameter, control in zip(parameters[len(files) :], offered.controls, strict=True):
         assert parameter["parameter_has_default"]
         assert parameter["parameter_default"] == control.default
 
@@ -117,8 +118,8 @@ BAD_CONTROLS = [
     ("denoise", {"strength": 1.5}, "strength is 1.5, but it must be a number from 0 to 1"),
     ("upscale", {"scale": 5}, "scale is 5, but it must be 2, 3 or 4"),
     ("inpaint", {"grow": -3}, "grow is -3, but it must be"),
-    ("denoise", {"variant": "anime"}, "variant is 'anime', but it must be standard, photo or fast"),
-    ("inpaint", {"variant": "photo"}, "variant is 'photo', but it must be standard or fast"),
+    ("denoise", {"variant": "anime"}, "variant is 'anime', but it must be auto, standard, photo or fast"),
+    ("inpaint", {"variant": "photo"}, "variant is 'photo', but it must be auto, standard or fast"),
 ]
 
 

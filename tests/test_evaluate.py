@@ -206,7 +206,7 @@ def test_each_variant_is_measured_by_the_protocol_of_its_task(folder, tiny_weigh
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
-        (["--variant", "anime"], 2, "variant is 'anime', but it must be standard"),
+        (["--variant", "anime"], 2, "variant is 'anime', but it must be auto, standard"),
         (["--method", "magic"], 2, "method 'magic' is not known: give network or classical:NAME"),
         (["--method", "classical:median"], 2, "no classical method 'median'"),
         (["--sigma", "15,many"], 2, "--sigma is '15,many', but it takes numbers"),

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import photos, small, trained
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.degradations.holes import KINDS, random_masks
 from deconvdemo.errors import CheckpointError, TrainingError
 from deconvdemo.networks import NETWORKS
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import OneProcess
@@ -40,13 +40,15 @@ def losses(out: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in out.with_suffix(".log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+# one with an opponent makes something else small
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if not recipe.adversarial])
 def test_a_small_network_learns(name, corpus, tmp_path):
     out = tmp_path / f"{name}.safetensors"
     # the learning rate is made up for the warm-up, of which a run this short sees only the beginning; upscaling begins
     # as good as bicubic: it is better soon, but not by as much
     sr = RECIPES[name].network == "DeconvSR"
     recipe, enough = (small(name, rate=0.04, patch=16), 0.97) if sr else (small(name, rate=0.02), 0.85)
+    enough = 0.9 if name == "denoise-photo" else enough  # a seventh of its patches is to stay as it is
     trained(recipe, corpus, out, 60)
     # judged on the same batches: masks and sigmas differ so much from step to step that losses in the log say little
     before, after = (mean_loss(recipe, corpus, tensors) for tensors in (None, load_checkpoint(out).tensors))

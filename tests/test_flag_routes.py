@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from feedback_flags import NASTY_COMMENTS, flag_of
 from sqlalchemy import insert, update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from deconvdemo.checkpoints.promotion import helped_train
+from deconvdemo.evaluation.lineage import helped_train
+from deconvdemo.feedback.review.lineage import note_weights
 from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.web.restore.flag_routes import erase_link, flag_routes
 
@@ -39,20 +43,22 @@ def test_a_flags_state_is_told_and_nothing_else(store, visit):
 
 def test_a_flags_page_says_what_it_helped_train(store):
     lines = [
-        {"what": "promoted", "name": "denoise", "learned": ["other"]},
-        {"what": "promoted", "name": "upscale-x2", "learned": []},
-        {"what": "rolled back", "name": "denoise"},
-        {"what": "promoted", "name": "denoise", "learned": ["other"]},
+        {"what": "promoted", "name": "denoise", "sha256": "a", "learned": ["other"]},  # of an earlier version
+        {"what": "promoted", "name": "upscale-x2", "sha256": "b", "learned": []},
+        {"what": "rolled back", "name": "denoise", "sha256": "0"},
+        {"what": "promoted", "name": "denoise", "sha256": "c"},
     ]
-    routes = flag_routes(store, lambda commit: "", lambda flag_id: helped_train(lines, flag_id))
+    weights: Any = SimpleNamespace(history=lambda: lines, past=lambda sha256: None)
+    routes = flag_routes(store, lambda commit: "", lambda flag_id: helped_train(store, weights, flag_id))
     visit, saved = TestClient(Starlette(routes=routes)), store.add(flag_of(1))
     link = "/" + erase_link(saved.flag_id, saved.erase_key)
     assert "helped train" not in visit.get(link).text
     assert "helped_train" not in visit.get(f"/flags/{saved.flag_id}").json()
-    lines[3]["learned"] = ["other", saved.flag_id]
+    recipe = {"parent": "a", "flags": {"from": "a snapshot"}, "learned": ["other", saved.flag_id]}
+    note_weights(store, "denoise", "c", "", {}, recipe)
     assert "Your flag helped train denoise v3." in visit.get(link).text
     assert visit.get(f"/flags/{saved.flag_id}").json()["helped_train"] == ["denoise v3"]
-    assert helped_train(lines, "other") == ["denoise v2", "denoise v3"]
+    assert helped_train(store, weights, "other") == ["denoise v2", "denoise v3"]
     visit.post(f"/erase/{saved.flag_id}", data={"key": saved.erase_key})
     assert "helped_train" not in visit.get(f"/flags/{saved.flag_id}").json()
 

@@ -18,10 +18,12 @@ from test_checkpoints import SMALL, a_header, refusal, rewritten, the_tensors
 from deconvdemo.bounded import BoundsError, parsed_json, read_file
 from deconvdemo.checkpoints.checkpoint import Header, load_checkpoint, save_checkpoint
 from deconvdemo.checkpoints.index import read_index
-from deconvdemo.checkpoints.promotion import history, learned_from
+from deconvdemo.checkpoints.promotion import history
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.checkpoints.sources import source_of
 from deconvdemo.errors import CheckpointError
+from deconvdemo.evaluation.lineage import of_old_lines
+from deconvdemo.feedback.review.lineage import learned_from
 from deconvdemo.networks import NETWORKS
 from deconvdemo.networks.arguments import require_arguments
 from deconvdemo.tasks import TASKS
@@ -228,7 +230,7 @@ def test_a_long_history_is_followed_to_its_end():
          "before": {"sha256": str(n - 1)}}
         for n in range(3000)
     ]  # fmt: skip
-    assert learned_from(lines, "2999") == {f"f{n}" for n in range(3000)}
+    assert learned_from(of_old_lines(lines), "2999") == {f"f{n}" for n in range(3000)}
 
 
 # ---- the looks for newer weights

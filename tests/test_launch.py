@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from demo_app import asked, running_app
+from gradio.routes import App
 
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.checkpoints.watching import WeightsLooks
@@ -32,6 +35,28 @@ def test_weights_that_cannot_be_read_leave_a_page_that_says_so(tmp_path, restore
     radios = [block for block in pages.blocks.blocks.values() if isinstance(block, gr.Radio)]
     assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(TASKS)
     assert "is not an index of weights" in foot(damaged, NoPublisher())
+
+
+def test_gradio_writes_no_type_stubs_beside_components(tmp_path, monkeypatch):
+    """It would parse each component's source for them, whenever it is imported: half of the import's time."""
+    (tmp_path / "mine.py").write_text("import gradio as gr\n\n\nclass Mine(gr.HTML):\n    EVENTS = ['click']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.import_module("mine").Mine.EVENTS
+    assert [file.name for file in tmp_path.glob("mine.*")] == ["mine.py"]
+
+
+def test_a_start_builds_the_web_application_once(tmp_path, restorer, monkeypatch):
+    """Gradio would build it five times."""
+    built, real = [], App.create_app
+
+    def create_app(*given, **named):
+        built.append(real(*given, **named))
+        return built[-1]
+
+    monkeypatch.setattr(App, "create_app", create_app)
+    with running_app(restorer.weights, tmp_path / "data") as demo:
+        assert asked(f"{demo.url}healthz")["flags"] == 0
+    assert len(built) == 1
 
 
 def test_a_taken_port_is_one_sentence(tmp_path, restorer):

@@ -81,6 +81,26 @@ def test_every_place_is_as_likely_but_flat_ones_are_rarer_and_blank_ones_never_t
     assert 0 < of_flat < 0.3 * of_large  # half the area
 
 
+def test_fine_jpegs_take_less_room_and_differ_little(tmp_path):
+    # of photographs, whose grain nothing predicts
+    grainy = np.random.default_rng(0).normal(tiny.picture(128, 128), 4).clip(0, 255).astype(np.uint8)
+    corpus = corpus_of(tmp_path, grainy)
+    files = [packed(corpus, tmp_path / f"{quality}.safetensors", quality=quality) for quality in (None, 95)]
+    lossless, fine = (opened(file, tmp_path) for file in files)
+    assert files[1].stat().st_size < 0.8 * files[0].stat().st_size
+    assert len(fine) == len(lossless)
+    for number in range(len(fine)):
+        far = fine.image(number).astype(int) - lossless.image(number).astype(int)
+        assert 0 < np.sqrt((far**2).mean()) < 6  # harder to predict than any photo
+
+
+def test_coarse_jpegs_are_no_crops(tmp_path, capsys):
+    corpus_of(tmp_path, tiny.picture(64, 64))
+    words = ["corpus", "pack", "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "a.safetensors")]
+    assert main([*words, "--quality", "92"]) == 2
+    assert "--quality is 92, but crops are JPEG of 93 to 100, or without loss" in capsys.readouterr().err
+
+
 def test_detail_is_that_of_neighbours():
     assert detail(np.full((8, 8, 3), 7, np.uint8)) == 0
     stripes = np.zeros((8, 8, 3), np.uint8)

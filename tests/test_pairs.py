@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from feedback_flags import flag_of
 from tiny_training import photos, small
 
 from deconvdemo.cli import main
-from deconvdemo.errors import FeedbackError
+from deconvdemo.errors import ControlError, FeedbackError, TrainingError
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, TARGET
+from deconvdemo.feedback.exchange.elsewhere import feedback_at
+from deconvdemo.feedback.exchange.export import export_dataset
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.pairs import snapshot
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -27,6 +30,7 @@ from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.flagged import ATTENTION, Flagged, _neighbours
 from deconvdemo.training.data.processes import OneProcess
+from deconvdemo.training.run.state import State
 
 
 @pytest.fixture(autouse=True)
@@ -134,11 +138,35 @@ def test_a_snapshot_is_named_by_what_is_in_it(store):
     assert first.revision == ""  # not published
 
 
+def test_what_is_exported_or_published_teaches_what_its_store_does(sqlite_store, tmp_path):
+    store, said = sqlite_store, []
+    flagged(store, 0, clean=png(picture(8)))
+    flagged(store, 1, said={"clean": png(picture(9)), "target": {"source": "upload"}, "region": png(square())})
+    flagged(store, 2, "reject", clean=png(picture(8)))
+    known = snapshot(store, "denoise")
+    folder = export_dataset(store, tmp_path / "export").folder
+    with feedback_at(str(folder), said.append) as elsewhere:
+        found = snapshot(elsewhere, "denoise")
+        place = elsewhere.folder
+    assert not place.exists()
+    assert (found.name, found.pairs.flag_ids, said) == (known.name, known.pairs.flag_ids, [])
+    for one, other in zip(found.pairs, known.pairs, strict=True):
+        assert one.kind == other.kind == TARGET
+        for role in ("observed", "target", "region"):
+            assert np.array_equal(getattr(one, role), getattr(other, role))
+
+
+def test_a_place_without_flags_is_one_sentence(tmp_path):
+    with pytest.raises(ControlError, match="has no flags that were exported"), feedback_at(str(tmp_path), print):
+        pass
+
+
 def test_a_snapshot_is_the_same_in_whichever_order_its_flags_came(sqlite_store, tmp_path):
     stores = sqlite_store, FeedbackStore(tmp_path / "other", min_free_mb=0)
     for store, numbers in zip(stores, ([1, 2], [2, 1]), strict=True):
         for number in numbers:
-            flagged(store, number, flag_id=f"flag-{number}", clean=png(picture(8)))
+            when = datetime(2026, 11, number, tzinfo=UTC)
+            flagged(store, number, flag_id=f"flag-{number}", clean=png(picture(8)), created_at=when)
     one, other = (snapshot(store, "denoise") for store in stores)
     assert one.name == other.name
     assert [pair.flag_id for pair in one.pairs] == [pair.flag_id for pair in other.pairs]
@@ -360,6 +388,18 @@ def test_a_run_goes_on_with_the_flags_it_began_with(workplace, tiny_weights, sql
     assert "start anew without --resume" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_with_the_very_flags_that_it_began_with(tmp_path):
+    """As many, and the newest of the same moment, may be others."""
+    recipe, file = small("denoise"), tmp_path / "run.state.safetensors"
+    began, same, other = (State.fresh(recipe, "cpu") for _ in range(3))
+    for state, ids in ((began, ("a", "b")), (same, ("a", "b")), (other, ("a", "c"))):
+        state.flags, state.flag_ids = "2 flags", ids
+    began.save(file, recipe)
+    same.load(file, recipe)
+    with pytest.raises(TrainingError, match="start anew without --resume"):
+        other.load(file, recipe)
+
+
 def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_weights, sqlite_store, monkeypatch):
     from deconvdemo.checkpoints.checkpoint import load_checkpoint
 
@@ -369,6 +409,17 @@ def test_a_run_goes_on_when_its_flags_are_published_meanwhile(workplace, tiny_we
     monkeypatch.setattr(pairs, "_published", lambda *asked: "c" * 40)
     assert finetuned(workplace, tiny_weights, "--steps", "4", "--resume", state) == 0
     assert load_checkpoint(workplace[1]).header.recipe["flags"]["from"] == "c" * 40
+
+
+def test_the_command_learns_from_an_exported_dataset(workplace, tiny_weights, sqlite_store, tmp_path, monkeypatch):
+    from deconvdemo.checkpoints.checkpoint import load_checkpoint
+
+    flag_id = flagged(sqlite_store, 0, clean=png(picture(8)))
+    name, folder = snapshot(sqlite_store, "denoise").name, export_dataset(sqlite_store, tmp_path / "export").folder
+    monkeypatch.setenv("DECONVDEMO_DATA_DIR", str(tmp_path / "nothing was flagged here"))
+    assert finetuned(workplace, tiny_weights, "--steps", "1", "--flags", str(folder)) == 0
+    recipe = load_checkpoint(workplace[1]).header.recipe
+    assert (recipe["learned"], recipe["flags"]["from"]) == ([flag_id], name)
 
 
 def test_the_function_makes_a_candidate_without_the_command(workplace, tiny_weights, sqlite_store, tmp_path):

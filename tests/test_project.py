@@ -142,5 +142,8 @@ def test_before_a_commit_the_linters_of_make_run_and_nothing_is_fetched():
     hooks = [hook for one in repositories for hook in one["hooks"]]
     assert {hook["language"] for hook in hooks} == {"system"}
     entries = [hook["entry"].removeprefix(".venv/bin/python ").replace(" --force-exclude", "") for hook in hooks]
-    recipe = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
-    assert set(re.findall(r"\$\(PY\) (.*)", recipe)) < set(entries)
+    makefile = (ROOT / "Makefile").read_text()
+    recipes = "\n".join(makefile.split(f"\n{name}:")[1].split("\n\n")[0] for name in ("style", "lint"))
+    linters = set(re.findall(r"\$\(PY\) (.*)", recipes))
+    assert len(linters) == 3
+    assert linters < set(entries)

@@ -24,9 +24,11 @@ from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation import acceptance, promoting
 from deconvdemo.evaluation.acceptance import judge
 from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
+from deconvdemo.evaluation.lineage import origins
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import TARGET, Pair
 from deconvdemo.feedback.review import pairs
+from deconvdemo.feedback.review.lineage import learned_from
 
 NAME = "denoise-fast"
 CPU = Compute("cpu", "fp32", "a test")
@@ -465,7 +467,12 @@ def test_the_function_promotes_what_passes_and_says_what_it_found(store, good, f
     found = promoting.promote(file, folder, [dev], store, CPU)
     assert (found.report.passed, found.serves) == (True, True)
     assert serving(folder) == found.candidate.sha256 == load_checkpoint(file).sha256
-    assert promotion.history(folder)[-1]["found"] == found.report.facts()
+    line = promotion.history(folder)[-1]
+    assert line["found"] == found.report.facts()
+    assert not {"learned", "flags"} & line.keys(), "the header and the record tell it"
+    trained = {flag_id for flag_id, kept in store.held.items() if not kept}
+    for one in (first, found.candidate.sha256):  # the weights before, and these: no file is needed to know
+        assert learned_from(origins(store, Weights(tmp_path / "nowhere")), one) == (set() if one == first else trained)
 
 
 def test_the_function_lets_nothing_serve_or_stand_in_duels_that_learned_from_the_wrong_flags(

@@ -10,7 +10,9 @@ import pytest
 from deconvdemo.networks import NETWORKS
 
 DOCS = Path(__file__).parent.parent / "docs"
-RESULTS, PUBLISHED = (json.loads((DOCS / name).read_text()) for name in ("results.json", "published.json"))
+RESULTS, PUBLISHED, WILD = (
+    json.loads((DOCS / name).read_text()) for name in ("results.json", "published.json", "wild.json")
+)
 
 
 @pytest.fixture
@@ -24,16 +26,28 @@ def plot_quality(monkeypatch):
 
 def test_the_page_is_what_the_script_makes_of_the_results(plot_quality):
     shown = (DOCS / "results.md").read_text()
-    assert shown == plot_quality.page(shown, RESULTS, PUBLISHED), "run `python docs/plot_quality.py`"
+    assert shown == plot_quality.page(shown, RESULTS, PUBLISHED, WILD), "run `python docs/plot_quality.py`"
 
 
 def test_another_result_is_another_page(plot_quality):
     shown = (DOCS / "results.md").read_text()
     changed = json.loads(json.dumps(RESULTS))
     changed["networks"][0]["scores"][0]["measured"] = {"PSNR": 12.345, "SSIM": 0.5}
-    page = plot_quality.page(shown, changed, PUBLISHED)
+    page = plot_quality.page(shown, changed, PUBLISHED, WILD)
     assert page != shown
     assert "12.35 / 0.5000" in page or "12.34 / 0.5000" in page
+
+
+def test_the_first_table_is_what_the_first_click_gives(plot_quality):
+    shown = (DOCS / "results.md").read_text()
+    changed = json.loads(json.dumps(WILD))
+    default = next(row for row in changed["rows"] if row["method"] == "first click")
+    default["worst"]["PSNR"]["gain"] = -12.34
+    page = plot_quality.page(shown, RESULTS, PUBLISHED, changed)
+    first_table = page[page.index("\n| ") :].partition("\n\n")[0]
+    assert "first click" in first_table.splitlines()[1]
+    assert "-12.34" in first_table
+    assert WILD["machine"]["processor"] in page[: page.index("\n| ")]
 
 
 def test_results_are_of_networks_that_exist_and_pictures_are_there():

@@ -15,19 +15,20 @@ from sqlalchemy import Float, cast, func, select
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.index import Entry, add_to_index, write_index
-from deconvdemo.checkpoints.promotion import history, learned_from, promote, rollback
+from deconvdemo.checkpoints.promotion import history, promote, rollback
 from deconvdemo.checkpoints.serving import FETCHED, Weights
 from deconvdemo.checkpoints.sources import Nothing, source_of
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, FeedbackError, PhotoError
+from deconvdemo.evaluation.lineage import of_old_lines
 from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer, figures
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.gold_items import GoldItems
-from deconvdemo.feedback.review.lineage import note_weights
+from deconvdemo.feedback.review.lineage import learned_from, note_weights
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STILL_BAD, Due, Replays, state_of
 from deconvdemo.feedback.store.tables import replays as table
 from deconvdemo.image.metrics import psnr, psnr_inside
@@ -392,12 +393,13 @@ def test_weights_learned_what_those_learned_that_they_were_made_from(folder, goo
         return {**told, "learned": learned, "flags": {"from": "snapshot"} if flags else None}
 
     lines = [line("a", None, ["f1"]), line("b", "a", ["f2"]), line("c", "b", [], flags=False), line("a", "c", ["f9"])]
+    lines = of_old_lines(lines)
     assert learned_from(lines, "b") == {"f1", "f2"}
     assert learned_from(lines, "c") == set()  # trained from the beginning
     assert learned_from(lines, "a") == {"f1"}
     assert learned_from(lines, "x") is None
     sha256 = serve(good, folder, tmp_path / "b.safetensors", 0.01, learned=["f1"], flags={"from": "snapshot"})
-    assert learned_from(history(folder), sha256) == {"f1"}
+    assert learned_from(of_old_lines(history(folder)), sha256) == {"f1"}
 
 
 # ---- the command

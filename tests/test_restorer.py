@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tiled import assert_tiled_is_whole
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints.header import Header
 from deconvdemo.checkpoints.index import INDEX, bundled_folder, read_index
 from deconvdemo.checkpoints.serving import Weights
@@ -22,7 +23,6 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.rounding import Rounding
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE
 from deconvdemo.errors import CheckpointError, ControlError, DeviceError, PhotoError
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
 
@@ -146,7 +146,8 @@ def test_a_feathered_seam_fades(tiny_weights):
     observed, mask = tiny.picture(50, 50, dtype=np.float32), np.zeros((50, 50), bool)
     mask[:, :10] = True
     serving = serve(built(tiny_weights), Fixed(1.0))
-    moved = (serving.restore("inpaint", observed, mask, feather=4).photo.pixels - observed) / (1 - observed)
+    filled = serving.restore("inpaint", observed, mask, feather=4, smooth=True).photo.pixels
+    moved = (filled - observed) / (1 - observed)
     assert moved[25, :, 0].tolist() == pytest.approx([1] * 10 + [0.8, 0.6, 0.4, 0.2] + [0] * 36, abs=1e-4)
 
 
@@ -285,10 +286,14 @@ def with_weights(folder, *names: str) -> Restorer:
 @pytest.mark.parametrize(
     ("names", "task", "controls", "says"),
     [
-        (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose standard"),
-        (["denoise", "denoise-fast"], "denoise", {"variant": "photo"}, "variant 'photo': choose standard or fast"),
-        (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be standard"),
-        (["denoise"], "denoise", {"variant": None}, "variant is missing: give standard"),
+        (["denoise"], "denoise", {"variant": "photo"}, "no weights for variant 'photo': choose auto or standard"),
+        (
+            ["denoise", "denoise-fast"],
+            "denoise",
+            {"variant": "photo"},
+            "variant 'photo': choose auto, standard or fast",
+        ),
+        (["denoise"], "denoise", {"variant": "Standard"}, "variant is 'Standard', but it must be auto or standard"),
         (["denoise"], "denoise", {"variant": 2}, "variant is 2, but"),
         (["denoise"], "denoise", {"variant": ["photo"]}, r"variant is \['photo'\], but"),
         (
@@ -309,7 +314,7 @@ def test_a_variant_without_weights_is_refused_with_those_there_are(tmp_path, nam
 def test_only_what_has_weights_is_offered(tmp_path):
     restorer = with_weights(tmp_path, "denoise", "denoise-photo", "upscale-x2-photo")
     assert list(restorer.task("denoise").variant.options) == ["standard", "photo"]
-    assert restorer.task("denoise").variant.default == "standard"
+    assert restorer.task("denoise").variant.default == "auto"
     assert list(restorer.task("upscale").variant.options) == ["photo"]
     assert restorer.restore("upscale", tiny.picture(8, 8)).checkpoint["name"] == "upscale-x2-photo"
     assert list(restorer.task("inpaint").variant.options) == ["standard"]
@@ -485,7 +490,7 @@ def test_a_tile_of_no_use_is_refused(tiny_weights, tile):
 class Fixed(torch.nn.Module):
     """In place of a network: `answer` for every pixel; `before(images)` may raise, wait or take notes."""
 
-    scale, stride, radius, side_channels = 1, 2, 4, 1
+    scale, stride, radius, image_channels, side_channels = 1, 2, 4, 3, 1
 
     def __init__(self, answer: float = 0.25, before=lambda images: None):
         super().__init__()
@@ -649,7 +654,7 @@ def test_two_at_once_each_get_their_own_result_and_never_overlap(tiny_weights):
 
     def visitor(task):
         observed = tiny.picture(96, 96)
-        results[task].append(restored(restorer, task, observed))
+        results[task].append(restored(restorer, task, observed, **({"smooth": True} if task == "inpaint" else {})))
 
     visitors = [threading.Thread(target=visitor, args=(task,)) for task in ("denoise", "inpaint") * 3]
     for thread in visitors:

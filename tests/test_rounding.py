@@ -93,7 +93,7 @@ class RoundsBySize(torch.nn.Module):
         super().__init__()
         self.network, self.last_bits = network, last_bits
         self.scale, self.stride, self.radius = network.scale, network.stride, network.radius
-        self.side_channels = network.side_channels
+        self.image_channels, self.side_channels = network.image_channels, network.side_channels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         restored = self.network(images)

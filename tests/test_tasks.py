@@ -6,14 +6,15 @@ import pytest
 
 from deconvdemo.checkpoints.checkpoint import Header
 from deconvdemo.errors import ControlError
-from deconvdemo.tasks import STANDARD, TASKS, Choice, Number, Variant, in_words
+from deconvdemo.tasks import AUTO, STANDARD, TASKS, Choice, Number, Variant, in_words
 
 COMBINATIONS = [(task, choices) for task in TASKS.values() for choices in task.combinations()]
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_every_task_has_a_standard_network_and_words_for_each(task):
-    assert next(iter(task.variant.options)) == task.variant.default == STANDARD
+    assert next(iter(task.variant.options)) == STANDARD
+    assert task.variant.default == AUTO
     names = {control.name for control in task.controls}
     for word, option in task.variant.options.items():
         assert word.isalpha()
@@ -47,11 +48,12 @@ def test_weights_without_a_variant_are_the_standard_ones(left_out):
         ([], [], ["standard"], "standard"),
         (["upscale-x2"], [], ["standard"], "standard"),
         (["denoise", "denoise-anime"], [], ["standard"], "standard"),  # somebody else's variant has no words here
-        (["denoise", "denoise-photo"], [], ["standard", "photo"], "standard"),
+        (["denoise", "denoise-photo"], [], ["standard", "photo"], "auto"),
+        (["denoise", "denoise-fast"], [], ["standard", "fast"], "standard"),  # nothing that the photo could choose
         (["denoise-photo", "denoise-fast"], [], ["photo", "fast"], "photo"),
         (["denoise", "denoise-photo"], ["denoise-photo"], ["standard", "photo"], "photo"),
-        (["denoise", "denoise-photo"], ["denoise-photo", "denoise"], ["standard", "photo"], "standard"),
-        (["denoise", "denoise-photo"], ["upscale-x2-photo"], ["standard", "photo"], "standard"),
+        (["denoise", "denoise-photo"], ["denoise-photo", "denoise"], ["standard", "photo"], "auto"),
+        (["denoise", "denoise-photo"], ["upscale-x2-photo"], ["standard", "photo"], "auto"),
     ],
 )
 def test_variants_with_weights_are_offered_and_the_one_that_was_named_is_the_default(
@@ -70,15 +72,14 @@ def test_a_scale_without_weights_is_refused_with_the_weights_there_are():
         task.checked({"scale": 3, "variant": "photo"})
 
 
-def test_a_choice_takes_its_words_alone():
+def test_a_choice_takes_its_words_and_auto_alone():
     choice = Choice("size", "Size", "", "s", {"s": Variant("Small", ""), "l": Variant("Large", "")})
     assert choice.checked("l") == "l"
-    assert choice.expected() == "s or l"
+    assert choice.checked("auto") == choice.checked(None) == AUTO
+    assert choice.expected() == "auto, s or l"
     for wrong in ("m", "S", "", 1, True, ["s"], {"s": 1}):
-        with pytest.raises(ControlError, match="but it must be s or l"):
+        with pytest.raises(ControlError, match="but it must be auto, s or l"):
             choice.checked(wrong)
-    with pytest.raises(ControlError, match="size is missing: give s or l"):
-        choice.checked(None)
 
 
 def test_settings_are_told_in_words():

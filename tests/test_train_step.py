@@ -13,9 +13,11 @@ from deconvdemo.checkpoints.checkpoint import load_checkpoint
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.run import fit as fitting
-from deconvdemo.training.run.fit import CLIP, WARM_UP, Budget, Run, learning_rate
+from deconvdemo.training.run import step as stepping
+from deconvdemo.training.run.fit import WARM_UP, Budget, Run, learning_rate
 from deconvdemo.training.run.router_training import DOUBT, gate_loss
 from deconvdemo.training.run.state import State
+from deconvdemo.training.run.step import CLIP, Steps, train_step
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def steps(recipe: Recipe, corpus: Corpus, number: int, add: float = 0.0, loudnes
     sample.target.mul_(loudness)
     for _ in range(number):
         rate = learning_rate(recipe.rate, state.step, 0.0)
-        fitting._train_step(run, state, sample, Phase(1.0, "mse"), rate)
+        train_step(run, state, sample, Phase(1.0, "mse"), rate)
     return state, seen
 
 
@@ -60,7 +62,7 @@ def test_no_gradient_is_longer_than_the_clip_and_a_short_one_is_as_it_was(corpus
     assert long == pytest.approx(CLIP, rel=1e-3)
     [short] = steps(recipe, corpus, 1, loudness=1.0)[1].norms
     assert 0 < short < CLIP  # of the same network on the same photos
-    monkeypatch.setattr(fitting, "CLIP", float("inf"))
+    monkeypatch.setattr(stepping, "CLIP", float("inf"))
     assert steps(recipe, corpus, 1, loudness=1.0)[1].norms == pytest.approx([short])
     assert steps(recipe, corpus, 1, loudness=1000.0)[1].norms[0] > 10 * CLIP
 
@@ -105,13 +107,13 @@ def test_in_doubt_a_gate_stays_shut():
 
 def test_the_rate_ends_at_zero_so_that_the_last_steps_change_almost_nothing(corpus, tmp_path, monkeypatch):
     rates: list[float] = []
-    real = fitting._train_step
+    real = Steps.__call__
 
-    def noting(run, state, sample, phase, rate):
+    def noting(self, sample, phase, rate):
         rates.append(rate)
-        return real(run, state, sample, phase, rate)
+        return real(self, sample, phase, rate)
 
-    monkeypatch.setattr(fitting, "_train_step", noting)
+    monkeypatch.setattr(Steps, "__call__", noting)
     monkeypatch.setattr(fitting, "WARM_UP", 2)
     trained(small("upscale-x2", rate=0.01, phases=(Phase(1.0),)), corpus, tmp_path / "x2.safetensors", 10)
     assert rates[0] == pytest.approx(0.005)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tiny
 
+from deconvdemo.bicubic import resize
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.engine.tiles import plan, window_of
 from deconvdemo.errors import ControlError
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.tasks import TASKS, Switch, in_words
 
 CASES = [("denoise", {"sigma": 20}), *(("upscale", {"scale": scale}) for scale in (2, 3, 4))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -15,8 +16,10 @@ from torch import nn
 from deconvdemo.checkpoints.checkpoint import Checkpoint, Header, save_checkpoint
 from deconvdemo.checkpoints.index import add_to_index
 from deconvdemo.networks import NETWORKS
+from deconvdemo.networks.harm_judge import HarmJudge
 from deconvdemo.tasks import STANDARD, Task
-from deconvdemo.tasks.helpers import SCRATCHES
+from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE, SCRATCHES
 from deconvdemo.training.recipes import RECIPES, Recipe
 from deconvdemo.training.samples.sample import noisy
 
@@ -30,6 +33,7 @@ SIZES: dict[str, dict] = {
         "expert": {"widths": [4, 8], "blocks": 1},
     },
     "DeconvMask": {"widths": [8, 16], "blocks": 1},
+    "HarmJudge": {"hidden": 4},
 }
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
 _CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}
@@ -60,8 +64,21 @@ def weights_file(folder: Path, task: Task, choices: Mapping[str, Any]) -> str:
     variant = "" if choices["variant"] == STANDARD else choices["variant"]
     file = folder / f"{task.weights(choices)}.safetensors"
     # variants differ: a result tells which of them made it
-    tensors = network(recipe.network, seed=len(variant), **config).state_dict()
+    tensors = network(recipe.network, seed=sum(map(ord, variant)), **config).state_dict()
     save_checkpoint(file, Header(recipe.network, config, task.name, recipe.scale, variant), tensors)
+    return add_to_index(file)
+
+
+def judge_of(folder: Path, harm: Harm) -> str:
+    """Puts a judge into the folder that finds the same in every photo. Gives its name."""
+    network = HarmJudge(1)
+    network.requires_grad_(False)
+    logits = [math.log(one / (1 - one)) for one in (harm.white, harm.jpeg)]
+    level, noise, blur = (math.log2(amount) for amount in (harm.level + 0.25, harm.noise + 0.25, harm.blur + 0.5))
+    network.head[-1].weight.zero_()
+    network.head[-1].bias.copy_(torch.tensor([level, *logits, noise, blur]))
+    file = folder / f"{JUDGE}.safetensors"
+    save_checkpoint(file, Header("HarmJudge", network.config, JUDGE), network.state_dict(), dtype=None)
     return add_to_index(file)
 
 

@@ -73,8 +73,10 @@ def get_ready() -> None:
     import tiny
     import torch
     from scipy import stats  # noqa: F401
+    from sqlalchemy.dialects import sqlite  # noqa: F401
+    from statsmodels.stats import proportion  # noqa: F401
 
-    from deconvdemo.evaluation import acceptance
+    from deconvdemo.evaluation import acceptance, promoting  # noqa: F401
     from deconvdemo.networks import NETWORKS
     from deconvdemo.training.run import fit, muon
 

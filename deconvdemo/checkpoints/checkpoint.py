@@ -7,14 +7,17 @@ is wrong with a file is one CheckpointError that names it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import safetensors.torch
 import torch
+from cachetools import LRUCache, cached
 from safetensors import SafetensorError
 
 from deconvdemo.bounded import clipped
@@ -126,23 +129,22 @@ def _require_fit(header: Header, tensors: Mapping[str, Layout | torch.Tensor], f
             f"{file} says its variant is {clipped(header.variant, 40)!r}, but a variant is one lower-case word such as "
             "'photo', and the standard network's is empty"
         )
-    with torch.device("meta"):  # shapes without memory: a header cannot make us allocate what the file does not hold
-        network = _built(header, file)
+    network = _plan(header, file)
     _require_usable(header, network, file)
-    expected = network.state_dict()
+    expected = network.tensors
     for what, names in (("lacks", expected.keys() - tensors.keys()), ("has the unknown", tensors.keys() - expected)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise CheckpointError(
                 f"{file} {what} tensor {min(names)}{more}, so it does not fit its header's {header.asks_for}"
             )
-    for name, tensor in expected.items():
-        if tuple(tensors[name].shape) != tuple(tensor.shape):
+    for name, (shape, is_real) in expected.items():
+        if tuple(tensors[name].shape) != shape:
             raise CheckpointError(
                 f"{file} has {name} of shape {tuple(tensors[name].shape)}, "
-                f"but its header's {header.asks_for} has it of shape {tuple(tensor.shape)}"
+                f"but its header's {header.asks_for} has it of shape {shape}"
             )
-        if _is_real(tensors[name]) != tensor.is_floating_point():
+        if _is_real(tensors[name]) != is_real:
             raise CheckpointError(f"{file} has {name} of another kind of numbers than its network's: write it again")
 
 
@@ -150,9 +152,36 @@ def _is_real(tensor: Layout | torch.Tensor) -> bool:
     return tensor.is_floating_point() if isinstance(tensor, torch.Tensor) else tensor.is_floating_point
 
 
-def _require_usable(header: Header, network: Any, file: str) -> None:
+@dataclass(frozen=True)
+class _Plan:
+    """What a network is, without its weights."""
+
+    tensors: dict[str, tuple[tuple[int, ...], bool]]  # by name: shape, and whether of floating-point numbers
+    stride: int
+    radius: int
+    scale: int
+    image_channels: int
+    side_channels: int
+
+
+def _asked_for(header: Header, file: str) -> tuple[type | None, str]:
+    from deconvdemo.networks import NETWORKS
+
+    return NETWORKS.get(header.network), repr(header.config)
+
+
+# the same few networks are read and written again and again, and to put one together takes longer than all other checks
+@cached(LRUCache(64), key=_asked_for, lock=Lock())
+def _plan(header: Header, file: str) -> _Plan:
+    with torch.device("meta"):  # shapes without memory: a header cannot make us allocate what the file does not hold
+        network: Any = _built(header, file)
+    tensors = {name: (tuple(value.shape), value.is_floating_point()) for name, value in network.state_dict().items()}
+    return _Plan(tensors, network.stride, network.radius, network.scale, network.image_channels, network.side_channels)
+
+
+def _require_usable(header: Header, network: _Plan, file: str) -> None:
     """Raises CheckpointError for a network that is too large for anybody, or of another shape than its header says."""
-    parameters = sum(tensor.numel() for tensor in network.state_dict().values())
+    parameters = sum(math.prod(shape) for shape, _ in network.tensors.values())
     if parameters > MOST_PARAMETERS or network.stride > LARGEST_STRIDE or network.radius > LARGEST_RADIUS:
         raise CheckpointError(
             f"{file} asks for {header.asks_for}, which has {parameters:,} parameters, a stride of {network.stride} and "

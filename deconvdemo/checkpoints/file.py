@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.bounded import BoundsError, clipped, parsed_json, read_file
-from deconvdemo.errors import CheckpointError, WriteError
+from deconvdemo.errors import CheckpointError
 from deconvdemo.hub.download import LARGEST_FILE
 
 LARGEST_HEADER = 4_000_000  # bytes; ours have some 50,000

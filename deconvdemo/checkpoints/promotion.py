@@ -2,7 +2,8 @@
 
     index.json      name → file that serves
     shadow.json     name → candidate that stands in duels beside it, and serves nobody
-    history.json    every promotion and rollback, the newest last
+    history.json    every promotion and rollback, the newest last: what, when, which weights by their sha256, what they
+                    took the place of, and what was measured; what weights come from their headers tell
 
 Killed at any moment, the index names a file that is there: the one before, or the new one.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from deconvdemo.errors import CheckpointError
 
 HISTORY = "history.json"
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
-LARGEST_HISTORY = 20_000_000  # bytes: a line names every flag that was learned from
+LARGEST_HISTORY = 20_000_000  # bytes: a line of an earlier version names every flag that was learned from
 MOST_LINES = 5_000
 
 
@@ -135,23 +136,6 @@ def _require_line(line: Any) -> None:
         raise ValueError("a line does not say which flags were learned from")
 
 
-def learned_from(lines: Sequence[Mapping[str, Any]], sha256: str) -> set[str] | None:
-    """The flags that weights learned from, also those that the weights they were made from had learned from, by the
-    lines of a history; None where it does not say."""
-    found: set[str] | None = None
-    end = len(lines)
-    while sha256:
-        places = (
-            place for place in range(end) if lines[place]["sha256"] == sha256 and lines[place]["what"] == PROMOTED
-        )
-        end = next(places, -1)
-        if end < 0:
-            break
-        found = (found or set()) | set(lines[end].get("learned") or ())
-        sha256 = (lines[end].get("before") or {}).get("sha256", "") if lines[end].get("flags") else ""
-    return found
-
-
 def versions(lines: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
     """Every promotion, with what people call the weights: "denoise v2" took the first weights' place."""
     number: Counter[str] = Counter()
@@ -169,11 +153,6 @@ def version(lines: Iterable[Mapping[str, Any]], name: str, sha256: str) -> str:
     first = promoted[:1] and (promoted[0][0].get("before") or {}).get("sha256") == sha256
     called = [called for line, called in promoted if line["sha256"] == sha256]
     return called[-1] if called else f"{name} v1" if first else name
-
-
-def helped_train(lines: Iterable[Mapping[str, Any]], flag_id: str) -> list[str]:
-    """What learned from a flag, the oldest first, as people call it."""
-    return [called for line, called in versions(lines) if flag_id in (line.get("learned") or ())]
 
 
 def past_file(folder: Path, sha256: str) -> Path | None:

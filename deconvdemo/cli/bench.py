@@ -7,9 +7,10 @@ import json
 import os
 from dataclasses import asdict
 
-from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
+from deconvdemo.tasks.helpers import HELPERS
 
 
 def add_verbs(verbs) -> None:
@@ -32,7 +33,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     chosen = engine.compute_on
     plain = Compute(chosen.device, "fp32", "to compare with", "contiguous")
     machine = Machine.this(chosen.device)
-    there_are = engine.weights.names()
+    there_are = [name for name in engine.weights.names() if name not in HELPERS]
     if unknown := [name for name in options.names if name not in there_are]:
         raise ControlError(f"there are no weights called {unknown[0]!r}: choose among {', '.join(there_are)}")
     if not options.json:

@@ -9,30 +9,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.cli.options import add_engine_options, restorer
-from deconvdemo.errors import ControlError
+from deconvdemo.engine.options import add_engine_options, restorer
+from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks import AUTO, STANDARD, TASKS
 from deconvdemo.tasks.declared import Axis
-from deconvdemo.tasks.helpers import HELPERS
+from deconvdemo.tasks.helpers import FINDERS
+from deconvdemo.tasks.wild import SEVERITIES
 
 
 def add_verbs(verbs) -> None:
     summary = "Measure a network, or a classical method, on a folder of images; or all networks on all sets."
     verb = verbs.add_parser("evaluate", help=summary, description=summary)
-    named = [*TASKS, *HELPERS]
-    verb.add_argument("task", choices=named, nargs="?", metavar="TASK", help=f"{', '.join(named)}; or --all")
+    named = [*TASKS, *FINDERS]
+    verb.add_argument("task", choices=named, nargs="?", metavar="TASK", help=f"{', '.join(named)}; or --all, or --wild")
     verb.add_argument(
         "--images", type=Path, metavar="DIR",
-        help="clean images; for inpaint with a *_mask beside each; *_noisy and *_clean pairs for real noise. "
-        "With --all: a folder of such folders, named set5, cbsd68, inpaint, polyu, …",
+        help="clean images; for inpaint with a *_mask beside each; pairs of *_clean with *_noisy, or with *_lr_x2, "
+        "*_lr_x3, *_lr_x4 to enlarge. With --all: a folder of such folders, named set5, cbsd68, inpaint, polyu, …",
     )  # fmt: skip
     for name, (task, axis) in _axes().items():
         default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis.values)
         verb.add_argument(f"--{name}", default=default, help=f"{task}: {axis.words} (default: {default})")
     verb.add_argument(
         "--variant", metavar="NAME",
-        help=f"which of the task's networks; `deconvdemo weights list` tells which there are (default: {STANDARD})",
+        help="which of the task's networks, or auto, as the demo chooses; `deconvdemo weights list` tells which there "
+        f"are (default: {STANDARD})",
     )  # fmt: skip
     verb.add_argument(
         "--photo", action="store_true",
@@ -45,6 +47,17 @@ def add_verbs(verbs) -> None:
     )  # fmt: skip
     verb.add_argument("--json", action="store_true", help="print JSON")
     verb.add_argument("--out", type=Path, metavar="FILE", help="write into this file what would be printed")
+    group = verb.add_argument_group("what the first click gives")
+    group.add_argument(
+        "--wild", action="store_true",
+        help="on photos as people's are (a camera's noise and noise reduction, softness, sharpening, others' resizing, "
+        "JPEG once or twice): the default, every network and the classical methods beside doing nothing, on average "
+        f"and for the worst photo. For TASK, or for {', '.join(_wild_tasks())}. --images: clean photos, pairs as they "
+        "are, or folders of such, named cbsd68, polyu, wild",
+    )  # fmt: skip
+    severities = ",".join(SEVERITIES)
+    group.add_argument("--severity", default=severities, help=f"what clean photos go through (default: {severities})")
+    group.add_argument("--first", type=int, metavar="N", help="only the first N images of each folder, by name")
     group = verb.add_argument_group("all networks")
     group.add_argument(
         "--all", action="store_true",
@@ -62,29 +75,36 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    if bool(options.task) == options.all:
+    if options.wild:
+        _check_wild(options)
+    elif bool(options.task) == options.all:
         raise ControlError(f"name one task ({', '.join(TASKS)}), or say --all")
+    elif options.first is not None:
+        raise ControlError("--first goes with --wild: by the literature's protocols whole sets are measured")
     if options.photo and options.all:
         raise ControlError("--photo goes with one task: --all measures each network by its own protocol")
     if options.variant and options.all:
         raise ControlError("--variant goes with one task: --all measures every network")
-    if options.task and not options.images:
+    if (options.task or options.wild) and not options.images:
         raise ControlError("--images is missing: name a folder of clean images")
     if options.out and not options.out.parent.is_dir():
         raise ControlError(f"--out is {options.out}, but there is no folder {options.out.parent}: make it first")
-    text = (_all if options.all else _one)(options, settings)
+    text = (_wild if options.wild else _all if options.all else _one)(options, settings)
     if not options.out:
         print(text)
         return 0
-    from deconvdemo.atomic import write_atomically
+    from deconvdemo.atomic import WriteError, write_atomically
 
-    write_atomically(options.out, f"{text}\n".encode())
+    try:
+        write_atomically(options.out, f"{text}\n".encode())
+    except WriteError as error:
+        raise DeconvdemoError(str(error)) from error
     return 0
 
 
 def _one(options: argparse.Namespace, settings: Settings) -> str:
     """One task on one folder."""
-    if options.task in HELPERS:
+    if options.task in FINDERS:
         return _helper(options, settings)
     from deconvdemo.evaluation import evaluate
     from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
@@ -93,7 +113,10 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
     quick = [f"classical:{method.name}" for method in TASKS[options.task].baselines if method.quick]
     methods = [_method(method) for method in options.method or ["network", *quick]]
     engine = restorer(options, settings)
-    chosen = {} if options.variant is None else {"variant": engine.task(options.task).variant.checked(options.variant)}
+    variant = engine.task(options.task).variant
+    # the literature's protocols measure one network, not the choice among them
+    default = STANDARD if variant.default == AUTO else variant.default
+    chosen = {"variant": default if options.variant is None else variant.checked(options.variant)}
     if options.photo:
         require_photo_protocol(options.task)
     found = cases(options.task, options.images, _values(options), PHOTO if options.photo else STANDARD)
@@ -140,6 +163,39 @@ def _all(options: argparse.Namespace, settings: Settings) -> str:
     found = report(engine.weights, engine.compute_on, plan, say)
     compare_headers(engine.weights, found, options.update_headers, say)
     return _json(found) if options.json else tables(found)
+
+
+def _wild(options: argparse.Namespace, settings: Settings) -> str:
+    """Photos as people's are."""
+    from deconvdemo.evaluation.wild import WildPlan, wild
+    from deconvdemo.evaluation.wild_tables import wild_tables
+
+    plan = WildPlan(
+        options.images,
+        [options.task] if options.task else (),
+        {"scale": _values(options)["scale"], "severity": options.severity.split(",")},
+        None if options.method is None else [_method(method) for method in options.method],
+        options.first,
+    )
+    plan.checked()
+    found = wild(restorer(options, settings), plan, lambda text: print(f"deconvdemo: {text}", file=sys.stderr))
+    return _json(found) if options.json else wild_tables(found)
+
+
+def _check_wild(options: argparse.Namespace) -> None:
+    """Raises ControlError for what does not go with --wild."""
+    for name in ("all", "photo", "variant", "update_headers"):
+        if getattr(options, name):
+            raise ControlError(
+                f"--{name.replace('_', '-')} does not go with --wild, which measures the default and every network of "
+                "the task on photos of its own: leave one of them out"
+            )
+    if options.first is not None and options.first < 1:
+        raise ControlError(f"--first is {options.first}, but it must be 1 or more")
+
+
+def _wild_tasks() -> list[str]:
+    return [name for name, task in TASKS.items() if task.wild]
 
 
 NETWORK = "network"

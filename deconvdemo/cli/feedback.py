@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import PLANNED, TASKS

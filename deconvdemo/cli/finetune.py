@@ -8,7 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.cli.options import compute_on
+from deconvdemo.cli.flags import add_flags_option, flags_of
+from deconvdemo.engine.options import compute_on
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.upscale import SCALES
@@ -25,6 +26,7 @@ def add_verbs(verbs) -> None:
     verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
     verb.add_argument("--images", nargs="+", required=True, metavar="PLACE", help=IMAGES)
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
+    add_flags_option(verb)
     verb.add_argument("--scale", type=int, choices=SCALES, default=2, help="upscale: which scale (default: 2)")
     verb.add_argument("--variant", default=STANDARD, metavar="NAME", help=f"which network (default: {STANDARD})")
     verb.add_argument("--weights", metavar="PATH|hf://…", help="start from these instead of the bundled ones")
@@ -46,16 +48,18 @@ def add_verbs(verbs) -> None:
 
 def _finetune(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.serving import Weights
+    from deconvdemo.evaluation.measure import measured
     from deconvdemo.feedback.review.pairs import Snapshot, snapshot
-    from deconvdemo.feedback.store.store import FeedbackStore
     from deconvdemo.training.run.finetune import FinetunePlan, finetune
 
     plan = FinetunePlan(**{field.name: getattr(options, field.name) for field in fields(FinetunePlan)})
 
     def accepted(scale: int) -> Snapshot:
-        return snapshot(FeedbackStore.of(settings), plan.task, scale, settings.verdicts_needed)
+        with flags_of(options, settings) as store:
+            return snapshot(store, plan.task, scale, settings.verdicts_needed)
 
     say = lambda text: print(text, file=sys.stderr)
     weights, compute, cache = Weights(spec=options.weights), compute_on(options, settings), settings.data_dir / "corpus"
-    finetune(plan, weights, accepted, compute, cache, settings.feedback_repo, say)
+    measure = (lambda network, header: measured(network, header, options.dev, compute)) if options.dev else None
+    finetune(plan, weights, accepted, compute, cache, settings.feedback_repo, say, measure)
     return 0

@@ -10,7 +10,7 @@ from deconvdemo.cli.console import shown
 from deconvdemo.cli.targets import OverwriteGuard, Target
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.tasks import Task
-from deconvdemo.tasks.helpers import HELPERS, Helper
+from deconvdemo.tasks.helpers import FINDERS, Finder
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restorer import Restorer
@@ -23,8 +23,8 @@ class NothingFoundError(PhotoError):
     """There is nothing to fill in: the photo needs no result."""
 
 
-def helper_of(task: Task) -> Helper | None:
-    return next((helper for helper in HELPERS.values() if helper.helps == task.name), None)
+def helper_of(task: Task) -> Finder | None:
+    return next((helper for helper in FINDERS.values() if helper.helps == task.name), None)
 
 
 def add_mask_options(verb: argparse.ArgumentParser, task: Task) -> None:
@@ -84,5 +84,5 @@ class FoundMasks:
         return found.mask
 
 
-def _option(helper: Helper) -> str:
+def _option(helper: Finder) -> str:
     return f"--{helper.endpoint.replace('_', '-')}"

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from deconvdemo.cli.options import compute_on
+from deconvdemo.cli.flags import add_flags_option, flags_of
 from deconvdemo.cli.pushing import add_push_option, destination, push_after
+from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 
@@ -24,6 +25,7 @@ def add_verbs(verbs) -> None:
         "--dev", type=Path, nargs="+", default=[], metavar="DIR", help="folders of clean images to measure on"
     )
     verb.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights that serve (default: bundled)")
+    add_flags_option(verb)
     add_push_option(verb)
     only = verb.add_mutually_exclusive_group()
     only.add_argument("--dry-run", action="store_true", help="judge, and change nothing")
@@ -38,20 +40,21 @@ def add_verbs(verbs) -> None:
 def _promote(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.index import bundled_folder
     from deconvdemo.evaluation.promoting import promote, stand_in_duels
-    from deconvdemo.feedback.store.store import FeedbackStore
 
     folder, repo = options.into or bundled_folder(), destination(options.push, settings)
     if not options.dev and not options.shadow:
         raise ControlError("--dev is missing: name folders of clean images to measure on")
-    store, needed = FeedbackStore.of(settings), settings.verdicts_needed
+    needed = settings.verdicts_needed
     if options.shadow:
-        candidate = stand_in_duels(options.file, folder, store, needed)
+        with flags_of(options, settings) as store:
+            candidate = stand_in_duels(options.file, folder, store, needed)
         print(f"{candidate.name} {candidate.sha256[:12]} stands in duels in {folder}, and serves nobody yet")
         push_after(folder, repo)
         return 0
     compute = compute_on(options, settings)
     say = lambda text: print(text, file=sys.stderr)
-    found = promote(options.file, folder, options.dev, store, compute, needed, options.dry_run, say)
+    with flags_of(options, settings) as store:
+        found = promote(options.file, folder, options.dev, store, compute, needed, options.dry_run, say)
     print(found.report.table())
     if found.duels:
         print(f"in {found.duels} duels with what serves it was chosen {found.won:g} times")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from deconvdemo.cli.batch import Tally
 from deconvdemo.cli.console import shown
 from deconvdemo.cli.found_masks import NOTHING, FoundMasks, NothingFoundError, add_mask_options, require_finding
-from deconvdemo.cli.options import add_engine_options, restorer
 from deconvdemo.cli.photos import find
 from deconvdemo.cli.targets import THERE, OverwriteGuard, TakenError, Target, require_writable, targets
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS, Control, Number, Switch, Task
+from deconvdemo.tasks import TASKS, Control, Number, Switch, Task
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restoration import Restoration
@@ -61,7 +61,7 @@ def _help(control: Control) -> str:
     if isinstance(control, Switch):
         return control.meaning
     if not isinstance(control, Number):  # which there are, the weights tell: reading them would make help slow
-        return f"{control.meaning} `deconvdemo weights list` tells which there are (default: {STANDARD})"
+        return f"{control.meaning} `deconvdemo weights list` tells which there are (default: auto)"
     default = "auto" if control.default is None else f"{control.default:g}"
     return f"{control.meaning} {control.expected()[0].upper()}{control.expected()[1:]} (default: {default})"
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.cli.options import compute_on
+from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
-from deconvdemo.tasks.helpers import HELPERS
+from deconvdemo.tasks.helpers import FINDERS, HELPERS, JUDGE
 from deconvdemo.tasks.upscale import SCALES
 
 LOSSES = ("l1", "charbonnier", "mse", "bce-dice")
@@ -66,6 +67,8 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.run.writer import Output
 
     _check(options)
+    if options.task == JUDGE:
+        return _judge(options, settings)
     recipe = _changed(_recipe(options), options)
     budget = Budget(minutes=options.minutes) if options.minutes else Budget(steps=options.steps or recipe.steps)
     compute = compute_on(options, settings)
@@ -89,6 +92,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         resume=options.resume,
         team=team,
         bf16=bf16,
+        resident=team.device == "cuda",  # one process on one GPU
     )
     output = Output(
         options.out,
@@ -97,13 +101,31 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         measure_every=60 * options.measure_every,
     )
     fit(run, output, say)
-    index = options.out.parent / "index.json"
-    if index.exists() and team.is_first:  # a folder of weights that serve: what it promises must be what is there
-        from deconvdemo.checkpoints.index import add_to_index
-
-        say(f"{index}: {add_to_index(options.out)} is served by {options.out.name}")
+    if team.is_first:
+        _indexed(options.out, say)
     team.close()
     return 0
+
+
+def _judge(options: argparse.Namespace, settings: Settings) -> int:
+    """The judge is fitted in one go, to `--steps` patches; what concerns the training of networks says nothing here."""
+    from deconvdemo.training.data.corpus import Corpus
+    from deconvdemo.training.run.judge_fitting import PATCHES, REDUCED, train_judge
+
+    say = lambda text: print(text, file=sys.stderr)
+    corpus = Corpus.open(options.images, settings.data_dir / "corpus", say, REDUCED)
+    patches, seed = options.steps or PATCHES, options.seed or 0
+    say(f"{options.out}: {train_judge(corpus, options.out, corpus.described(options.data), patches, seed)}")
+    _indexed(options.out, say)
+    return 0
+
+
+def _indexed(file: Path, say: Callable[[str], None]) -> None:
+    """In a folder of weights that serve, what the index promises must be what is there."""
+    if (index := file.parent / "index.json").exists():
+        from deconvdemo.checkpoints.index import add_to_index
+
+        say(f"{index}: {add_to_index(file)} is served by {file.name}")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -125,7 +147,7 @@ def _check_dev(folder: Path, recipe) -> None:
     from deconvdemo.evaluation.protocols import each_case, other_task
     from deconvdemo.evaluation.scratches import marked_photos
 
-    if recipe.task in HELPERS:
+    if recipe.task in FINDERS:
         next(marked_photos(folder))
         return
     ending, task = other_task(recipe.task, folder)

@@ -6,6 +6,7 @@ that a seed names the degraded image exactly. A parameter is a number, or (N, 1,
 
 from __future__ import annotations
 
+from deconvdemo.degradations.block_jpeg import BlockJpeg
 from deconvdemo.degradations.camera import CameraNoise
 from deconvdemo.degradations.damage import Damage, FadedPrint
 from deconvdemo.degradations.editing import ForeignDownscale, ResizedThere, Sharpening
@@ -15,6 +16,7 @@ from deconvdemo.degradations.operators import BicubicDownscale, GaussianBlur, Ho
 
 __all__ = [
     "BicubicDownscale",
+    "BlockJpeg",
     "CameraNoise",
     "Damage",
     "FadedPrint",

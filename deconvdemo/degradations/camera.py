@@ -40,6 +40,7 @@ class CameraNoise:
     chroma_blur: float | Tensor = 0.0
     luma_blur: float | Tensor = 0.0
     grain: float | Tensor = 0.0  # and the share of the fine grain that is left of the lightness's
+    place: tuple[int, int] | None = None  # where in its RGGB cell the image begins, (0–1, 0–1); None: at random
 
     @classmethod
     def at_iso(cls, iso: float, **camera) -> CameraNoise:
@@ -54,10 +55,10 @@ class CameraNoise:
         """(N, 3, H, W) sRGB in [0, 1] → the same shape, clipped to [0, 1] as the camera does."""
         linear = linear_from_srgb(self._before_tone(clean.clamp(0, 1)))
         gains = _stacked(self.red, 1.0, self.blue, linear)
-        noise = demosaiced_noise(linear / gains, PoissonGaussianNoise(self.shot, self.read), rng)
+        noise = demosaiced_noise(linear / gains, PoissonGaussianNoise(self.shot, self.read), rng, self.place)
         seen = srgb_from_linear((linear + gains * noise).clamp(0, 1))
         noise = self._with_tone(seen) - clean
-        luma = (noise * noise.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        luma = (noise * _luma(noise.device, noise.dtype)).sum(1, keepdim=True)
         colour = GaussianBlur(self.chroma_blur)(noise - luma) * self.saturation
         smooth = GaussianBlur(self.luma_blur)(luma)
         return (clean + smooth + self.grain * (luma - smooth) + colour).clamp(0, 1)
@@ -89,25 +90,32 @@ def _power(images: Tensor, exponent: float) -> Tensor:
     return images.log().mul_(exponent).exp_()  # three times as fast as `**`, and training waits for it
 
 
-def demosaiced_noise(raw: Tensor, noise: PoissonGaussianNoise, rng: torch.Generator) -> Tensor:
+def demosaiced_noise(
+    raw: Tensor, noise: PoissonGaussianNoise, rng: torch.Generator, place: tuple[int, int] | None = None
+) -> Tensor:
     """What `noise` on the Bayer mosaic of `raw`, (N, 3, H, W) in [0, 1], becomes by demosaicing: the same shape.
 
-    The mosaic begins at a random one of its four places.
+    The mosaic begins at `place`, or at a random one of its four places: to be told which, a program waits for the GPU.
     """
     height, width = raw.shape[-2:]
-    down, right = torch.randint(2, (2,), generator=rng, device=raw.device).tolist()
+    down, right = place or torch.randint(2, (2,), generator=rng, device=raw.device).tolist()
     # two pixels that the filters see on each side, one more where the image begins or ends within a cell
     margins = (2 + right, 2 + (width + right) % 2, 2 + down, 2 + (height + down) % 2)
     padded = functional.pad(raw, margins, mode="replicate")
     mosaic = padded[:, 1:2].clone()
     mosaic[..., ::2, ::2] = padded[:, 0:1, ::2, ::2]
     mosaic[..., 1::2, 1::2] = padded[:, 2:3, 1::2, 1::2]
-    cells = functional.conv2d(noise(mosaic, rng) - mosaic, _malvar().to(raw), stride=2)
+    cells = functional.conv2d(noise(mosaic, rng) - mosaic, _malvar(raw.device, raw.dtype), stride=2)
     return functional.pixel_shuffle(cells, 2)[..., down : down + height, right : right + width]
 
 
 @cache
-def _malvar() -> Tensor:
+def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
+
+
+@cache
+def _malvar(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(12, 1, 6, 6): for R, G and B the four places of an RGGB cell, each from the mosaic around the cell.
 
     Malvar, He & Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images", ICASSP
@@ -132,12 +140,13 @@ def _malvar() -> Tensor:
         for place, taps in enumerate(four):
             row, column = divmod(place, 2)
             filters[4 * channel + place, 0, row : row + 5, column : column + 5] = taps / 8
-    return filters
+    return filters.to(device, dtype)
 
 
 def _stacked(red: float | Tensor, green: float, blue: float | Tensor, like: Tensor) -> Tensor:
     """(N or 1, 3, 1, 1) of the three channels' numbers."""
     columns = [
-        torch.as_tensor(gain, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1) for gain in (red, green, blue)
+        gain.to(like).reshape(-1, 1, 1, 1) if isinstance(gain, Tensor) else like.new_full((1, 1, 1, 1), gain)
+        for gain in (red, green, blue)
     ]
     return torch.cat(torch.broadcast_tensors(*columns), dim=1)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.units import GREY_LEVELS
 
 GRID = 16  # pixels: JPEG's blocks of 8×8, of 16×16 where chroma is halved, begin at multiples of this
 
@@ -56,6 +56,17 @@ def _written(pixels: np.ndarray, quality: int, subsampling: int, down: int, righ
     height, width = pixels.shape[:2]
     # what is outside the image continues its edge, as the encoder itself does on the other two sides
     padded = np.pad(pixels, ((above, 0), (before, 0), (0, 0)), mode="edge") if above or before else pixels
+    read = read_back(jpeg_file(padded, quality, subsampling))
+    return read[above : above + height, before : before + width]
+
+
+def jpeg_file(pixels: np.ndarray, quality: int, subsampling: int) -> bytes:
+    """(H, W, 3) uint8 as the bytes of a JPEG file, its grid in the corner."""
     file = io.BytesIO()
-    Image.fromarray(padded).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(file))[above : above + height, before : before + width]
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return file.getvalue()
+
+
+def read_back(file: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 of what `jpeg_file` wrote."""
+    return np.asarray(Image.open(io.BytesIO(file)))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from deconvdemo.image.metrics import GREY_LEVELS
-from deconvdemo.networks.bicubic import resize
+from deconvdemo.units import GREY_LEVELS
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class ResizedNoise:
         """(N, C, H, W) in [0, 1] → the same shape, deliberately not clipped."""
         height, width = clean.shape[-2:]
         sides = [math.ceil(side / self.scale) for side in (height, width)]
-        noise = resize(_white(clean.new_empty(*clean.shape[:2], *sides), rng), self.scale)
+        resized = [max(1, round(side * self.scale)) for side in sides]
+        noise = _white(clean.new_empty(*clean.shape[:2], *sides), rng)
+        noise = functional.interpolate(noise, resized, mode="bicubic", antialias=True)
         return clean + noise[..., :height, :width] * (self.sigma / GREY_LEVELS)
 
 

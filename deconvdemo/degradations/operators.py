@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deconvdemo.networks.bicubic import resize
+from deconvdemo.bicubic import resize
+
+SMALL = 128  # pixels a side: up to here, on a CPU, multiplying by matrices takes no longer than convolutions
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class GaussianBlur:
         """(N, C, H, W) → the same shape and range."""
         count, channels, height, width = clean.shape
         sigma = torch.as_tensor(self.sigma, dtype=clean.dtype, device=clean.device).reshape(-1).expand(count)
+        if isinstance(self.sigma, Tensor) and (clean.device.type != "cpu" or max(height, width) <= SMALL):
+            down, across = (mirrored_gaussian(sigma, side)[:, None] for side in (height, width))
+            return down @ clean @ across.mT
         reach = math.ceil(3 * float(sigma.max())) + 1
         rows, columns = min(reach, height - 1), min(reach, width - 1)  # reflection cannot reach farther than the image
         images = functional.pad(clean.reshape(1, -1, height, width), (columns, columns, rows, rows), mode="reflect")
@@ -33,6 +39,30 @@ class GaussianBlur:
             taps = discrete_gaussian(sigma, radius).repeat_interleave(channels, 0)
             images = functional.conv2d(images, taps.view(shape), groups=len(taps))
         return images.view(clean.shape)
+
+
+def mirrored_gaussian(sigma: Tensor, length: int) -> Tensor:
+    """(N,) standard deviations in pixels → (N, length, length): the blur of a row or a column with mirrored borders.
+
+    Cosines are what such a blur only scales, each by the kernel's transfer function. All of the kernel is there,
+    however wide, so that nothing has to be known of the sigmas beforehand: asking a GPU for them would wait for it.
+    """
+    if length == 1:
+        return torch.ones(len(sigma), 1, 1, dtype=sigma.dtype, device=sigma.device)
+    omega, analysis, synthesis = _cosines(length, sigma.device, sigma.dtype)
+    transfer = torch.exp(-(sigma[:, None] ** 2) * (1 - omega.cos()))
+    scaled = synthesis * transfer[:, None, :]
+    return (scaled.view(-1, length) @ analysis).view(-1, length, length)
+
+
+@cache
+def _cosines(length: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Frequencies, and the matrices from pixels to cosines of them and back (a DCT-I, computed in double precision)."""
+    omega = torch.pi / (length - 1) * torch.arange(length, dtype=torch.float64)
+    synthesis = torch.cos(omega[:, None] * torch.arange(length))
+    analysis = torch.linalg.inv(synthesis)
+    omega, analysis, synthesis = (one.to(device, dtype) for one in (omega, analysis, synthesis))
+    return omega, analysis, synthesis
 
 
 def discrete_gaussian(sigma: Tensor, radius: int) -> Tensor:

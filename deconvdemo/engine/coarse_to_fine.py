@@ -20,20 +20,20 @@ DEEP = 24  # pixels to the nearest known one, from which on a network alone pain
 RING = 12  # pixels of a deep hole's margin that are filled at full size
 
 
-def levels(work: Work) -> list[Work]:
+def levels(work: Work, deep: int = DEEP, ring: int = RING) -> list[Work]:
     """`work` last, and before it those that fill the middle of its deep holes, the smallest first."""
     works = [work]
-    while (smaller := _smaller(works[0])) is not None:
+    while (smaller := _smaller(works[0], deep, ring)) is not None:
         works.insert(0, smaller)
     return works
 
 
-def _smaller(work: Work) -> Work | None:
+def _smaller(work: Work, deep: int, ring: int) -> Work | None:
     """None where no hole is too deep for the network, or nothing would be known."""
     if work.weight is None or not work.task.strength(work.controls):
         return None
     holes = work.weight > 0
-    middle = middle_of(holes)
+    middle = middle_of(holes, deep, ring)
     small = halved(work.colours, holes) if middle is not None else None
     if small is None:
         return None
@@ -52,15 +52,24 @@ def show_middle(smaller: Work, larger: Work) -> None:
     larger.shown = with_middle(larger.colours, larger.middle, smaller.result)
 
 
-def middle_of(holes: np.ndarray) -> np.ndarray | None:
+def middle_of(holes: np.ndarray, deep: int = DEEP, ring: int = RING) -> np.ndarray | None:
     """(H, W) bool: the pixels of deep holes that are not in their margin; None where no hole is deep."""
-    depth = cv2.distanceTransform(holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    if depth.max() <= DEEP:
+    depth = depth_of(holes)
+    if depth.max() <= deep:
         return None
     # the margin of a shallow hole beside a deep one is left alone, too
+    return np.asarray((depth > ring) & whole_holes(holes, depth, deep))
+
+
+def depth_of(holes: np.ndarray) -> np.ndarray:
+    """(H, W) float32: how far it is, in pixels, to the nearest known one."""
+    return cv2.distanceTransform(holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def whole_holes(holes: np.ndarray, depth: np.ndarray, deep: int) -> np.ndarray:
+    """(H, W) bool: those holes that are deeper than `deep` somewhere."""
     _, labels = cv2.connectedComponents(holes.astype(np.uint8))
-    of_deep = np.isin(labels, np.unique(labels[depth > DEEP]))
-    return np.asarray((depth > RING) & of_deep)
+    return np.isin(labels, np.unique(labels[depth > deep]))
 
 
 def halved(pixels: np.ndarray, holes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.bicubic import resize
 from deconvdemo.engine import processor
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.kept_choice import keep, kept
 from deconvdemo.engine.worker import compute
 from deconvdemo.networks import DeconvSR, DeconvUNet
-from deconvdemo.networks.bicubic import resize
 
 Format = tuple[str, str]  # precision and layout
 # the first is the plain one, which serves in doubt; of two that are as fast, the earlier one serves

@@ -12,9 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.engine.compute import LAYOUTS, PRECISIONS, Compute
-from deconvdemo.errors import WriteError
 
 FILE = "compute.json"
 VERSION = 1  # of how it is measured: a choice of another version is not taken

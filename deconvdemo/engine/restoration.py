@@ -12,7 +12,7 @@ from PIL import Image
 
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.writing import to_pillow, write_photo
-from deconvdemo.tasks import in_words
+from deconvdemo.tasks import TASKS, in_words
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,13 @@ class Restoration:
     device: str
     precision: str
     notes: tuple[str, ...] = ()
+    saw: str = ""  # what the network was chosen by, where it was left to the photo
     restoration_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether there was nothing to remove, though it was asked for."""
+        return TASKS[self.task].strength(self.controls) == 0 < self.controls.get("strength", 1)
 
     @property
     def image(self) -> Image.Image:
@@ -52,7 +58,7 @@ class Restoration:
 
     def summary(self) -> str:
         """How it was made, as one line for a person."""
-        settled = "".join(f"{setting}, " for setting in in_words(self.controls))
+        settled = "".join(f"{setting}, " for setting in [*in_words(self.controls), *self._told()])
         tiles = "1 tile" if self.tiles == 1 else f"{self.tiles} tiles"
         return (
             f"{self.photo.width}×{self.photo.height}, {settled}{self.seconds:.1f} s, {tiles}, "
@@ -60,12 +66,17 @@ class Restoration:
             f"({self.checkpoint['source']})"
         )
 
+    def _told(self) -> list[str]:
+        """What was seen in the photo, as far as that was asked."""
+        return [self.saw] if self.saw else ["nothing to remove"] if self.is_as_it_was else []
+
     def report(self) -> dict[str, Any]:
         """How it was made, as JSON-able values."""
         return {
             "restoration_id": self.restoration_id,
             "task": self.task,
             **self.controls,
+            **({"saw": self.saw} if self.saw else {}),
             "width": self.photo.width,
             "height": self.photo.height,
             "seconds": round(self.seconds, 3),

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,21 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
-from deconvdemo.engine.coarse_to_fine import levels, show_middle
 from deconvdemo.engine.feeding import require_fed, require_known
+from deconvdemo.engine.judging import judge
+from deconvdemo.engine.large_holes import middle_filled
 from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.engine.scratches import Found, find
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE, tile_by_tile
 from deconvdemo.engine.work import Work
-from deconvdemo.engine.worker import giving_way
+from deconvdemo.engine.worker import compute, giving_way
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
-from deconvdemo.tasks import Task, task_named
-from deconvdemo.tasks.helpers import SCRATCHES
+from deconvdemo.tasks import AUTO, Task, task_named
+from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE, SCRATCHES
 
 
 class Restorer:
@@ -102,7 +103,7 @@ class Restorer:
         """Restores a photo: a path, bytes, a Pillow image, or a uint8, uint16 or float array (H, W, C).
 
         `controls` are the task's (`TASKS[task].controls`): sigma in 8-bit grey levels, scale, strength in [0, 1],
-        variant ("standard", or another one of the task's networks), …
+        variant ("auto", which chooses by what the photo is, or one of the task's networks), …
         Raises PhotoError and ControlError before any work starts, and DeviceError where this machine cannot do it.
 
         >>> Restorer.load().restore("upscale", "cat.png", scale=2).save("cat-large.png")  # doctest: +SKIP
@@ -144,7 +145,7 @@ class Restorer:
         Closing the iterator stops the work at the next tile.
         """
         work = self._prepared(task, photo, mask, controls)
-        yield from self._middle_filled(work)
+        yield from middle_filled(work, self.tile)
         started = time.monotonic()
         tiles = yield from tile_by_tile(work, self.tile)
         yield Restoration(
@@ -159,13 +160,8 @@ class Restorer:
             device=self.compute_on.device,
             precision=self.compute_on.precision,
             notes=(*work.photo.notes, *work.notes),
+            saw=work.saw,
         )
-
-    def _middle_filled(self, work: Work) -> Iterator[Progress]:
-        """Fills the middle of holes that are too deep for the network, in ever larger copies."""
-        for smaller, larger in pairwise(levels(work)):
-            yield from tile_by_tile(smaller, self.tile)
-            show_middle(smaller, larger)
 
     def _prepared(self, name: str, source: Any, mask_source: Any, given: Mapping[str, Any]) -> Work:
         """Everything that can be refused is refused here, before work starts."""
@@ -186,12 +182,33 @@ class Restorer:
             notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
         seen = visible(photo.alpha)
+        controls, saw = self.chosen(task, controls, photo.pixels, seen)
         controls = task.settled(photo.pixels, controls, seen)
         checkpoint, network = self._served(task.weights(controls))
         if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
             share = max(1, round(100 * unseen / (weight > 0).sum()))
             notes += (f"{share} % of what was filled in is transparent in the photo, and stays so",)
-        return Work(task, controls, photo, mask, weight, seen, network, checkpoint, self.compute_on, notes=[*notes])
+        return Work(
+            task, controls, photo, mask, weight, seen, network, checkpoint, self.compute_on, notes=[*notes], saw=saw
+        )
+
+    def chosen(
+        self, task: Task, controls: dict[str, Any], pixels: np.ndarray, seen: np.ndarray | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """Checked `controls` of one of `self.task`'s with a network in the place of AUTO, and in words what it was
+        chosen by: empty where there was no choice, or nothing to choose by."""
+        if controls["variant"] != AUTO:
+            return controls, ""
+        harm = self.judged(pixels, seen) if task.differs(controls) else None
+        controls = task.choosing(controls, harm)
+        return controls, "" if harm is None else task.saw(controls, harm)
+
+    def judged(self, pixels: np.ndarray, seen: np.ndarray | None = None) -> Harm | None:
+        """What harms (H, W, C) `pixels`, where they are `seen`; None where there are no weights that could tell."""
+        if JUDGE not in self.weights.names():
+            return None
+        _, network = self._served(JUDGE)
+        return compute(lambda: judge(network, pixels, seen))
 
     def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
         with self._loading:
@@ -203,6 +220,8 @@ class Restorer:
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
         network = checkpoint.network()
         require_fed(checkpoint, network)
+        if checkpoint.name == JUDGE:  # on the processor: it is small, and what it says is no picture
+            return network
         return giving_way(self.compute_on.network(network))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.bicubic import linear, resize
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.tiles import Tile, window_of
@@ -17,7 +18,6 @@ from deconvdemo.errors import DeviceError
 from deconvdemo.image.alpha import visible_colours
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import as_images, as_pixels
-from deconvdemo.networks.bicubic import linear, resize
 from deconvdemo.tasks import Task
 
 
@@ -39,6 +39,7 @@ class Work:
     middle: np.ndarray | None = None  # (H, W) bool: what is filled already, in `shown`, as a deep hole's middle is
     shown: np.ndarray | None = None  # the photo with it
     notes: list[str] = field(default_factory=list)
+    saw: str = ""
 
     def __post_init__(self):
         self.colours = self.photo.pixels

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deconvdemo.evaluation.protocols import Case
-from deconvdemo.image.pixels import to_depth
+from deconvdemo.image.pixels import eight_bit_rgb, to_depth
 from deconvdemo.tasks import TASKS
 
 
@@ -51,7 +51,13 @@ def evaluate(method: str, restore: Callable[[Case], np.ndarray], found: Iterable
 
 def network_method(task: str, restorer, **chosen: str) -> Callable[[Case], np.ndarray]:
     """A Restorer's results for `task`; `chosen` are controls that no protocol sets, such as the variant."""
-    return lambda case: restorer.restore(task, case.observed, case.mask, **case.controls, **chosen).photo.pixels
+    return lambda case: result(restorer.restore(task, case.brought, case.mask, **case.controls, **chosen), case)
+
+
+def result(restoration, case: Case) -> np.ndarray:
+    """The restored pixels; of a file as RGB, in which it is judged."""
+    pixels = restoration.photo.pixels
+    return pixels if case.file is None else eight_bit_rgb(pixels)
 
 
 def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:

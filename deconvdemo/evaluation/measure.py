@@ -15,7 +15,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.evaluation import scratches
 from deconvdemo.evaluation.evaluate import Score, evaluate, network_method
 from deconvdemo.evaluation.protocols import Case, Values, each_case
-from deconvdemo.tasks.helpers import HELPERS
+from deconvdemo.tasks.helpers import FINDERS
 
 
 def measured(network: nn.Module, header: Header, images: Path, compute_on: Compute) -> dict[str, float]:
@@ -33,7 +33,7 @@ def network_scores(
 ) -> list[Score]:
     """What `checkpoint` reaches on a folder of images, by the protocol of its task and variant."""
     header = checkpoint.header
-    if header.task in HELPERS:
+    if header.task in FINDERS:
         return scratches.evaluate(Restorer.of(checkpoint, compute_on).find_scratches, images)
     found = each_case(header.task, images, {**(values or {}), "scale": (header.scale,)}, header.variant)
     return evaluate(header.name, restoring(checkpoint, compute_on), found)

@@ -13,6 +13,7 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.compute import Compute
 from deconvdemo.errors import CheckpointError, DeviceError, FeedbackError
 from deconvdemo.evaluation.acceptance import Report, judge
+from deconvdemo.evaluation.lineage import note
 from deconvdemo.feedback.events.records import Pair
 from deconvdemo.feedback.review.pairs import objections, snapshot
 from deconvdemo.feedback.review.ranking import direct, less_liked
@@ -45,7 +46,7 @@ def promote(
 
     `needed` is how many reviewers a verdict takes. `dry_run`: nothing changes. Raises CheckpointError and ControlError.
     """
-    candidate, learned, against = _candidate(file, store, needed)
+    candidate, against = _candidate(file, store, needed)
     served = Weights(folder).load(candidate.name)
     header = candidate.header
     won, duels = direct(store, header.task, candidate.sha256, served.sha256)
@@ -60,21 +61,22 @@ def promote(
         report = Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (f"it cannot be measured: {error}",))
     serves = report.passed and not dry_run
     if serves:
-        facts = {"flags": header.recipe.get("flags"), "learned": learned, "found": report.facts()}
-        promotion.promote(file, folder, facts)
+        note(store, served)  # before its file may go
+        promotion.promote(file, folder, {"found": report.facts()})
+        note(store, candidate)
     return Promotion(candidate, report, won, duels, serves)
 
 
 def stand_in_duels(file: Path, folder: Path, store: FeedbackStore, needed: int = 1) -> Checkpoint:
     """Lets a candidate meet, in duels, what serves in `folder`. CheckpointError where its flags speak against it."""
-    _, _, against = _candidate(file, store, needed)
+    _, against = _candidate(file, store, needed)
     if against:
         raise CheckpointError(f"{file} stays out of the duels: {against[0]}")
     return promotion.shadow(file, folder)
 
 
-def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoint, list[str], list[str]]:
-    """A candidate, the flags that it learned from, and what they have against it."""
+def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoint, list[str]]:
+    """A candidate, and what the flags that it learned from have against it."""
     candidate = load_checkpoint(file)
     header = candidate.header
     if header.task not in TASKS:
@@ -86,7 +88,7 @@ def _candidate(file: Path, store: FeedbackStore, needed: int) -> tuple[Checkpoin
     against = objections(store, learned, header.task, needed)
     if header.recipe.get("flags") and not learned:
         against.append(f"{file} does not say which flags it learned from")
-    return candidate, learned, against
+    return candidate, against
 
 
 def _learned_from(header: Header, file: Path) -> list[str]:

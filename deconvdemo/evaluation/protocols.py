@@ -21,11 +21,13 @@ from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import eight_bit_rgb
 from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS, Task
+from deconvdemo.tasks.wild import seed_of
 
 CLEAN = "without noise"  # a setting: photos that have nothing to remove
 IN_HOLES = "PSNR in holes"
 MASK = "_mask"  # what a mask's file is called beside its image's
-PHOTO = "photo"  # the variant that is measured on images degraded as people's photos are
+PHOTO = "photo"  # the variant that is measured on images degraded by a camera, or as a small JPEG
+WILD = "wild"  # no variant's protocol, but every one's: photos as people's are
 Values = Mapping[str, Sequence[Any]]  # an axis's name → its values, in place of the task's
 
 
@@ -39,21 +41,38 @@ class Case:
     controls: Mapping[str, Any]
     score: Callable[[np.ndarray], dict[str, float]]  # of the restored uint8 image
     mask: np.ndarray | None = None
+    file: Path | bytes | None = None  # what `observed` was read from, where it is as a person would bring it
+
+    @property
+    def brought(self) -> Path | bytes | np.ndarray:
+        """What a visitor would drop on the page: a file, whose format says something of what it went through."""
+        return self.observed if self.file is None else self.file
 
 
-def each_case(task: str, folder: Path, values: Values | None = None, variant: str = STANDARD) -> Iterator[Case]:
+def each_case(
+    task: str, folder: Path, values: Values | None = None, variant: str = STANDARD, first: int | None = None
+) -> Iterator[Case]:
     """What a network of `task` and `variant` is measured on over the images of `folder`, one after another.
 
     Each image is degraded at every combination of the axes' values; how depends on them and on its place in the folder
-    alone. Real pairs are taken as they are. Raises TrainingError where there are no images.
+    alone; WILD in place of a variant: on them and on its pixels. Real pairs are taken as they are. `first`: only so
+    many images. Raises TrainingError where there are no images.
     """
     if task not in TASKS:
         raise ControlError(f"there is no protocol for {task!r}: evaluate {_either(list(TASKS))}")
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder: --images takes a folder of clean images")
     chosen, count = TASKS[task], 0
-    found = _real(chosen, folder) if _has_pairs(chosen, folder) else _degraded(chosen, folder, values or {}, variant)
+    pairs = _has_pairs(chosen, folder)
+    if pairs and not _wanted_pairs(chosen, folder, values or {}):
+        there = _either(_endings(chosen, folder))
+        raise TrainingError(f"{folder} has pairs of other scales alone: its files end in {there}")
+    found = _real(chosen, folder, values or {}) if pairs else _degraded(chosen, folder, values or {}, variant)
+    images: set[str] = set()
     for count, case in enumerate(found, 1):  # noqa: B007
+        images.add(case.image)
+        if first is not None and len(images) > first:
+            return
         yield case
     if not count:
         raise TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
@@ -81,30 +100,69 @@ def clean_cases(task: str, folder: Path) -> Iterator[Case]:
 
 
 def _degraded(task: Task, folder: Path, values: Values, variant: str) -> Iterator[Case]:
-    axes = {name: values.get(name, axis.values) for name, axis in task.axes(variant).items()}
+    declared = task.wild if variant == WILD else task.axes(variant)
+    axes = {name: values.get(name, axis.values) for name, axis in declared.items()}
     files = [file for file in _images(folder) if not (task.needs_mask and file.stem.endswith(MASK))]
     for number, file in enumerate(files):
         clean = _rgb(file)
         _require_large(file, clean)
         mask = None
+        seed = seed_of(clean) if variant == WILD else number
         if task.needs_mask:
             mask = open_mask(_twin(file, "", MASK), clean.shape[0], clean.shape[1], observed=Photo(clean))
         for setting in itertools.product(*axes.values()):
-            made = task.degraded(clean, dict(zip(axes, setting, strict=True)), number, mask)
+            made = task.degraded(clean, dict(zip(axes, setting, strict=True)), seed, mask)
             score = _judged(task, file, made.clean, task.scale(made.controls), made.mask)
-            yield Case(file.stem, made.setting, made.observed, made.controls, score, made.mask)
+            yield Case(file.stem, made.setting, made.observed, made.controls, score, made.mask, made.file)
 
 
-def _real(task: Task, folder: Path) -> Iterator[Case]:
-    """Photographs with a clean twin; what is estimated of others is of these, too."""
-    for file in _images(folder):
-        if file.stem.endswith(task.observed_ending):
-            clean = _rgb(_twin(file, task.observed_ending, "_clean"))
-            yield Case(file.stem, task.real, _rgb(file), {}, _judged(task, file, clean))
+def _real(task: Task, folder: Path, values: Values) -> Iterator[Case]:
+    """Files with a clean twin; what is estimated of others is of these, too."""
+    for file, ending in _wanted_pairs(task, folder, values):
+        known = task.pairs[ending]
+        observed, twin = _rgb(file), _twin(file, ending, "_clean")
+        scale = known.get("scale", 1)
+        clean = _fitting(twin, _rgb(twin), file, observed, scale)
+        setting = task.real if scale == 1 else f"×{scale} {task.real}"
+        yield Case(
+            file.stem.removesuffix(ending), setting, observed, known, _judged(task, file, clean, scale), file=file
+        )
+
+
+def _fitting(twin: Path, clean: np.ndarray, file: Path, observed: np.ndarray, scale: int) -> np.ndarray:
+    """`clean` without what did not divide by `scale`. Raises TrainingError if `observed` is of another size."""
+    height, width = observed.shape[0] * scale, observed.shape[1] * scale
+    if any(not 0 <= large - small < scale for large, small in zip(clean.shape, (height, width), strict=False)):
+        raise TrainingError(
+            f"{twin.name} is {clean.shape[1]}×{clean.shape[0]}, but {file.name} is {observed.shape[1]}×"
+            f"{observed.shape[0]}: of a pair, expected {width}×{height} of the clean one"
+        )
+    return clean[:height, :width]
+
+
+def has_cases(task: str, folder: Path, values: Values) -> bool:
+    """Whether there is anything for a task: pairs of the values asked for, or images that are not another task's."""
+    if _has_pairs(TASKS[task], folder):
+        return bool(_wanted_pairs(TASKS[task], folder, values))
+    return bool(_images(folder)) and not other_task(task, folder)[1]
+
+
+def _wanted_pairs(task: Task, folder: Path, values: Values) -> list[tuple[Path, str]]:
+    """The observed files of pairs, with their endings, of which nothing is known that is not among `values`."""
+    wanted = [
+        ending
+        for ending, known in task.pairs.items()
+        if all(value in values.get(name, (value,)) for name, value in known.items())
+    ]
+    return [(file, ending) for file in _images(folder) for ending in wanted if file.stem.endswith(ending)]
 
 
 def _has_pairs(task: Task, folder: Path) -> bool:
-    return bool(task.observed_ending) and any(file.stem.endswith(task.observed_ending) for file in _images(folder))
+    return bool(_endings(task, folder))
+
+
+def _endings(task: Task, folder: Path) -> list[str]:
+    return [ending for ending in task.pairs if any(file.stem.endswith(ending) for file in _images(folder))]
 
 
 # ---- the sets that the literature measures on, by the names their folders have -----------------------------
@@ -132,11 +190,12 @@ def other_task(task: str, folder: Path) -> tuple[str, str]:
     """(ending, task) of files in `folder` that make it a set of another task alone; ("", "") if there are none."""
     owners: dict[str, list[str]] = {MASK: [one.name for one in TASKS.values() if one.needs_mask]}
     for one in TASKS.values():
-        owners.setdefault(one.observed_ending, []).append(one.name)
-    for ending, names in owners.items():
-        if ending and task not in names and any(folder.glob(f"*{ending}.*")):
-            return ending, names[0]
-    return "", ""
+        for ending in one.pairs:
+            owners.setdefault(ending, []).append(one.name)
+    there = {ending: names for ending, names in owners.items() if any(folder.glob(f"*{ending}.*"))}
+    if any(task in names for names in there.values()):
+        return "", ""
+    return next(((ending, names[0]) for ending, names in there.items()), ("", ""))
 
 
 def _either(names: Sequence[str]) -> str:
@@ -147,6 +206,10 @@ def _either(names: Sequence[str]) -> str:
 def _images(folder: Path) -> list[Path]:
     # by name, not by path: paths sort differently on Windows, and the noise goes by the place in this order
     return sorted((file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES), key=lambda file: file.name)
+
+
+def has_images(folder: Path) -> bool:
+    return bool(_images(folder))
 
 
 def _twin(file: Path, ending: str, other: str) -> Path:

@@ -13,10 +13,10 @@ from deconvdemo.engine.restoration import Restoration
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import BusyError, CheckpointError, ControlError, DeconvdemoError, DeviceError, PhotoError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
+from deconvdemo.evaluation.lineage import note
 from deconvdemo.feedback.background import in_background
 from deconvdemo.feedback.events.imagefile import rgb_pixels
 from deconvdemo.feedback.events.records import StoredFlag
-from deconvdemo.feedback.review.lineage import note_weights
 from deconvdemo.feedback.review.replays import Due, Replays
 from deconvdemo.feedback.store.blobs import DamagedBlobError
 from deconvdemo.feedback.store.lease import Lease
@@ -24,7 +24,7 @@ from deconvdemo.heartbeat import Look
 from deconvdemo.image.lossless import lossless
 from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.metrics import LARGEST
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import AUTO, STANDARD, TASKS
 
 HOPELESS = (CheckpointError, ControlError, DamagedBlobError, DeviceError, PhotoError)  # trying again changes nothing
 
@@ -37,8 +37,11 @@ def run_again(
     restorer: Restorer, flag: StoredFlag, changed: Mapping[str, Any] | None = None, mask: Any = None
 ) -> Restoration:
     """A flag's photo restored with its own controls and mask, but for those that are `changed`."""
-    known = {control.name for control in restorer.task(flag.task).controls}
+    task = restorer.task(flag.task)
+    known = {control.name for control in task.controls}
     controls = {name: value for name, value in flag.controls.items() if name in known}
+    if task.variant.default == AUTO:  # flags from before there were variants are of the standard network
+        controls = {"variant": STANDARD, **controls}
     mask = flag.mask if mask is None else mask
     return restorer.restore(flag.task, flag.observed, mask, **{**controls, **(changed or {})})
 
@@ -145,8 +148,7 @@ class Replayer:
         """Restores one flag again and notes the figures."""
         store = self.replays.store
         restorer = self.past.restorer(due.name, due.sha256)
-        header = restorer.weights.load(due.name).header
-        note_weights(store, due.name, due.sha256, header.created, header.measured, header.recipe)
+        note(store, restorer.weights.load(due.name))
         flag = store.get(due.flag_id)
         target = store.blobs.read(due.target)
         with self.past.serves.place(flag.observed, flag.restored, target, scale=scale_of(flag)):

@@ -19,7 +19,7 @@ from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, pr
 from deconvdemo.evaluation.measure import figures, network_scores, restoring
 from deconvdemo.evaluation.protocols import PHOTO, Case, Values, each_case, sets_in
 from deconvdemo.tasks import TASKS
-from deconvdemo.tasks.helpers import HELPERS
+from deconvdemo.tasks.helpers import FINDERS, JUDGE
 from deconvdemo.version import __version__
 
 
@@ -53,7 +53,7 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
     machine = cost.Machine.this(compute_on.device)
     if plan.timings and machine.busy:
         say(f"timings will be rough: the load of this machine is {machine.load:g} before they begin")
-    rows = weights.list()
+    rows = [row for row in weights.list() if row.name != JUDGE]  # that one gives no picture
     for row in rows:
         if row.problem:
             raise CheckpointError(row.problem)
@@ -66,7 +66,7 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
     for network in networks if plan.wants("network") else ():
         restore = restoring(weights.load(network["name"]), compute_on, plan.tile)
         values = plan.values_at(network["scale"])
-        if network["task"] in HELPERS:
+        if network["task"] in FINDERS:
             network["scores"] = survey.found(weights.load(network["name"]), compute_on)
         elif values is not None:
             network |= survey.scores(network["name"], network["task"], restore, values, network["variant"])
@@ -102,7 +102,7 @@ class Survey:
         """The scores of a network that helps a task."""
         images = {folder.name.lower(): folder for folders in self.sets.values() for folder in folders}
         rows: list[dict[str, Any]] = []
-        for folder in (images[name] for name in HELPERS[checkpoint.header.task].sets if name in images):
+        for folder in (images[name] for name in FINDERS[checkpoint.header.task].sets if name in images):
             self.say(f"{checkpoint.name}: {folder.name}")
             rows += self._told(folder, network_scores(checkpoint, folder, compute_on))
         return rows

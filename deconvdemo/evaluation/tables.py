@@ -21,14 +21,18 @@ def tables(report: Mapping[str, Any]) -> str:
 def machine(report: Mapping[str, Any]) -> str:
     """One sentence, without which no timing means anything."""
     on = report["machine"]
-    sentence = (
+    timed = any(network["milliseconds_per_megapixel"] for network in report["networks"])
+    rough = f" Timings are rough: the load was {on['load']:g} before they began." if timed and on["busy"] else ""
+    return measured_on(report) + rough
+
+
+def measured_on(report: Mapping[str, Any]) -> str:
+    on = report["machine"]
+    return (
         f"Measured by deconvdemo {report['deconvdemo']} on {on['processor']}, {on['cores']} cores, "
         f"{'with' if on['bf16_units'] else 'without'} bf16 units, threads: {on['threads']}, torch {on['torch']}; "
         f"quality in {report['precision']}."
     )
-    timed = any(network["milliseconds_per_megapixel"] for network in report["networks"])
-    rough = f" Timings are rough: the load was {on['load']:g} before they began." if timed and on["busy"] else ""
-    return sentence + rough
 
 
 def costs(report: Mapping[str, Any]) -> str:

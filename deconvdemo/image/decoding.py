@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from deconvdemo.errors import PhotoError, PhotoMemoryError
@@ -28,21 +29,22 @@ _NO_MEMORY = re.compile(r"insufficient memory|alloc|out ?of ?memory")
 _UNSUPPORTED = re.compile(r"unsupported|not supported|not available|cannot handle|requires the '|unknown (pixel )?mode")
 
 
-def read_file(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
+def read_file(stream: BinaryIO, name: str, max_pixels: int | None, room: np.ndarray | None = None) -> Photo:
     """The photo of an open file; its size is checked in its header, before decoding. Its pixels may be read-only.
 
+    Where there is `room`, bytes that are free to be written to, the pixels may lie in it.
     Raises PhotoError, calling the file `name`, for a file that is empty, damaged, too large or not a photo.
     """
     form, _ = recognition.looked_at(stream, name, max_pixels)
     stream.seek(0)
     with _damage_explained(name, f"{form} file"):
         if form == "PNG":
-            return png_reading.read(stream, name, max_pixels)
+            return png_reading.read(stream, name, max_pixels, room)
         if form == "TIFF":
             return tiff_reading.read(stream, name, max_pixels)
         if form == "JPEG":
-            return _read_jpeg(stream, name, max_pixels)
-        return _read_by_pillow(stream, name, form, max_pixels)
+            return _read_jpeg(stream, name, max_pixels, room)
+        return _read_by_pillow(stream, name, form, max_pixels, room)
 
 
 def read_pillow(image: Image.Image, name: str) -> Photo:
@@ -52,7 +54,7 @@ def read_pillow(image: Image.Image, name: str) -> Photo:
         return pillow_reading.read(image, name, jpeg_marks.left_out(image) if is_jpeg else [])
 
 
-def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | None) -> Photo:
+def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | None, room: np.ndarray | None) -> Photo:
     known: dict[str, Any] = {}
     notes: list[str] = []
     if form == "WEBP":  # whose canvas Pillow would allocate at opening
@@ -74,7 +76,7 @@ def _read_by_pillow(stream: BinaryIO, name: str, form: str, max_pixels: int | No
     decoded.refuse_if_too_large(name, image.width, image.height, max_pixels)
     if form == "HEIF" and getattr(image, "n_frames", 1) > 1:
         notes.append("HEIC of several pictures: only its main one is used")
-    return pillow_reading.read(image, name, notes, **({"format": form} | known))
+    return pillow_reading.read(image, name, notes, room, **({"format": form} | known))
 
 
 def _opened(stream: BinaryIO, name: str, form: str) -> Image.Image:
@@ -88,7 +90,7 @@ def _opened(stream: BinaryIO, name: str, form: str) -> Image.Image:
     return opened(stream, "")
 
 
-def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
+def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None, room: np.ndarray | None) -> Photo:
     notes: list[str] = []
     header.refuse_costly_scans(stream, name)
     stream.seek(0)
@@ -108,7 +110,7 @@ def _read_jpeg(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
             raise
         image = whole
         notes.append("its end mark is missing, but every pixel is there")
-    return pillow_reading.read(image, name, notes + jpeg_marks.left_out(image))
+    return pillow_reading.read(image, name, notes + jpeg_marks.left_out(image), room)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from deconvdemo.image.pixels import PEAK, as_unit
+from deconvdemo.units import GREY_LEVELS
 
-GREY_LEVELS = 255.0  # sigma and PSNR are always said in 8-bit grey levels
 LARGEST = 100.0  # dB that a perfect result counts where infinity has no mean
 SSIM_WINDOW = 11  # pixels a side
 

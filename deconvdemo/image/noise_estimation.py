@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_patches import PATCH, exposed, quietest, sampled
+from deconvdemo.units import GREY_LEVELS
 
 FEWEST = 4  # patches for each of their dimensions, below which their covariance says too little
 QUIET = 0.3  # of the estimate: where 3×3 pixels of a patch deviate less, the patch's texture is no noise

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deconvdemo.atomic import write_atomically
-from deconvdemo.errors import PhotoError, WriteError
+from deconvdemo.atomic import WriteError, write_atomically
+from deconvdemo.errors import PhotoError
 from deconvdemo.image.formats import exif as exif_block
 from deconvdemo.image.formats import high_bit_depth, png_chunks
 from deconvdemo.image.photo import Chunk, Photo

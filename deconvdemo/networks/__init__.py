@@ -13,5 +13,12 @@ from deconvdemo.networks.deconv_mask import DeconvMask
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.gated_expert import GatedExpert
+from deconvdemo.networks.harm_judge import HarmJudge
 
-NETWORKS = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR, "GatedExpert": GatedExpert, "DeconvMask": DeconvMask}
+NETWORKS = {
+    "DeconvUNet": DeconvUNet,
+    "DeconvSR": DeconvSR,
+    "GatedExpert": GatedExpert,
+    "DeconvMask": DeconvMask,
+    "HarmJudge": HarmJudge,
+}

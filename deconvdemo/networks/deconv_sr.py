@@ -13,8 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.bicubic import resize
 from deconvdemo.networks.arguments import Argument, Whole
-from deconvdemo.networks.bicubic import resize
 from deconvdemo.networks.layers import deconvolution
 
 SLOPE = 0.1  # of the leaky rectifiers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deconvdemo.errors import ControlError
-from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant, in_words
+from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant, in_words
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
 from deconvdemo.tasks.task import STANDARD, Task
@@ -22,6 +22,7 @@ def task_named(name: str) -> Task:
 
 
 __all__ = [
+    "AUTO",
     "PLANNED",
     "STANDARD",
     "TASKS",

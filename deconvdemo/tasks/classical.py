@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from deconvdemo.errors import ControlError
-from deconvdemo.image.metrics import GREY_LEVELS
+from deconvdemo.units import GREY_LEVELS
 
 
 def nothing(observed: np.ndarray, sigma: float) -> np.ndarray:
@@ -42,7 +42,7 @@ def bicubic(observed: np.ndarray, scale: int) -> np.ndarray:
     """Keys' cubic interpolation: super-resolution's plain resize."""
     import torch
 
-    from deconvdemo.networks.bicubic import resize
+    from deconvdemo.bicubic import resize
 
     images = torch.from_numpy(observed.astype(np.float32)).permute(2, 0, 1)[None]
     enlarged = resize(images, scale)[0].permute(1, 2, 0)

@@ -38,7 +38,7 @@ class Number(Control):
     automatic: bool = False  # None (or "auto" on the command line) is estimated, or left to the network to judge
 
     def checked(self, value: Any) -> float | int | None:
-        if value is None or (self.automatic and value == "auto"):
+        if value is None or (self.automatic and value == AUTO):
             if self.automatic:
                 return None
             raise ControlError(f"{self.name} is missing: give {self.expected()}")
@@ -63,6 +63,9 @@ class Number(Control):
         return f"{span}, or auto" if self.automatic else span
 
 
+AUTO = "auto"  # what is to be found out, as a word
+
+
 @dataclass(frozen=True)
 class Variant:
     """One of a task's networks: what it is made for, in a visitor's words."""
@@ -74,14 +77,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Choice(Control):
-    """One of a few words."""
+    """One of a few words, or AUTO: which of them, the photo says."""
 
     options: Mapping[str, Variant] = field(default_factory=dict)
     without_weights: tuple[str, ...] = ()  # words that would be options if there were weights for them
 
     def checked(self, value: Any) -> str:
-        if value is None:
-            raise ControlError(f"{self.name} is missing: give {self.expected()}")
+        if value is None or value == AUTO:
+            return AUTO
         if value in self.without_weights:
             raise ControlError(f"there are no weights for {self.name} {value!r}: choose {self.expected()}")
         if not isinstance(value, str) or value not in self.options:
@@ -89,7 +92,7 @@ class Choice(Control):
         return value
 
     def expected(self) -> str:
-        return _either(list(self.options))
+        return _either([AUTO, *self.options])
 
     def only(self, words: Collection[str], default: str) -> Choice:
         """The same choice among fewer words."""

@@ -28,6 +28,7 @@ class Degraded:
     controls: Mapping[str, Any] = field(default_factory=dict)  # what is known of it
     mask: np.ndarray | None = None  # (H, W) bool
     sentence: str = ""  # "Noise of sigma 25 was added"
+    file: bytes | None = None  # what `observed` was read from, where it is as a person would bring it
 
     @property
     def told(self) -> str:

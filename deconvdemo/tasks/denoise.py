@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
+from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
+from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
+PHOTO = "photo"
+NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
+TOLD = 0.9  # of what is judged: the judge says a little too much
+OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
+LEAST_TOLD = 3.0  # grey levels, for a photo with noise
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
 ISOS = (400, 1600, 6400)
@@ -65,7 +72,8 @@ class Denoise(Task):
     protocols: ClassVar = {STANDARD: {"sigma": Axis("noise levels", SIGMAS)}, "photo": {"iso": Axis("ISO", ISOS)}}
     sets = ("cbsd68", "kodak24", "mcmaster", "polyu", "urban100")
     watched = ("cbsd68", "polyu")
-    observed_ending = "_noisy"
+    wild: ClassVar = {"severity": Axis("severities", tuple(SEVERITIES))}
+    pairs: ClassVar = {"_noisy": {}}
     real = "real noise"
     baselines = (
         Baseline("nothing", nothing),
@@ -77,6 +85,28 @@ class Denoise(Task):
     keeps_clean = True
     own_pair = "noisy"
     expert = "fast"
+
+    def differs(self, controls: Mapping[str, Any]) -> bool:
+        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
+
+    def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
+        """White noise goes to the standard network, all else to the one for photos, which is told how much there is.
+
+        Told so it leaves good photos alone, and removes more from bad ones, than when it judges by itself.
+        """
+        chosen = super().choosing(controls, harm)
+        if harm is None or not self.differs(controls):
+            return chosen
+        left_open = controls["sigma"] is None
+        if left_open and harm.is_faint:
+            return {**chosen, "sigma": 0.0}
+        if harm.is_white:
+            return chosen
+        told = max(TOLD * harm.level, OF_NOISE * harm.noise, LEAST_TOLD if harm.is_noisy else 0.0)
+        return {**chosen, "variant": PHOTO, "sigma": min(round(told, 1), MAX_SIGMA) if left_open else controls["sigma"]}
+
+    def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
+        return NOTHING_TO_REMOVE if controls["sigma"] == 0 and harm.is_faint else super().saw(controls, harm)
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         if controls["sigma"] is not None or "sigma" in self.judged(controls):
@@ -99,7 +129,12 @@ class Denoise(Task):
     def degraded(
         self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
     ) -> Degraded:
-        """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG."""
+        """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG.
+
+        With a severity: as people's photos are.
+        """
+        if "severity" in setting:
+            return seen_as(clean, photographed(clean, setting["severity"], seed), setting["severity"])
         import torch
 
         from deconvdemo.degradations import CameraNoise, GaussianNoise, Jpeg

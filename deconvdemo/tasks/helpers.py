@@ -6,22 +6,30 @@ from dataclasses import dataclass
 
 from deconvdemo.tasks.control import Number
 
+JUDGE = "judge"
+
 
 @dataclass(frozen=True)
 class Helper:
     """One of them. Its `name` is that of its weights, and what their headers say in place of a task."""
 
     name: str
-    helps: str  # the task
-    verb: str  # on the button
-    promise: str
-    endpoint: str  # over HTTP
-    sensitivity: Number
     gives: int = 1  # channels of what its network gives: logits
     sets: tuple[str, ...] = ()  # folders of clean photographs that it is measured on
 
 
-SCRATCHES = Helper(
+@dataclass(frozen=True)
+class Finder(Helper):
+    """Finds a mask for a task, in the photo alone."""
+
+    helps: str = ""  # the task
+    verb: str = ""  # on the button
+    promise: str = ""
+    endpoint: str = ""  # over HTTP
+    sensitivity: Number = Number("sensitivity", "Sensitivity", "", 0.5)
+
+
+SCRATCHES = Finder(
     "scratches",
     helps="inpaint",
     verb="Find scratches",
@@ -36,4 +44,6 @@ SCRATCHES = Helper(
     ),
     sets=("cbsd68",),
 )
-HELPERS: dict[str, Helper] = {one.name: one for one in (SCRATCHES,)}
+FINDERS: dict[str, Finder] = {one.name: one for one in (SCRATCHES,)}
+# the judge says what harms a photo: AUTO asks it
+HELPERS: dict[str, Helper] = {**FINDERS, JUDGE: Helper(JUDGE, gives=5)}

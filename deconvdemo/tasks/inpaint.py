@@ -9,12 +9,17 @@ import numpy as np
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.tasks.classical import biharmonic, navier_stokes, telea
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import Number, Switch, Variant
 from deconvdemo.tasks.declared import Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.task import STRENGTH, Task, variants
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# pixels to the nearest known one, up to which the bundled network continues a photo. In the middle of discs of this
+# radius its gradient energy is a tenth of what was lost (a quarter at 4 pixels, a twentieth at 12; in the middle of
+# bars less: medians over 14 photos, docs/results.md): farther in it paints fog
+CONTINUED = 8
 
 
 class Inpaint(Task):
@@ -23,6 +28,11 @@ class Inpaint(Task):
     title = "Inpaint"
     promise = "Paint over scratches, writing or a blemish, and the network fills in what could be there."
     needs_mask = True
+    limit = (
+        CONTINUED,
+        f"Some of this is farther than {CONTINUED} pixels from what is left of the photo, which is as far as the "
+        "network can continue it. What is farther in will be invented: copied from elsewhere in the photo, or smooth.",
+    )
     reach, grid = 72, 4  # coarse_fill's REACH and CELL, which cannot be imported without torch (a test compares them)
     controls = (
         Number(
@@ -46,6 +56,13 @@ class Inpaint(Task):
             standard=Variant("Quality", "The most plausible filling that a network here finds."),
             fast=Variant("Speed", "A smaller network: quicker, for thin scratches and writing."),
         ),
+        Switch(
+            "smooth",
+            "Smooth large holes",
+            f"The middle of holes, farther than {CONTINUED} pixels from what is known, gets texture from elsewhere in "
+            "the photo where a smooth filling would look like fog. This fills it smoothly all the same.",
+            default=False,
+        ),
     )
     examples = (
         Example("Scratched coffee", "coffee-scratched.png", "coffee-scratched-mask.png"),
@@ -56,12 +73,13 @@ class Inpaint(Task):
     tile = Tile("coffee", 80, 80, "Rachel Michetti, CC0", seed=2)
     sets = ("inpaint",)
     watched = ("inpaint",)
-    observed_ending = ""
+    pairs: ClassVar = {}
     baselines = (
         Baseline("telea", telea, "Telea's fast marching"),
         Baseline("navier-stokes", navier_stokes, "Navier–Stokes"),
         Baseline("biharmonic", biharmonic, quick=False),
     )
+    usual: ClassVar = {"smooth": True}  # a network is judged by what is its own
     altered: ClassVar = {"grow": 3}
     flat = 4.0  # an invented filling moves more than a correction
     own_pair = "holes"
@@ -81,6 +99,9 @@ class Inpaint(Task):
             weight = np.clip(1 - outside / (controls["feather"] + 1), 0, 1).astype(np.float32)
         return weight
 
+    def textures(self, controls: Mapping[str, Any]) -> bool:
+        return not controls["smooth"]
+
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         import torch
 
@@ -92,14 +113,17 @@ class Inpaint(Task):
     def degraded(
         self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
     ) -> Degraded:
-        """Black where pixels are lost, along scratches if nobody says where."""
+        """Black where pixels are lost, along scratches if nobody says where.
+
+        Large holes are to be filled smoothly: PSNR, by which networks are compared, prefers fog to any texture.
+        """
         if mask is None:
             from deconvdemo.degradations.holes import scratches
 
             height, width = clean.shape[:2]
             mask = scratches(np.random.default_rng(seed), max(height, width))[:height, :width].astype(bool)
         observed = np.where(mask[..., None], 0, clean).astype(np.uint8)
-        return Degraded(clean, observed, "holes", "scratched", mask=mask)
+        return Degraded(clean, observed, "holes", "scratched", self.usual, mask)
 
 
 def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.metrics import psnr, psnr_inside
-from deconvdemo.tasks.control import Choice, Control, Number, Switch, Variant
+from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
+from deconvdemo.tasks.harm import Harm
 
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
@@ -42,8 +44,8 @@ WRAP = Switch(
 
 
 def variants(**options: Variant) -> Choice:
-    """The control by which the user chooses among a task's networks."""
-    return Choice("variant", "Network made for", "Which of the task's networks restores.", STANDARD, options)
+    """The control by which the user chooses among a task's networks, or leaves that to what the photo is."""
+    return Choice("variant", "Network made for", "Which of the task's networks restores.", AUTO, options)
 
 
 class Task:
@@ -61,6 +63,8 @@ class Task:
     needs_mask: ClassVar[bool] = False
     # the variants whose networks may leave alone what `inputs` shows beside the image
     blind: ClassVar[tuple[str, ...]] = ()
+    # how far, in pixels, from what is known it can continue a photo, and what is said of larger masks before it runs
+    limit: ClassVar[tuple[int, str] | None] = None
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
     grid: ClassVar[int] = 1
@@ -75,10 +79,13 @@ class Task:
     protocols: ClassVar[Mapping[str, Mapping[str, Axis]]] = {STANDARD: {}}
     sets: ClassVar[tuple[str, ...]] = ()  # folders of images that the literature measures on
     watched: ClassVar[tuple[str, ...]] = ()  # those of them that this project looks at while it trains
-    observed_ending: ClassVar[str] = "_degraded"  # of files of real pairs, with a twin `_clean`; empty: there are none
+    # what `degraded` is given for a photo as people's are (`wild.py`): name → values; empty: nobody says what that is
+    wild: ClassVar[Mapping[str, Axis]] = {}
+    # of files of ready pairs, with a twin `_clean`: what such a name ends in → what is known of it; empty: none
+    pairs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"_degraded": {}}
     real: ClassVar[str] = "real pairs"  # as a setting
     on_luma: ClassVar[bool] = False  # whether it is judged there, without a border of as many pixels as it enlarges
-    baselines: ClassVar[tuple[Baseline, ...]] = ()
+    baselines: ClassVar[tuple[Baseline, ...]] = ()  # where `wild` says something, the first one restores nothing
     # a duel of the standard network with itself: the controls of the other one, and values in place of the protocol's
     altered: ClassVar[Mapping[str, Any]] = {"strength": 0.6}
     duelled: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
@@ -101,17 +108,22 @@ class Task:
     def offering(self, names: Collection[str], asked_for: Collection[str] = ()) -> Self:
         """This task with only the variants that there are weights for: `names` is what `Weights.names()` gives.
 
-        The standard variant stays the default, unless the user named weights of other variants alone (`asked_for`).
-        Without any weights only the standard one is left, for whoever asks to be told that it has none.
+        The default is the variant of which the user named weights (`asked_for`), if it is one; else AUTO, where the
+        photo can choose, else the standard one. Without any weights only that is left, for whoever asks to be told that
+        it has none.
         """
         offered = copy.copy(self)
         offered.served = tuple(choices for choices in self.combinations() if self.weights(choices) in names)
         found = [choices["variant"] for choices in offered.served]
-        preferred = [choices["variant"] for choices in offered.served if self.weights(choices) in asked_for]
-        default = next(iter(sorted(preferred or found, key=lambda word: word != STANDARD)), STANDARD)
-        left = self.variant.only(found or [STANDARD], default)
-        offered.controls = tuple(left if control is self.variant else control for control in self.controls)
+        named = {choices["variant"] for choices in offered.served if self.weights(choices) in asked_for}
+        first = STANDARD if STANDARD in found or not found else found[0]
+        offered._offer(self.variant.only(found or [STANDARD], next(iter(named)) if len(named) == 1 else first))
+        if len(named) != 1 and offered.chooses:
+            offered._offer(replace(offered.variant, default=AUTO))
         return offered
+
+    def _offer(self, variant: Choice) -> None:
+        self.controls = tuple(variant if control is self.variant else control for control in self.controls)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All controls with `given` values in place of defaults. Raises ControlError for unknown or wrong ones."""
@@ -120,12 +132,42 @@ class Task:
         if unknown:
             raise ControlError(f"{self.name} has no control {unknown[0]!r}: it takes {', '.join(known)}")
         controls = {name: control.checked(given.get(name, control.default)) for name, control in known.items()}
-        there_are = [self.weights(choices) for choices in self.served]
-        if there_are and self.weights(controls) not in there_are:
-            raise ControlError(
-                f"there are no weights for {self.weights(controls)}: choose what {', '.join(there_are)} can do"
-            )
+        if self.served and not self.able(controls):
+            there_are = ", ".join(self.weights(choices) for choices in self.served)
+            missing = self.weights({**controls, "variant": self.word(controls)})
+            raise ControlError(f"there are no weights for {missing}: choose what {there_are} can do")
         return controls
+
+    def able(self, controls: Mapping[str, Any]) -> list[str]:
+        """The variants whose weights can do what these controls ask for: one, or for AUTO all that there are."""
+        asked = list(self.variant.options) if controls["variant"] == AUTO else [controls["variant"]]
+        there_are = [self.weights(choices) for choices in self.served]
+        return [word for word in asked if not there_are or self.weights({**controls, "variant": word}) in there_are]
+
+    def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
+        """`controls` with AUTO replaced by a variant for a photo of this `harm`; None: nobody can tell.
+
+        A task that has networks for different photos says here which is for which: of those in `able`.
+        """
+        return {**controls, "variant": self.word(controls)}
+
+    def word(self, controls: Mapping[str, Any]) -> str:
+        """The variant that is asked for; for AUTO the standard one, where there is one."""
+        able = self.able(controls) or [controls["variant"]]
+        return STANDARD if STANDARD in able or AUTO in able else able[0]
+
+    def differs(self, controls: Mapping[str, Any]) -> bool:
+        """Whether what AUTO stands for depends on the photo, for these other controls."""
+        return False
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there is a choice that AUTO makes by the photo."""
+        return any(self.differs({**choices, "variant": AUTO}) for choices in self.combinations())
+
+    def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
+        """What AUTO saw and chose, in words: "JPEG traces, camera noise of about 9: Camera photos"."""
+        return f"{harm.in_words()}: {self.variant.options[controls['variant']].label}"
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         """The name, in weights/index.json, of the weights that these controls need."""
@@ -160,6 +202,10 @@ class Task:
         """Whether the picture repeats at its borders."""
         return bool(controls.get(WRAP.name))
 
+    def textures(self, controls: Mapping[str, Any]) -> bool:
+        """Whether large holes may have texture that is copied from elsewhere in the photo."""
+        return False
+
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         """What the network sees of (1, 3, H, W) `observed`, with the side channels its weights were trained on."""
         return observed
@@ -174,7 +220,7 @@ class Task:
 
     def _named(self, name: str, controls: Mapping[str, Any]) -> str:
         variant = controls.get("variant") or STANDARD
-        return name if variant == STANDARD else f"{name}-{variant}"
+        return name if variant in (STANDARD, AUTO) else f"{name}-{variant}"
 
     def combinations(self) -> list[dict[str, Any]]:
         """Every choice of words and of a few numbers: what `weights` may depend on."""

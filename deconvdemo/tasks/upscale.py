@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.classical import bicubic, lanczos
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import AUTO, Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
+from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.wild import SEVERITIES, seen_as, shrunk
+from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SCALES = (2, 3, 4)
+PHOTO = "photo"
+CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is enlarged
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
 
 
@@ -33,11 +37,15 @@ class Upscale(Task):
             photo=Variant(
                 "JPEG photos", "Compressed photos: the blocks and ringing of JPEG are not enlarged with them."
             ),
+            vivid=Variant(
+                "Sharper: invents detail",
+                "Texture where the photo has none left: likely, not what was there.",
+            ),
             fast=Variant("Speed", "A smaller network for clean pictures: quicker, less sharp."),
         ),
         WRAP,
     )
-    blind = ("photo",)
+    blind = (PHOTO, "vivid")
     examples = (Example("Small cat", "cat-small.png"), Example("Small portrait", "astronaut-small.png"))
     tag = "super-resolution"
     arguments = "photo.jpg --scale 2 -o large.png"
@@ -48,11 +56,24 @@ class Upscale(Task):
     }
     sets = ("set5", "set14", "bsd100", "urban100")
     watched = ("set5",)
-    observed_ending = ""
+    wild: ClassVar = {"scale": Axis("scales", SCALES), "severity": Axis("severities", tuple(SEVERITIES))}
+    pairs: ClassVar = {f"_lr_x{scale}": {"scale": scale} for scale in SCALES}
+    real = "pairs"
     on_luma = True
     baselines = (Baseline("bicubic", bicubic, "Bicubic"), Baseline("lanczos", lanczos, "Lanczos"))
     duelled: ClassVar = {"scale": (2, 3)}
     own_pair = "self"
+
+    def differs(self, controls: Mapping[str, Any]) -> bool:
+        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
+
+    def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
+        """Clean pictures go to the standard network, compressed and noisy ones to the one for photos."""
+        chosen = super().choosing(controls, harm)
+        if harm is None or not self.differs(controls):
+            return chosen
+        harmed = harm.noise >= CLEAN or (harm.is_compressed and harm.level >= CLEAN)
+        return {**chosen, "variant": PHOTO} if harmed else chosen
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         return self._named(f"{self.name}-x{controls['scale']}", controls)
@@ -61,29 +82,35 @@ class Upscale(Task):
         return controls["scale"]
 
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
-        if controls.get("variant") != "photo":
+        if controls.get("variant") not in self.blind:
             return observed
         import torch
 
-        # half of that network's training had the level of what was to be cleaned up in this channel, half this
+        # half of those networks' training had the level of what was to be cleaned up in this channel, half this
         level = torch.full_like(observed[:, :1], UNKNOWN_SIGMA / GREY_LEVELS)
         return torch.cat([observed, level], dim=1)
 
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """Bicubic: what the network's correction is added to."""
-        from deconvdemo.networks.bicubic import resize
+        from deconvdemo.bicubic import resize
 
         return resize(observed, controls["scale"])
 
     def degraded(
         self, clean: np.ndarray, setting: Mapping[str, Any], seed: int, mask: np.ndarray | None = None
     ) -> Degraded:
-        """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG."""
+        """Shrunk by MATLAB-like bicubic and rounded; for the photo variant as a JPEG.
+
+        With a severity: as people's small photos are.
+        """
         from deconvdemo.degradations import BicubicDownscale, Jpeg
         from deconvdemo.image.pixels import as_images, eight_bits
 
         scale, quality = setting["scale"], setting.get("quality")
         images, shrink = as_images(clean), BicubicDownscale(scale)
+        if "severity" in setting:
+            cropped = eight_bits(shrink.crop(images))
+            return seen_as(cropped, shrunk(cropped, scale, setting["severity"], seed), setting["severity"], scale)
         small = shrink(images) if quality is None else Jpeg(quality)(shrink(images))
         return Degraded(
             eight_bits(shrink.crop(images)),

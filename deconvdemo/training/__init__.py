@@ -1,1 +1,1 @@
-"""From folders of photographs to weights: corpus, fitting, evaluation by the literature's protocols."""
+"""From folders of photographs and accepted flags to weights: samples, data, runs, recipes."""

@@ -44,6 +44,7 @@ class Recipe:
     seed: int = 0
     reduced: tuple[float, ...] = ()  # the images are trained on at these fractions of their size, too
     starts_from: str = ""  # the weights, by name, whose tensors it takes over
+    adversarial: float = 0.0  # what it counts, beside the loss, that a network learning to tell them is not convinced
 
     @property
     def header(self) -> Header:
@@ -74,6 +75,7 @@ class Recipe:
             "average": self.average,
             "seed": self.seed,
             **({"reduced": list(self.reduced)} if self.reduced else {}),
+            **({"adversarial": self.adversarial} if self.adversarial else {}),
         }
 
 
@@ -110,6 +112,11 @@ RECIPES = {
         Recipe(
             "scratches", "DeconvMask", MASK, scratched, patch=192, batch=8, rate=1.5e-3, steps=2500, reduced=(0.5,),
             phases=(Phase(1.0, "bce-dice"),),
+        ),
+        Recipe(  # the weight of the critic is a first guess: no weights were made with it yet
+            "upscale", "DeconvSR", {"scale": 4, **SR, "side_channels": 1}, shrunk, 4, "vivid", patch=32,
+            optimizer="adam", steps=8000, rate=2e-4, phases=(Phase(1.0),), reduced=REDUCED[:2],
+            starts_from="upscale-x4-photo", adversarial=0.3,
         ),
     )
 }  # fmt: skip

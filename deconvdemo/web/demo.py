@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,11 @@ from gradio.utils import get_space
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from deconvdemo.checkpoints.promotion import helped_train
+from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.errors import ControlError, DeconvdemoError, StartError
+from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError, StartError
 from deconvdemo.evaluation.contenders import DuelSampler
+from deconvdemo.evaluation.lineage import helped_train, note
 from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
 from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher, publisher_of
 from deconvdemo.feedback.review.likeness import Likenesses
@@ -58,10 +61,13 @@ from deconvdemo.web.review.routes import review_routes
 from deconvdemo.web.review.service import ReviewService
 from deconvdemo.web.server.frontier import Rules, behind_frontier, origins_of
 from deconvdemo.web.server.health import health_route
+from deconvdemo.web.server.one_app import without_apps
 from deconvdemo.web.server.patience import be_patient
 from deconvdemo.web.server.proxy import BehindProxy, PublicAddress, slash_at_the_end, without_slash
 from deconvdemo.web.server.sentences import Sentences, SpeakingBlocks, invalid
 from deconvdemo.web.server.starting import bare_host, no_proxy, ready
+
+log = logging.getLogger(__name__)
 
 NEVER = 10**9  # seconds
 THREADS = 100  # most of them wait for a place to compute in, which the admission bounds
@@ -83,6 +89,7 @@ class Demo:
     review_link: str  # what opens the review to this machine's own user, after the demo's address; "": nothing does
 
 
+@without_apps()
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     """Puts the pages together; nothing is listened to yet, and no file is written."""
     gr.set_static_paths(
@@ -134,7 +141,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     routes = [
         results.route(),
         health_route(restorer, store, publisher, {"likenesses": likenesses.look, "replays": replayer.look}),
-        *flag_routes(store, publisher.url, lambda flag_id: helped_train(restorer.weights.history(), flag_id)),
+        *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id)),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
@@ -158,8 +165,9 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
         started = _listen(demo, settings, name, share, quiet=not block)
     be_patient(demo.blocks.server.config)
     demo.doors.sweeper.start(lambda: demo.blocks.is_running)
-    restorer.weights.fetch_in_background(restorer.swap, every=max(1.0, settings.weights_every))
-    restorer.weights.watch_in_background(restorer.swap)
+    take_over = _taking_over(restorer, demo.replayer.replays.store)
+    restorer.weights.fetch_in_background(take_over, every=max(1.0, settings.weights_every))
+    restorer.weights.watch_in_background(take_over)
     demo.publisher.start()
     demo.likenesses.start()
     demo.replayer.start()
@@ -171,6 +179,19 @@ def launch(settings: Settings, restorer: Restorer, share: bool = False, block: b
             )
         demo.blocks.block_thread()
     return started
+
+
+def _taking_over(restorer: Restorer, store: FeedbackStore) -> Callable[[dict[str, Checkpoint]], None]:
+    """What new weights are given to: they serve, and are remembered."""
+
+    def take_over(checkpoints: dict[str, Checkpoint]) -> None:
+        restorer.swap(checkpoints)
+        try:
+            note(store, *checkpoints.values())
+        except FeedbackError as error:  # what serves is noted again by whoever shows it
+            log.warning("weights: %s", error)
+
+    return take_over
 
 
 def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool) -> Any:

@@ -66,18 +66,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def visitors(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """`visitors(**look)`: one profile a look, so that Gradio's files are fetched once a session, and compiled once."""
+    """`visitors(**kind)`: one profile a kind, so that Gradio's files are fetched once a session, and compiled once."""
     contexts: dict[tuple, BrowserContext] = {}
 
-    def visitor(**look: Any) -> BrowserContext:
-        key = tuple(look.items())
+    def visitor(**kind: Any) -> BrowserContext:
+        key = tuple(kind.items())
         if key not in contexts:
-            contexts[key] = browser.new_context(
-                viewport={"width": look["width"], "height": 900},
-                color_scheme="dark" if look["dark"] else "light",
-                has_touch=look["touch"],
-                device_scale_factor=look["scale"],
-            )
+            contexts[key] = browser.new_context(has_touch=kind["touch"], device_scale_factor=kind["scale"])
             _keep_process(contexts[key])
         return contexts[key]
 
@@ -110,8 +105,11 @@ def open_page(visitors: Callable[..., BrowserContext]) -> Iterator[Callable[...,
         scale: float = 1,
         visitor: str = "anyone",
     ) -> Page:
-        page = visitors(width=width, dark=dark, touch=touch, scale=scale, visitor=visitor).new_page()
+        page = visitors(touch=touch, scale=scale, visitor=visitor).new_page()
         pages.append(page)
+        # each page's own, for what is the profile's has each profile fetch and compile everything anew
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if dark else "light")
         host = urlsplit(url).netloc
         outside = lambda request: urlsplit(request.url).netloc not in (host, "")
         page.on("request", lambda request: outside(request) and troubles.append(f"asked {request.url}"))

@@ -17,6 +17,7 @@ LARGE = np.zeros((2000, 3000, 3), np.uint8)  # more than the painter's canvas ma
 UPLOADED = Image.new("L", (400, 300))
 ImageDraw.Draw(UPLOADED).ellipse((37, 41, 211, 180), fill=255)
 EMPTY = "Open a photo, then paint over what should go."
+DEEP = "That is more than can be continued."
 taken: dict[str, np.ndarray | None] = {}
 
 
@@ -39,7 +40,7 @@ def address(serve) -> str:
     with gr.Blocks() as blocks:
         said, progress = gr.Textbox(label="Said"), gr.Textbox(label="Progress")
         with gr.Tab("One"):
-            one = painter(EMPTY, elem_id="one", value=painting("/photos/photo.png", 400, 300))
+            one = painter(EMPTY, elem_id="one", value=painting("/photos/photo.png", 400, 300, limit=(8, DEEP)))
             gr.Button("Take one").click(take("one"), one, said, trigger_mode="multiple")
             gr.Button("Count").click(count, None, progress)
             uploaded = painting("/photos/photo.png", 400, 300, np.asarray(UPLOADED) > 127)
@@ -130,6 +131,22 @@ def test_zoomed_in_a_stroke_is_as_exact(open_page, address):
     page.keyboard.up("Space")
     assert stage.locator(".plane").evaluate("p => p.getBoundingClientRect().x") < place - 50
     assert page.locator("#one .share").inner_text() == marked
+
+
+def test_marking_more_than_can_be_continued_is_said_at_once(open_page, address):
+    page = open_page(address)
+    stage_of(page)
+    warning = page.locator("#one .limit")
+    press(page, "Rectangle")
+    drag(page, "one", (50, 40), (64, 280))  # from either side it is 7 pixels to the middle
+    expect(page.locator("#one .share")).to_have_text(re.compile("marked$"))
+    expect(warning).to_be_hidden()
+    drag(page, "one", (100, 40), (120, 280))
+    expect(warning).to_have_text(DEEP)
+    press(page, "Undo")
+    expect(warning).to_be_hidden()
+    drag(page, "one", (-5, 40), (10, 280))  # beyond the photo's border nothing is known
+    expect(warning).to_be_visible()
 
 
 def test_undo_redo_clear_invert_erase_and_rectangle(open_page, address):

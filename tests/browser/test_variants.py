@@ -12,6 +12,7 @@ from test_demo import EXAMPLES, flag, opened, restored, says, seen, visit
 from test_look import TARGETS, fits, is_a_thin_slider, reads
 
 from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.harm import Harm
 
 SERVED = ["denoise", "denoise-photo", "upscale-x2", "upscale-x3", "upscale-x3-photo", "upscale-x4-fast", "inpaint"]
 
@@ -23,6 +24,7 @@ def app(tmp_path_factory) -> Iterator[App]:
         for choices in task.combinations():
             if task.weights(choices) in SERVED:
                 tiny.weights_file(folder, task, choices)
+    tiny.judge_of(folder, Harm(level=9, noise=9, white=0.01, jpeg=0.99, blur=0))
     with running_app(folder, tmp_path_factory.mktemp("data")) as started:
         yield started
 
@@ -43,8 +45,28 @@ def report(page: Page) -> Locator:
     return seen(page, ".dd-report")
 
 
+def test_the_photo_chooses_the_network_until_somebody_does(open_page, app):
+    page = visit(open_page, app)
+    expect(seen(page, ".dd-variant").get_by_label("Auto")).to_be_checked()
+    expect(automatic(page)).to_be_checked()
+    page.get_by_role("button", name=EXAMPLES["denoise"]).click()
+    says(page, "400×400, WEBP, 8 bit. JPEG traces, camera noise of about 9: Camera photos.")
+    restored(page, "denoise")
+    expect(seen(page, ".dd-status")).to_contain_text("JPEG traces, camera noise of about 9: Camera photos.")
+    expect(report(page)).to_contain_text("sigma 8.1 · strength 1 · variant photo · ")
+    level(page).fill("40")
+    expect(automatic(page)).not_to_be_checked()
+    restored(page, "denoise")
+    expect(report(page)).to_contain_text("sigma 40 · strength 1 · variant photo · ")
+    choose(page, "Even noise")
+    restored(page, "denoise")
+    expect(report(page)).to_contain_text("variant standard · ")
+    expect(seen(page, ".dd-status")).not_to_contain_text("JPEG")
+
+
 def test_a_network_judges_the_noise_by_itself_until_the_slider_is_moved(open_page, app):
     page = visit(open_page, app)
+    choose(page, "Even noise")
     expect(automatic(page)).to_have_count(0)
     choose(page, "Camera photos")
     expect(automatic(page)).to_be_checked()
@@ -98,7 +120,7 @@ def test_the_other_network_gets_the_estimate_of_the_photo_that_is_open(open_page
 def test_a_network_offers_the_scales_that_it_was_trained_for(open_page, app):
     page = visit(open_page, app, "upscale")
     scales = seen(page, "fieldset").filter(has_text="How many times longer")
-    expect(scales.get_by_role("radio")).to_have_count(2)
+    expect(scales.get_by_role("radio")).to_have_count(3)  # each network's, for Auto
     expect(scales.get_by_label("×2")).to_be_checked()
     choose(page, "JPEG photos")
     expect(scales.get_by_role("radio")).to_have_count(1)

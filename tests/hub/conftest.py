@@ -117,7 +117,7 @@ def client(one_hub, hub_home):
         yield lambda function, *arguments: pool.submit(function, *arguments).result(timeout=120)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def four_clients(one_hub, hub_home):
     """four_clients(function, [arguments, …]) runs it in four processes at once."""
     with ExitStack() as stack:

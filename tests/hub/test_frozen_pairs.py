@@ -84,7 +84,8 @@ def test_a_frozen_revision_teaches_elsewhere_what_it_taught_where_it_came_from(
     out = tmp_path / "candidate" / "denoise.safetensors"
     words = ["--images", str(photos(tmp_path)), "--weights", str(tiny_weights), "--out", str(out), "--steps", "1"]
     words += ["--patch", "24", "--batch", "4", "--device", "cpu", "--precision", "fp32"]
-    assert client(at.command, elsewhere, "finetune", "denoise", *words) == 0
+    words += ["--flags", frozen]  # read from its shards, by a machine that has imported nothing
+    assert client(at.command, str(tmp_path / "bare"), "finetune", "denoise", *words) == 0
     header = load_checkpoint(out).header
     assert (header.recipe["flags"]["from"], header.recipe["learned"]) == (frozen, known.trained)
     assert any(frozen in line for line in header.data)

@@ -216,7 +216,7 @@ def test_a_running_demo_changes_over_between_two_requests_and_drops_none(hub, cl
 
         def visit() -> None:
             while not over.is_set():
-                _, report = visitor.predict(handle_file(str(photo)), api_name="/denoise")
+                _, report = visitor.predict(handle_file(str(photo)), variant="standard", api_name="/denoise")
                 made.append(report["checkpoint"]["sha256"])
 
         def serves(sha256: str) -> None:

@@ -6,7 +6,6 @@ not reach. Its pixels are decoded once; a crop reads no more of them than it sho
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -44,15 +43,14 @@ class _Row:
 
 
 class FrozenPairs(Sequence[Pair]):
-    """Pairs in the order in which they were added. `digest` is that of all that they are."""
+    """Pairs in the order in which they were added."""
 
-    def __init__(self, folder: Path, title: str):
-        """`folder` has room for the photos; `title` begins what the digest is of."""
+    def __init__(self, folder: Path):
+        """`folder` has room for the photos."""
         with refusals("accepted flags cannot be frozen"):
             self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # open as long as it is read
         self._mapped: np.ndarray | None = None  # all of it at once: a map of each array would take a file handle each
         self._rows: list[_Row] = []
-        self._digest = hashlib.sha256(title.encode())
 
     def add(self, pair: Pair) -> None:
         """Raises FeedbackError where the disk has no room."""
@@ -62,11 +60,6 @@ class FrozenPairs(Sequence[Pair]):
             placed = {id(array): self._placed(array) for array in pixels.values()}
         arrays = {role: placed[id(array)] for role, array in pixels.items()}
         self._rows.append(_Row(pair.flag_id, pair.kind, pair.sigma, arrays))
-        self._digest.update(f"\n{pair.flag_id} {pair.kind} {pair.sigma} {_digest(pair)}".encode())
-
-    @property
-    def digest(self) -> str:
-        return self._digest.hexdigest()
 
     @property
     def flag_ids(self) -> list[str]:
@@ -103,15 +96,3 @@ class FrozenPairs(Sequence[Pair]):
             self._mapped = np.memmap(self._file, np.uint8, "c")
         size = math.prod(there.shape) * there.dtype.itemsize
         return self._mapped[there.offset : there.offset + size].view(there.dtype).reshape(there.shape)
-
-
-def _digest(pair: Pair) -> str:
-    digest = hashlib.sha256()
-    for role in ROLES:
-        array = getattr(pair, role)
-        if array is None:
-            digest.update(b"none")
-        else:
-            digest.update(repr((array.shape, array.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -18,7 +18,7 @@ from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import flags, reviews, verdicts
+from deconvdemo.feedback.store.tables import flags, reviews
 from deconvdemo.tasks import TASKS
 
 Rows = list[dict[str, Any]]
@@ -115,15 +115,6 @@ def progress(store: FeedbackStore, needed: int) -> tuple[Rows, Rows]:
     waiting = store.totals()["flags"] - sum(counted.values())
     states = {"judged": 0, "reviewers disagree": 0, "more reviewers needed": 0, **counted, "not looked at": waiting}
     return by_reviewer, [{"state": name, "flags": number} for name, number in states.items()]
-
-
-def verdicts_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
-    """`day`, `reviewer`, `verdicts`, of the last DAYS days."""
-    first = (now or datetime.now(UTC)).date() - timedelta(days=DAYS - 1)
-    day = func.substr(verdicts.c.created_at, 1, 10).label("day")
-    query = select(day, verdicts.c.reviewer, func.count()).where(verdicts.c.created_at >= first.isoformat())
-    found = _rows(store, query.group_by(day, verdicts.c.reviewer).order_by(day))
-    return [{"day": when, "reviewer": reviewer, "verdicts": number} for when, reviewer, number in found]
 
 
 def weights_history(store: FeedbackStore) -> Rows:

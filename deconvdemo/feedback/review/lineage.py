@@ -1,13 +1,14 @@
-"""Weights that have served here, and what they come from: the one record of it that a database keeps.
+"""Weights that have served here, and what they come from: the one record of it beside their headers.
 
-Whoever serves weights notes them once, with what their header says; pages read the record without opening a file, and
-it stays when the file is gone.
+Whoever serves or promotes weights notes them once, with what their header says; pages read the record without opening
+a file, and it stays when the file is gone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,34 @@ from deconvdemo.feedback.store.ledger import upsert
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import releases
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What weights come from: those that they were made from, by their sha256, and flags that they learned from."""
+
+    parent: str = ""  # empty: none
+    learned: frozenset[str] = frozenset()  # ids; what the parent had learned from is the parent's
+
+
+def origin_of(recipe: Mapping[str, Any]) -> Origin | None:
+    """As a header's recipe tells it; None where it learned from flags and does not name them."""
+    ids = recipe.get("learned") if recipe.get("flags") else recipe.get("learned") or []
+    if not isinstance(ids, list) or not all(isinstance(flag_id, str) for flag_id in ids):
+        return None
+    return Origin(str(recipe.get("parent") or "")[:64], frozenset(ids))
+
+
+def learned_from(known: Mapping[str, Origin], sha256: str) -> set[str] | None:
+    """The flags that weights learned from, also those that the weights they were made from had learned from; None
+    where it is not known of them."""
+    found: set[str] | None = None
+    passed = set[str]()
+    while sha256 in known and sha256 not in passed:
+        passed.add(sha256)
+        found = (found or set()) | known[sha256].learned
+        sha256 = known[sha256].parent
+    return found
 
 
 def note_weights(
@@ -31,11 +60,13 @@ def note_weights(
 
     `recipe`, their header's, tells what they were made from and which flags they learned from.
     """
-    known = select(releases.c.sha256).where(releases.c.sha256 == sha256)
-    with refusals("the weights cannot be looked up"), store.reading() as connection:
-        if connection.execute(known).first():
-            return
     made = recipe or {}
+    origin = origin_of(made)
+    known = select(releases.c.flag_ids).where(releases.c.sha256 == sha256)
+    with refusals("the weights cannot be looked up"), store.reading() as connection:
+        row = connection.execute(known).first()
+    if row and (origin is None or row.flag_ids is not None):
+        return
     facts = {
         "sha256": sha256,
         "name": name,
@@ -44,9 +75,13 @@ def note_weights(
         "measured": json.dumps(dict(measured)),
         "parent": str(made.get("parent") or "")[:64] or None,
         "learned": json.dumps(made.get("flags") or {}),
+        "flag_ids": None if origin is None else json.dumps(sorted(origin.learned)),
     }
+    # an earlier version noted everything but the parent and the flags
+    added = {name: facts[name] for name in ("parent", "learned", "flag_ids")}
     with refusals("the weights cannot be noted"), store.writing() as connection:
-        connection.execute(upsert(connection, releases).values(facts).on_conflict_do_nothing())
+        new = upsert(connection, releases).values(facts)
+        connection.execute(new.on_conflict_do_update(index_elements=[releases.c.sha256], set_=added))
 
 
 def noted_weights(store: FeedbackStore) -> list[dict[str, Any]]:
@@ -58,5 +93,17 @@ def noted_weights(store: FeedbackStore) -> list[dict[str, Any]]:
     with refusals("the weights cannot be read"), store.reading() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
     return [
-        row | {"measured": json.loads(row["measured"]), "learned": json.loads(row["learned"] or "null")} for row in rows
+        row
+        | {"measured": json.loads(row["measured"])}
+        | {name: json.loads(row[name] or "null") for name in ("learned", "flag_ids")}
+        for row in rows
     ]
+
+
+def noted_origins(store: FeedbackStore) -> dict[str, Origin]:
+    """By the sha256 of weights; of those alone whose flags were noted, or that learned from none."""
+    return {
+        facts["sha256"]: Origin(facts["parent"] or "", frozenset(facts["flag_ids"] or ()))
+        for facts in noted_weights(store)
+        if facts["flag_ids"] is not None or facts["learned"] == {}
+    }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import func, or_, select
 
@@ -33,12 +34,13 @@ from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import about, flags, shards, verdicts
 
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 HELD_OUT = 5  # one family of flags in so many is kept from training: the gate judges by them
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Exactly what was used: `name` follows from the pairs alone, so equal names are equal pairs.
+    """Exactly what was used: `name` says how many flags they are of, and when the newest of what they show was given.
 
     `revision` is the dataset's commit that teaches the same, or "" as long as it does not have all that was said; for
     a store that was imported from one, with the dataset's name: hf://datasets/owner/name@commit.
@@ -60,13 +62,15 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
     likenesses = Likenesses(store)
     while likenesses.note():
         pass
-    found, skipped = FrozenPairs(store.folder, f"{task} {scale}"), []
+    found, skipped, newest = FrozenPairs(store.folder), [], BEGINNING
     # by their ids: stores that took the flags in at other times, or in another order, have them in the same
     for flag_id in sorted(ReviewQueue(store, needed).all(View(status="accepted", task=task))):
         if is_held_out(likenesses.family(flag_id)[0] or flag_id) != held_out:
             continue
         try:
-            found.add(_lesson(store, flag_id, task, scale))
+            pair, given = _lesson(store, flag_id, task, scale)
+            found.add(pair)
+            newest = max(newest, given)
         except NoLessonError as error:
             skipped.append(f"flag {flag_id}: {error}")
         except DamagedBlobError as error:
@@ -76,7 +80,9 @@ def snapshot(store: FeedbackStore, task: str, scale: int = 1, needed: int = 1, h
         why = f": {skipped[0]}" if skipped else ": accept some on /review first"
         raise FeedbackError(f"no {which}accepted flag of {task} teaches anything yet{why}")
     revision = copy_of(store) or _published(store, task)
-    return Snapshot(task, scale, found, f"snapshot {found.digest[:16]}", revision, tuple(skipped))
+    of = f"{task} ×{scale}" if scale > 1 else task
+    name = f"{len(found)} flag{'s' * (len(found) > 1)} of {of} up to {newest.isoformat()}"
+    return Snapshot(task, scale, found, name, revision, tuple(skipped))
 
 
 def objections(store: FeedbackStore, flag_ids: list[str], task: str, needed: int = 1) -> list[str]:
@@ -98,12 +104,16 @@ def is_held_out(family: str) -> bool:
     return hashlib.sha256(family.encode()).digest()[0] % HELD_OUT == 0
 
 
-def _lesson(store: FeedbackStore, flag_id: str, task: str, scale: int) -> Pair:
-    """What a flag teaches. NoLessonError if it is nothing, DamagedBlobError if its images are not what was stored."""
+def _lesson(store: FeedbackStore, flag_id: str, task: str, scale: int) -> tuple[Pair, datetime]:
+    """What a flag teaches, and when the newest of its images was given.
+
+    NoLessonError if it is nothing, DamagedBlobError if its images are not what was stored.
+    """
     flag = store.get(flag_id)
     given = list(_accepting(store, flag_id))
     target = targets(store, [flag_id]).get(flag_id)
-    return pair_of(flag, given, store.blobs.read(target) if target else None, task, scale)
+    pair = pair_of(flag, given, store.blobs.read(target) if target else None, task, scale)
+    return pair, max([flag.created_at, *(verdict.created_at for verdict in given if verdict.images)])
 
 
 def _accepting(store: FeedbackStore, flag_id: str) -> Iterator[StoredVerdict]:

@@ -251,5 +251,6 @@ releases = Table(
     Column("created", Text, nullable=False),
     _json("measured"),
     Column("parent", SHA256),
-    Column("learned", Text),  # JSON
+    Column("learned", Text),  # JSON: from which snapshot of the flags, and how many
+    Column("flag_ids", Text),  # JSON: which; NULL where the header does not name them, or nobody has noted them yet
 )

@@ -20,20 +20,22 @@ from deconvdemo.image.photo import Photo
 from deconvdemo.image.resolution import Resolution
 
 LARGEST_MESSAGE = 1_000_000  # bytes of JSON
+READ_AT_ONCE = 1 << 16  # bytes
+_HEAD = 4  # bytes, which tell the length of what follows
 _DTYPES = {"uint8", "uint16", "float32"}
 _ALIGNED = 64
 _MOST_NOTES, _LONGEST_NOTE = 100, 1000
 _FORMATS = {"JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF"}
 
 
-def packed(photo: Photo) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
-    """The JSON-able answer for a photo, and its parts: (offset, bytes)."""
+def packed(photo: Photo, room: np.ndarray | None = None) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
+    """The JSON-able answer for a photo, and its parts: (offset, bytes). Pixels that lie in `room` stay there."""
     parts: list[tuple[int, Any]] = []
     end = 0
 
-    def place(data: Any, length: int) -> list[int]:
+    def place(data: Any, length: int, start: int | None = None) -> list[int]:
         nonlocal end
-        start = -(-end // _ALIGNED) * _ALIGNED
+        start = -(-end // _ALIGNED) * _ALIGNED if start is None else start
         parts.append((start, data))
         end = start + length
         return [start, length]
@@ -43,7 +45,8 @@ def packed(photo: Photo) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
     for name, array in (("pixels", photo.pixels), ("alpha", photo.alpha)):
         if array is not None:
             array = np.ascontiguousarray(array)
-            answer[name] = [array.dtype.name, list(array.shape), place(array.data.cast("B"), array.nbytes)]
+            at = place_in(room, array)
+            answer[name] = [array.dtype.name, list(array.shape), place(array.data.cast("B"), array.nbytes, at)]
     for name, data in (("icc", photo.icc), ("exif", photo.exif)):
         if data is not None:
             answer[name] = place(data, len(data))
@@ -53,6 +56,13 @@ def packed(photo: Photo) -> tuple[dict[str, Any], list[tuple[int, Any]]]:
         answer["resolution"] = [resolution.across, resolution.down, resolution.per_inch]
     answer["size"] = end
     return answer, parts
+
+
+def place_in(room: np.ndarray | None, array: np.ndarray) -> int | None:
+    """Where in `room` an array begins; None for one that lies elsewhere."""
+    if room is None or not np.may_share_memory(room, array):
+        return None
+    return array.ctypes.data - room.ctypes.data
 
 
 def unpacked(answer: dict[str, Any], block: np.ndarray) -> Photo:
@@ -105,32 +115,36 @@ def send(connection: socket.socket, message: dict[str, Any], files: tuple[int, .
     data = json.dumps(message).encode()
     if len(data) > LARGEST_MESSAGE:
         raise ValueError("a message that is too long")
-    if files:  # which travel with the first bytes
-        socket.send_fds(connection, [struct.pack(">I", len(data))], files)
-        connection.sendall(data)
-    else:
-        connection.sendall(struct.pack(">I", len(data)) + data)
+    data = struct.pack(">I", len(data)) + data
+    if files:  # all at once where it fits: who waits for it is woken once
+        data = data[socket.send_fds(connection, [data], files) :]
+    connection.sendall(data)
 
 
 def received(connection: socket.socket, begun: bytes = b"", seconds: float | None = None) -> dict[str, Any]:
     """One message. EOFError where the other side has gone, TimeoutError, ValueError for what is none of ours."""
     ends = None if seconds is None else time.monotonic() + seconds
-    (expected,) = struct.unpack(">I", _exactly(connection, 4, begun, ends))
-    if expected > LARGEST_MESSAGE:
-        raise ValueError("a message that is too long")
-    message = json.loads(_exactly(connection, expected, b"", ends))
+    data = bytearray(begun)
+    while len(data) < (whole := _length(data)):
+        if ends is not None:
+            connection.settimeout(max(0.001, ends - time.monotonic()))
+        more = connection.recv(READ_AT_ONCE)
+        if not more:
+            raise EOFError("the other side has gone")
+        data += more
+    if len(data) > whole:
+        raise ValueError("more than one message")
+    message = json.loads(data[_HEAD:])
     if not isinstance(message, dict):
         raise ValueError("a message that is no object")
     return message
 
 
-def _exactly(connection: socket.socket, count: int, begun: bytes, ends: float | None) -> bytes:
-    data = bytearray(begun)
-    while len(data) < count:
-        if ends is not None:
-            connection.settimeout(max(0.001, ends - time.monotonic()))
-        more = connection.recv(count - len(data))
-        if not more:
-            raise EOFError("the other side has gone")
-        data += more
-    return bytes(data)
+def _length(begun: bytes | bytearray) -> int:
+    """Of a message that begins so, as far as that tells."""
+    if len(begun) < _HEAD:
+        return _HEAD
+    (length,) = struct.unpack_from(">I", begun)
+    if length > LARGEST_MESSAGE:
+        raise ValueError("a message that is too long")
+    return _HEAD + length

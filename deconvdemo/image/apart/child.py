@@ -16,11 +16,14 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from deconvdemo.address_space import address_space, limit_address_space
 from deconvdemo.errors import PhotoError, PhotoMemoryError
 from deconvdemo.image import decoding
-from deconvdemo.image.apart.answer import packed, received, send
-from deconvdemo.image.apart.blocks import SMALL_ANSWER
+from deconvdemo.image.apart.answer import READ_AT_ONCE, packed, place_in, received, send
+from deconvdemo.image.apart.blocks import SMALL_ANSWER, room_in
 
 _THREAD_STACK = 1 << 20  # bytes: the limit on memory counts what is reserved
 _NEEDED = {  # what is imported before the clock of a photo runs
@@ -42,23 +45,30 @@ def main() -> int:
         print("this program reads photos for deconvdemo, which starts it with a socket", file=sys.stderr)
         return 2
     threading.stack_size(_THREAD_STACK)
+    Image.preinit()  # saving asks for it
     _end_with(connection)
-    send(connection, {"limits_memory": address_space() is not None and _unlimited()})
+    send(connection, {"limits_memory": _unlimited() and address_space() is not None})
+    room: np.ndarray | None = None
     while True:
-        length, files, *_ = socket.recv_fds(connection, 4, 3)
-        if not length:
+        begun, files, *_ = socket.recv_fds(connection, READ_AT_ONCE, 3)
+        if not begun:
             return 0
         try:
-            reply = _answered(received(connection, length), *files)
+            if room is None:
+                room = room_in(files[1])
+            reply = _answered(received(connection, begun), room, *files)
         finally:
             for file in files:
                 os.close(file)
         send(connection, reply)
+        _unlimited()  # while nobody waits for it
 
 
-def _answered(asked: dict[str, Any], file: int, small: int, large: int) -> dict[str, Any]:
-    """What is said of `file`, with its bytes in the block for a `small` answer or in that for a `large` one."""
-    _unlimited()
+def _answered(asked: dict[str, Any], room: np.ndarray | None, file: int, small: int, large: int) -> dict[str, Any]:
+    """What is said of `file`, with its bytes in the block for a `small` answer or in that for a `large` one.
+
+    `room` is the block for small answers in this process's memory, where one is kept for all of them.
+    """
     for module in _NEEDED.get(asked["form"], []):
         with contextlib.suppress(ImportError):  # the reader says what is missing
             importlib.import_module(module)
@@ -68,10 +78,14 @@ def _answered(asked: dict[str, Any], file: int, small: int, large: int) -> dict[
         raw.name = asked["name"]  # libraries take the number that it would have for a name
         with io.BufferedReader(raw) as stream:
             stream.seek(0)
-            photo = decoding.read_file(stream, asked["name"], asked["max_pixels"])
-        answer, parts = packed(photo)
+            photo = decoding.read_file(stream, asked["name"], asked["max_pixels"], room)
+        answer, parts = packed(photo, room)
+        is_small = answer["size"] <= SMALL_ANSWER
         for offset, data in parts:
-            _write(small if answer["size"] <= SMALL_ANSWER else large, data, offset)
+            if not is_small or room is None:
+                _write(small if is_small else large, data, offset)
+            elif place_in(room, lies := np.frombuffer(data, np.uint8)) is None:
+                room[offset : offset + len(data)] = lies
         return answer
     except PhotoMemoryError:
         return {"failed": "memory"}

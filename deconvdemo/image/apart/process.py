@@ -25,6 +25,7 @@ _ALWAYS = {
     # glibc would give a small photo's memory back to the system after each one, and fetch it for the next
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # asks for large pages, which are found with fewer steps
 }
 _TO_START = 60.0  # seconds: a cold disk
 _LOOK_EVERY = 0.25  # seconds, at the memory of a child that cannot limit it itself

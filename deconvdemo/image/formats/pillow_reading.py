@@ -14,10 +14,14 @@ from deconvdemo.image.photo import Photo
 from deconvdemo.image.resolution import Resolution
 
 _LOSSY = ("JPEG", "HEIF", "AVIF")
+_AS_PPM: dict[str, tuple[int, ...]] = {"L": (), "RGB": (3,)}  # modes whose samples a PPM file has, and their shape
+_LONGEST_HEAD = 64  # bytes of one
 _UPRIGHT_BY_ITSELF = ("HEIF", "AVIF")  # their own boxes turn them, whatever EXIF and XMP say
 
 
-def read(image: Image.Image, name: str, notes: list[str] | None = None, **others: Any) -> Photo:
+def read(
+    image: Image.Image, name: str, notes: list[str] | None = None, room: np.ndarray | None = None, **others: Any
+) -> Photo:
     """A Pillow image's first frame, turned upright; `others` are fields that its format knows better than Pillow."""
     form = {None: "PNG", "MPO": "JPEG"}.get(image.format, image.format)
     notes = [] if notes is None else notes
@@ -28,18 +32,49 @@ def read(image: Image.Image, name: str, notes: list[str] | None = None, **others
     if form not in _UPRIGHT_BY_ITSELF:
         block = block or descriptive_block(image.getexif(), notes)
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    samples, icc = samples_of(image, image.info.get("icc_profile") or None, name, notes)
+    samples, icc = samples_of(image, image.info.get("icc_profile") or None, name, notes, room)
     others = {"format": form, "lossless": form not in _LOSSY} | others
     return decoded.upright(samples, block, notes, xmp, _resolution(image), icc=icc, **others)
 
 
-def samples_of(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> tuple[np.ndarray, bytes | None]:
-    """(H, W) or (H, W, 1…4) samples of a loaded image of any mode, and the ICC profile that fits them."""
+def samples_of(
+    image: Image.Image, icc: bytes | None, name: str, notes: list[str], room: np.ndarray | None = None
+) -> tuple[np.ndarray, bytes | None]:
+    """(H, W) or (H, W, 1…4) samples of a loaded image of any mode, and the ICC profile that fits them.
+
+    They lie in `room`, if there is such and it is large enough for what Pillow writes there.
+    """
     image, icc = _plain_mode(image, icc, name, notes)
+    if room is not None and image.mode in _AS_PPM and _bytes(image) + _LONGEST_HEAD <= room.size:
+        return _written(image, room), icc
     samples = np.asarray(image)  # read-only, over Pillow's bytes: who keeps it in this process copies it
     if samples.dtype.kind in "ui" and samples.dtype != np.uint8:
         samples = decoded.as_uint16(samples, name)
     return samples, icc
+
+
+class _Filled(io.RawIOBase):
+    """A file whose bytes go into an array."""
+
+    def __init__(self, room: np.ndarray) -> None:
+        self._room, self.end = room, 0
+
+    def write(self, data: Any) -> int:
+        begin, self.end = self.end, self.end + len(data)
+        self._room[begin : self.end] = np.frombuffer(data, np.uint8)
+        return len(data)
+
+
+def _written(image: Image.Image, room: np.ndarray) -> np.ndarray:
+    """As `np.asarray(image)`, which gathers the samples in pieces, then in one, to be copied to where they go."""
+    file = _Filled(room)
+    image.save(file, "PPM")  # type: ignore[arg-type]  # a head, and the samples as they are
+    samples = room[file.end - _bytes(image) : file.end]
+    return samples.reshape(image.height, image.width, *_AS_PPM[image.mode])
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * len(image.mode)
 
 
 def descriptive_block(tags: Image.Exif, notes: list[str]) -> bytes | None:

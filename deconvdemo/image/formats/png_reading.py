@@ -14,7 +14,7 @@ from deconvdemo.image.photo import Photo
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG's types of colour that have transparent levels
 
 
-def read(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
+def read(stream: BinaryIO, name: str, max_pixels: int | None, room: np.ndarray | None = None) -> Photo:
     png = png_chunks.take_apart(stream.read())
     decoded.refuse_if_too_large(name, png.width, png.height, max_pixels)
     notes = png.notes
@@ -28,7 +28,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int | None) -> Photo:
     if png.depth == 16:  # Pillow has found it sound
         samples = high_bit_depth.png16_samples(png.pixels)
     else:
-        samples, icc = pillow_reading.samples_of(image, icc, name, notes)
+        samples, icc = pillow_reading.samples_of(image, icc, name, notes, room)
     if png.colour_type in (_GREY, _RGB) and png.transparent:
         samples = _with_transparent_level(samples, png, notes)
     return decoded.upright(

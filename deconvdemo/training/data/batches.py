@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from deconvdemo.errors import TrainingError
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.flagged import Flagged
 from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.samples.sample import Sample
+from deconvdemo.units import GREY_LEVELS
 
 # patches that are drawn and degraded together: the unit in which a batch is shared. With fewer, more processes could
 # share a small batch, but a GPU would take longer to be told what to do than to do it

@@ -13,12 +13,12 @@ from deconvdemo.degradations import Holes
 from deconvdemo.degradations.holes import random_masks
 from deconvdemo.errors import TrainingError
 from deconvdemo.feedback.events.records import HOLES, NOISY, SELF, Pair
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.tasks.denoise import MAX_SIGMA, UNKNOWN_SIGMA
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.samples.sample import Sample
+from deconvdemo.units import GREY_LEVELS
 
 ATTENTION = 4.0  # times as much a pixel counts where somebody painted that the result was bad
 UNTOUCHED = 0.5  # of the photographs are shown to a denoiser's gate as they are: good photos are not the expert's
@@ -34,7 +34,7 @@ class Flagged:
 
     pairs: Sequence[Pair]
     share: float = 0.5
-    name: str = ""  # equal names are equal pairs
+    name: str = ""  # the snapshot's
     chosen: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 

@@ -36,14 +36,18 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """A folder of photographs, with its sub-folders."""
+class _OnDisk:
+    """What people call by its path."""
 
     path: Path
 
     @property
     def name(self) -> str:
         return str(self.path)
+
+
+class ImageFolder(_OnDisk):
+    """A folder of photographs, with its sub-folders."""
 
     @property
     def identity(self) -> Any:
@@ -66,15 +70,8 @@ class ImageFolder:
         return files
 
 
-@dataclass(frozen=True)
-class Pack:
-    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP, one after another."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
+class Pack(_OnDisk):
+    """A file that `deconvdemo corpus pack` wrote: crops as lossless WebP or fine JPEG, one after another."""
 
     @property
     def identity(self) -> Any:

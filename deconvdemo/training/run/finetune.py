@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconvdemo.checkpoints.checkpoint import Checkpoint
+from torch import nn
+
+from deconvdemo.checkpoints.checkpoint import Checkpoint, Header
 from deconvdemo.checkpoints.index import INDEX
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine.compute import Compute
 from deconvdemo.errors import ControlError
-from deconvdemo.evaluation.measure import measured
 from deconvdemo.feedback.events.records import PAIRS
 from deconvdemo.tasks import STANDARD, TASKS
 from deconvdemo.training.data.corpus import Corpus
@@ -46,7 +47,6 @@ class FinetunePlan:
     patch: int | None = None
     seed: int | None = None
     resume: Path | None = None
-    dev: Path | None = None  # clean images to measure on while it trains
     data: Sequence[str] = ()  # what is said of the photographs and their licences
 
     def __post_init__(self) -> None:
@@ -70,11 +70,13 @@ def finetune(
     cache: Path,
     repo: str = "",
     say: Callable[[str], None] = print,
+    measure: Callable[[nn.Module, Header], dict[str, float]] | None = None,
 ) -> Path:
     """Fine-tunes what `weights` serve, with an expert beside them, and returns the candidate's file.
 
     `snapshot` gives the accepted flags for a scale, and `repo` is the dataset that has them, if one has. Photographs
-    are decoded into `cache`. Raises CheckpointError, ControlError, FeedbackError and TrainingError.
+    are decoded into `cache`. `measure` tells how good the network is while it trains. Raises CheckpointError,
+    ControlError, FeedbackError and TrainingError.
     """
     parent = weights.load(TASKS[plan.task].weights({"scale": plan.scale, "variant": plan.variant}))
     start = with_expert(parent, weights.load, plan.seed or 0)
@@ -91,8 +93,7 @@ def finetune(
     told(f"{found.name}: {counts}; {len(corpus)} images; {recipe.name} from {parent.sha256[:12]}")
     dataset = {"repo": repo} if found.revision and repo else {}
     flagged = Flagged(found.pairs, plan.share, found.name)
-    dev = plan.dev
-    flags = f"flags of visitors, {used} (CC BY 4.0)"
+    flags = f"flags of visitors: {used} (CC BY 4.0)"
     run = Run(
         recipe,
         corpus,
@@ -111,7 +112,7 @@ def finetune(
             "flags": {"from": used, **dataset, **found.pairs.counts, "share": plan.share},
             "learned": found.pairs.flag_ids,
         },
-        measure=(lambda network: measured(network, recipe.header, dev, compute)) if dev else None,
+        measure=(lambda network: measure(network, recipe.header)) if measure else None,
     )
     fit(run, output, told)
     team.close()

@@ -10,24 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.errors import TrainingError
 from deconvdemo.training.data.batches import Batches
+from deconvdemo.training.data.blocks import Blocks
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.flagged import Flagged
 from deconvdemo.training.data.processes import OneProcess
+from deconvdemo.training.data.resident import Resident
 from deconvdemo.training.recipes import Phase, Recipe
-from deconvdemo.training.run.losses import loss_and_weight
 from deconvdemo.training.run.state import State
-from deconvdemo.training.run.stopping import Stopping
+from deconvdemo.training.run.step import Steps
+from deconvdemo.training.run.stopping import Stopped, Stopping
 from deconvdemo.training.run.writer import Output, RunWriter
-from deconvdemo.training.samples.sample import Sample
 
 WARM_UP = 100  # steps over which the learning rate rises: the optimizers' first estimates are rough
-CLIP = 1.0  # largest norm of a gradient
 LOOK_EVERY = 20  # steps: a GPU runs ahead of the program, and each look at how it does waits for it
 
 
@@ -52,7 +51,8 @@ class Run:
 
     `flagged` are photos that people flagged, for a share of the batches. `start_from` takes the weights of another
     checkpoint that fit; `resume` goes on from a run's `.state.safetensors`, to the bit where the budget is in steps and
-    the machine the same. `team` is what `processes` gives: its first process writes.
+    the machine the same. `team` is what `processes` gives: its first process writes. With `resident` the corpus is in
+    the device's memory and batches are drawn there, for one process and without flags. `how` is one of step.HOW.
     """
 
     recipe: Recipe
@@ -63,15 +63,21 @@ class Run:
     resume: Path | None = None
     team: OneProcess = field(default_factory=lambda: OneProcess("cpu"))
     bf16: bool = True
+    resident: bool = False
+    how: str = "eager"
 
-    def batches(self) -> Batches:
+    def batches(self) -> Batches | Blocks:
         recipe, flagged = self.recipe, self.flagged.for_recipe(self.recipe) if self.flagged else None
-        return Batches(recipe, self.corpus.large_enough(recipe.patch * recipe.scale), self.team, flagged)
+        corpus = self.corpus.large_enough(recipe.patch * recipe.scale)
+        if self.resident:
+            return Blocks(recipe, Resident.of(corpus, self.team.device), self.team.device)
+        return Batches(recipe, corpus, self.team, flagged)
 
     def state(self, say: Callable[[str], None]) -> State:
         """That of the first step to take."""
         state = State.fresh(self.recipe, self.team.device)
-        state.flags = self.flagged.name if self.flagged else ""
+        if self.flagged:
+            state.flags, state.flag_ids = self.flagged.name, tuple(pair.flag_id for pair in self.flagged.pairs)
         if self.start_from is not None:
             state.start_from(self.start_from, say)
         if self.resume is not None:
@@ -81,14 +87,15 @@ class Run:
     def writer(self, output: Output, state: State) -> RunWriter | None:
         """None for all processes but one."""
         precision = "bf16" if self.bf16 else "fp32"
-        facts = {"device": self.team.device, "precision": precision, "processes": self.team.count}
+        facts = {"device": self.team.device, "precision": precision, "processes": self.team.count, "step_is": self.how}
         return RunWriter(self.recipe, state, output, facts) if self.team.is_first else None
 
 
-def fit(run: Run, output: Output, say: Callable[[str], None] = print) -> Path:
+def fit(run: Run, output: Output, say: Callable[[str], None] = print, until: float = math.inf) -> Path:
     """Trains until the run's budget is used and returns `output.file`, the averaged weights as a checkpoint.
 
-    Raises TrainingError, the last checkpoint intact, for whatever training cannot go on from, and when it was stopped.
+    Raises TrainingError, the last checkpoint intact, for whatever training cannot go on from; Stopped when it was
+    asked to stop, or when time.monotonic() passes `until`.
     """
     from tqdm import tqdm
 
@@ -98,9 +105,10 @@ def fit(run: Run, output: Output, say: Callable[[str], None] = print) -> Path:
     if writer and run.resume is None and output.state_file.exists():
         say(f"a new run begins: it replaces {output.state_file} (--resume would go on from that)")
 
+    take_step = Steps(run, state, say)
     watch, stop, rate, phase = _Watch(team, state), False, 0.0, recipe.phase(budget.progress(state))[0]
     with (
-        Stopping(launched=team.count > 1) as stopping,
+        Stopping(launched=team.count > 1, until=until) as stopping,
         contextlib.closing(batches.following(state.step)) as samples,
         tqdm(
             desc=f"training {recipe.name}",
@@ -116,7 +124,7 @@ def fit(run: Run, output: Output, say: Callable[[str], None] = print) -> Path:
             if phase is not before and writer:
                 writer.line(before, rate)  # a line of the log tells of one phase
             rate = learning_rate(recipe.rate * phase.rate, state.step, within)
-            watch.losses.append(_train_step(run, state, next(samples), phase, rate))
+            watch.losses.append(take_step(next(samples), phase, rate))
             bar.update()
             if state.step % watch.every and _goes_on(recipe, phase, budget.progress(state)):
                 continue
@@ -130,7 +138,7 @@ def fit(run: Run, output: Output, say: Callable[[str], None] = print) -> Path:
             writer.result(measured)
             say(f"{output.file}: {state.step} steps in {state.seconds / 60:.1f} minutes {measured or ''}")
     if stop:
-        raise TrainingError(
+        raise Stopped(
             f"stopped after {state.step} steps, as asked: the same command with --resume {output.state_file} goes on"
         )
     return output.file
@@ -175,28 +183,3 @@ class _Watch:
         self.losses = []
         self.restart()
         return loss, stops > 0
-
-
-def _train_step(run: Run, state: State, sample: Sample, phase: Phase, rate: float) -> Tensor:
-    """One step of every process, each on its sample; gives this sample's share of the batch's loss."""
-    for optimizer in state.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-    # benchmark: a step's shapes are those of the step before, so that looking for the fastest convolutions pays
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        with torch.autocast(run.team.device.partition(":")[0], torch.bfloat16, enabled=run.bf16):
-            restored = state.network(sample.inputs.contiguous(memory_format=torch.channels_last))
-        loss, weight = loss_and_weight(restored, sample, phase.loss)
-        loss = loss / run.team.summed(weight)
-        state.network.zero_grad(set_to_none=True)
-        loss.backward()
-    run.team.sum_gradients(state.network.parameters())
-    nn.utils.clip_grad_norm_(state.network.parameters(), CLIP)
-    for optimizer in state.optimizers:
-        optimizer.step()
-    # a young average follows quickly, so that the random start is forgotten
-    keep = min(run.recipe.average, (state.step + 1) / (state.step + 10))
-    get_ema_multi_avg_fn(keep)(list(state.averaged.values()), list(state.network.state_dict().values()), 0)
-    state.step += 1
-    state.phases[phase.loss] = state.phases.get(phase.loss, 0) + 1
-    return loss.detach()

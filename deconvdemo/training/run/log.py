@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deconvdemo.atomic import write_atomically
-from deconvdemo.errors import TrainingError, WriteError
+from deconvdemo.atomic import WriteError, write_atomically
+from deconvdemo.errors import TrainingError
 
 
 class Log:

@@ -36,8 +36,12 @@ class Muon(torch.optim.Optimizer):
                 ahead = torch.stack([self._ahead(parameter, group["momentum"]) for parameter in alike])
                 updates = orthogonalised(ahead)
                 step = STEP * max(updates.shape[1:]) ** 0.5
+                if isinstance(group["lr"], Tensor):  # of a recorded step, to which the rate is no number
+                    updates, by = updates * group["lr"], -step
+                else:
+                    by = -group["lr"] * step
                 for parameter, update in zip(alike, updates, strict=True):
-                    parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * step)
+                    parameter.add_(update.reshape(parameter.shape), alpha=by)
 
     def _ahead(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         """Nesterov's look ahead, as a matrix; counts this gradient."""
@@ -83,5 +87,6 @@ def optimizers(network: nn.Module, kind: str) -> list[torch.optim.Optimizer]:
         inner = [p for name, p in trained.items() if p.ndim > 1 and not name.startswith(outer)]
     apart = set(map(id, inner))
     rest = [p for p in trained.values() if id(p) not in apart]
-    adam = torch.optim.Adam(rest, lr=0.0, betas=(0.9, 0.99))
+    on_gpu = rest[0].is_cuda
+    adam = torch.optim.Adam(rest, lr=0.0, betas=(0.9, 0.99), fused=on_gpu, capturable=on_gpu)
     return [adam, Muon(inner, lr=0.0)] if inner else [adam]

@@ -14,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deconvdemo.atomic import write_atomically
+from deconvdemo.atomic import WriteError, write_atomically
 from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from deconvdemo.checkpoints.mixing import widened
-from deconvdemo.errors import TrainingError, WriteError
+from deconvdemo.errors import TrainingError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
+from deconvdemo.training.run.critic import Critic
 from deconvdemo.training.run.muon import optimizers
 
 
@@ -34,7 +35,9 @@ class State:
     seconds: float = 0.0
     parent: str = ""  # the weights it started from
     phases: dict[str, int] = field(default_factory=dict)  # loss → steps trained with it
-    flags: str = ""  # the snapshot that it learns from: a run that goes on must go on with the same
+    flags: str = ""  # the snapshot that it learns from: a run that goes on must go on with the same,
+    flag_ids: tuple[str, ...] = ()  # with these
+    critic: Critic | None = None  # of an adversarial training
 
     @classmethod
     def fresh(cls, recipe: Recipe, device: str) -> State:
@@ -42,7 +45,12 @@ class State:
         torch.manual_seed(recipe.seed)
         network = NETWORKS[recipe.network](**recipe.config).to(device, memory_format=torch.channels_last)
         averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-        return cls(network, averaged, optimizers(network, recipe.optimizer))
+        opponent = Critic(device) if recipe.adversarial else None
+        return cls(network, averaged, optimizers(network, recipe.optimizer), critic=opponent)
+
+    @property
+    def all_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [*self.optimizers, self.critic.optimizer] if self.critic else self.optimizers
 
     def averaged_network(self) -> nn.Module:
         """A copy of the network with the averaged weights, to measure."""
@@ -54,12 +62,14 @@ class State:
         """Whole or not at all. Raises TrainingError where that fails: what was there before is intact."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.items()}
-        for which, optimizer in enumerate(self.optimizers):
+        if self.critic:
+            tensors |= {f"critic.{name}": tensor for name, tensor in self.critic.judge.state_dict().items()}
+        for which, optimizer in enumerate(self.all_optimizers):
             for number, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer{which}.{number}.{name}": value for name, value in moments.items()}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         facts = {"name": recipe.name, "step": str(self.step), "seconds": str(self.seconds), "parent": self.parent}
-        facts["flags"] = self.flags
+        facts |= {"flags": self.flags, "flag ids": json.dumps(self.flag_ids)}
         facts["phases"] = json.dumps(self.phases)
         try:
             write_atomically(file, safetensors.torch.save(tensors, facts))
@@ -71,7 +81,7 @@ class State:
         facts, tensors = _read(file)
         if facts.get("name") != recipe.name:
             raise TrainingError(f"{file} is a state of {facts.get('name')!r}, but {recipe.name!r} is to be trained")
-        if facts.get("flags", "") != self.flags:
+        if (facts.get("flags", ""), facts.get("flag ids", "[]")) != (self.flags, json.dumps(self.flag_ids)):
             raise TrainingError(
                 f"the run began with {facts.get('flags') or 'unknown flags'}, but the accepted flags are "
                 f"{self.flags or 'none'} now: start anew without --resume"
@@ -82,13 +92,15 @@ class State:
 
         try:
             self.network.load_state_dict(part("network."))
+            if self.critic:
+                self.critic.judge.load_state_dict(part("critic."))
         except RuntimeError as error:
             raise TrainingError(
                 f"{file} is a state of another network: train it with the same configuration"
             ) from error
         for name, tensor in part("averaged.").items():
             self.averaged[name].copy_(tensor)
-        for which, optimizer in enumerate(self.optimizers):
+        for which, optimizer in enumerate(self.all_optimizers):
             if int(facts["step"]) and not _load_moments(optimizer, part(f"optimizer{which}.")):
                 raise TrainingError(f"{file} is a state of other optimizers: resume it with the same --optimizer")
         self.step, self.seconds = int(facts["step"]), float(facts["seconds"])

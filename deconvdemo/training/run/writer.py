@@ -36,6 +36,9 @@ class Output:
     measure: Callable[[nn.Module], dict[str, float]] | None = None
     measure_every: float = 0.0
     checkpoint_every: float = 300.0
+    weights_each_time: bool = False  # with each state, for who cannot wait for the end
+    operations: float = 0.0  # of a step on one patch
+    ceiling: float = 0.0  # operations a second that the device is able to; 0: nobody asked
 
     @property
     def state_file(self) -> Path:
@@ -79,6 +82,8 @@ class RunWriter:
     def checkpoint(self, phase: Phase, rate: float, measuring: bool = True) -> dict[str, float]:
         """The state, first, and a line with what the averaged network reaches, which is returned."""
         self.state.save(self.output.state_file, self.recipe)
+        if self.output.weights_each_time:
+            self.result({})
         measure = self.output.measure
         measured = measure(self.state.averaged_network()) if measure and measuring else {}
         self.line(phase, rate, measured)
@@ -91,6 +96,7 @@ class RunWriter:
         state = self.state
         images, seconds = (state.step - self._step) * self.recipe.batch, state.seconds - self._seconds
         self.mean_loss = float(np.mean(self._losses)) if self._losses else None
+        speed = images / seconds if seconds else None
         number = next(number for number, one in enumerate(self.recipe.phases, 1) if one is phase)
         self._log.write(
             {
@@ -100,12 +106,19 @@ class RunWriter:
                 "phase_loss": phase.loss,
                 "rate": rate,
                 "loss": self.mean_loss,
-                "images_per_second": round(images / seconds, 2) if seconds else None,
+                "images_per_second": round(speed, 2) if speed else None,
+                **self._against_the_ceiling(speed),
                 **self.facts,
                 **(measured or {}),
             }
         )
         self._step, self._seconds, self._logged, self._losses = state.step, state.seconds, time.monotonic(), []
+
+    def _against_the_ceiling(self, speed: float | None) -> dict[str, float]:
+        if not speed or not self.output.ceiling:
+            return {}
+        reached = speed * self.output.operations
+        return {"teraflops": round(reached / 1e12, 4), "of_ceiling": round(reached / self.output.ceiling, 4)}
 
     def result(self, measured: Mapping[str, float]) -> None:
         """Writes the averaged weights, with a header that says how they came to be."""

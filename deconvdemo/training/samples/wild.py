@@ -2,11 +2,15 @@
 
 The line of Zhang et al. (BSRGAN, ICCV 2021) and Wang et al. (Real-ESRGAN, ICCVW 2021), for fidelity: all is drawn
 so that most patches are harmed a little and few a lot, since a network that expects the worst smooths what is good.
+
+What is done to which patch is drawn on the processor, for all patches at once; the patches stay where they are, and
+nothing here waits for the device that has them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,6 +19,7 @@ from torch import Tensor
 
 from deconvdemo.degradations import (
     BicubicDownscale,
+    BlockJpeg,
     CameraNoise,
     ForeignDownscale,
     GaussianBlur,
@@ -26,12 +31,30 @@ from deconvdemo.degradations import (
     quantised,
 )
 from deconvdemo.degradations.camera import read_noise
-from deconvdemo.image.metrics import GREY_LEVELS
 from deconvdemo.tasks.denoise import UNKNOWN_SIGMA
+from deconvdemo.training.samples.placing import placed, places
 from deconvdemo.training.samples.sample import Sample
+from deconvdemo.units import GREY_LEVELS
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
+KERNELS = {"bicubic": 0.4, "bilinear": 0.25, "area": 0.25, "aliased": 0.1}  # what a photo is shrunk by, and its share
+LOT = 4  # patches that share a number of which a tensor can have but one, such as how much they are enlarged
 SHARP = 0.6  # pixels: a patch blurred by less is to be restored sharp; a softer one is a soft photo, and stays so
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Patches as people's photos are, what they should be, and what happened to each: (N, 1, 1, 1).
+
+    `white`, of 0 and 1: nothing but white noise; `noise` and `jpeg`: how far, in grey levels / 255 (RMS), noise moved a
+    pixel, and JPEG.
+    """
+
+    observed: Tensor
+    target: Tensor
+    white: Tensor
+    noise: Tensor
+    jpeg: Tensor
 
 
 def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
@@ -39,30 +62,45 @@ def photographed(clean: Tensor, scale: int, rng: np.random.Generator, generator:
 
     The fourth channel is the RMS difference of observed and target, in grey levels / 255, for half of the patches,
     and UNKNOWN_SIGMA / 255 for the others. A quarter of the patches has white noise and nothing else, rounded as a file
-    is or not at all.
+    is or not at all; a seventh is a good photo that is to stay as it is.
     """
+    taken = take(clean, rng, generator)
+    return _with_level(taken.observed, taken.target, taken.observed, taken.target, rng)
+
+
+def take(clean: Tensor, rng: np.random.Generator, generator: torch.Generator, good_share: float = 0.15) -> Taken:
+    """What `photographed` shows, with what happened; `good_share` of the patches are good photos."""
     count = len(clean)
     seen, target = clean.clone(), clean.clone()
-    plain = rng.uniform(size=count) < 0.25  # white noise alone, as the literature's
-    edited = ~plain
+    kind = rng.uniform(size=count)
+    plain = kind < 0.25  # white noise alone, as the literature's
+    good = kind > 1 - good_share  # half of them untouched, half a JPEG of high quality
+    edited = ~plain & ~good
     blurred = edited & (rng.uniform(size=count) < 0.25)
     sigma = _uniform(rng, 0.2, 0.8, int(blurred.sum()), clean)
     _degrade(seen, blurred, GaussianBlur(sigma), generator)
-    target[blurred] = torch.where(sigma > SHARP, seen[blurred], clean[blurred])
+    where = places(blurred, clean)
+    target.index_copy_(0, where, torch.where(sigma > SHARP, seen.index_select(0, where), clean.index_select(0, where)))
 
     _degrade(seen, edited & _some(rng, count, 0.1), partial(_jpeg, rng, 60), generator)
+    before = seen.clone()
     kinds = _chosen(rng, NOISES, count)
     for number, noise in enumerate(NOISES):
         _degrade(seen, edited & (kinds == number), partial(noise, rng), generator)
+    noisy = rms(seen - before)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_smoothed, rng), generator)
-    _degrade(seen, edited & _some(rng, count, 0.4), partial(_sharpened, rng), generator)
+    _degrade(seen, edited & _some(rng, count, 0.3), partial(_sharpened, rng), generator)
     _degrade(seen, edited & _some(rng, count, 0.15), partial(_resized_there, rng), generator)
+    before = seen.clone()
     _twice_compressed(seen, edited & _some(rng, count, 0.85), rng, generator)
+    _degrade(seen, good & _some(rng, count, 0.5), partial(_jpeg, rng, 92), generator)
+    jpeg, before = rms(seen - before), seen.clone()
 
     _degrade(seen, plain, partial(_literature, rng), generator)
-    rounded = edited | _some(rng, count, 0.5)
+    noisy += rms(seen - before)
+    rounded = ~plain | _some(rng, count, 0.5)
     observed = torch.where(_column(rounded, clean) > 0, quantised(seen), seen)
-    return _with_level(observed, target, observed, target, rng)
+    return Taken(observed, target, _column(plain, clean), noisy, jpeg)
 
 
 def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch.Generator) -> Sample:
@@ -78,10 +116,11 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
     blurred = edited & _some(rng, count, 0.3)
     _degrade(soft, blurred, GaussianBlur(_uniform(rng, 0.1, 0.5, int(blurred.sum()), clean) * scale), generator)
     small = BicubicDownscale(scale)(soft).clamp(0, 1)
-    foreign = edited & _some(rng, count, 0.4)
-    if foreign.any():
-        kernel = str(rng.choice(("bicubic", "bilinear", "area", "aliased"), p=(0.4, 0.25, 0.25, 0.1)))
-        small[foreign] = ForeignDownscale(scale, kernel)(soft[foreign]).clamp(0, 1)
+    foreign, kernels = edited & _some(rng, count, 0.4), _chosen(rng, KERNELS, count)
+    for number, kernel in enumerate(KERNELS):
+        if (by_it := foreign & (kernels == number)).any():
+            where = places(by_it, clean)
+            small.index_copy_(0, where, ForeignDownscale(scale, kernel)(soft.index_select(0, where)).clamp(0, 1))
     kinds = _chosen(rng, SMALL_NOISES, count)
     early, sharpened = _some(rng, count, 0.5), edited & _some(rng, count, 0.4)
     _degrade(small, sharpened & early, partial(_sharpened, rng), generator)
@@ -97,9 +136,9 @@ def shrunk(clean: Tensor, scale: int, rng: np.random.Generator, generator: torch
 
 def _with_level(inputs: Tensor, target: Tensor, observed: Tensor, ideal: Tensor, rng: np.random.Generator) -> Sample:
     """`inputs` with the level of what disturbs them, or that it is unknown, as one more channel."""
-    rms = (observed - ideal).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    disturbed = rms(observed - ideal)
     known = _column(_some(rng, len(inputs), 0.5), inputs) > 0
-    level = torch.where(known, rms, UNKNOWN_SIGMA / GREY_LEVELS).expand_as(inputs[:, :1])
+    level = torch.where(known, disturbed, UNKNOWN_SIGMA / GREY_LEVELS).expand_as(inputs[:, :1])
     return Sample(torch.cat([inputs, level], dim=1), target)
 
 
@@ -112,7 +151,7 @@ def _camera(rng: np.random.Generator, images: Tensor, generator: torch.Generator
     count = len(images)
     uniform = partial(_uniform, rng, count=count, like=images)
     shot = _logarithmic(rng, 1e-4, 1.2e-2, count, images)
-    scatter = torch.from_numpy(rng.normal(0, 0.13, (count, 1, 1, 1))).to(images)
+    scatter = placed(rng.normal(0, 0.13, (count, 1, 1, 1)).astype(np.float32), images)
     reduced = uniform(0, 1) < 0.8
     camera = CameraNoise(
         shot,
@@ -125,6 +164,7 @@ def _camera(rng: np.random.Generator, images: Tensor, generator: torch.Generator
         chroma_blur=reduced * uniform(0.3, 2.5),
         luma_blur=reduced * uniform(0.2, 2.0),
         grain=uniform(0.0, 0.8),
+        place=(int(rng.integers(2)), int(rng.integers(2))),
     )
     return camera(images.clamp(0, 1), generator)
 
@@ -140,9 +180,12 @@ def _literature(rng: np.random.Generator, images: Tensor, generator: torch.Gener
 
 
 def _resized(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
-    scale = float(np.exp(rng.uniform(np.log(0.5), np.log(2))))
-    sigma = _logarithmic(rng, 0.5, 30, len(images), images) / min(scale, 1)
-    return ResizedNoise(sigma, scale)(images, generator).clamp(0, 1)
+    def one(lot: Tensor) -> Tensor:
+        scale = float(np.exp(rng.uniform(np.log(0.5), np.log(2))))
+        sigma = _logarithmic(rng, 0.5, 30, len(lot), lot) / min(scale, 1)
+        return ResizedNoise(sigma, scale)(lot, generator).clamp(0, 1)
+
+    return torch.cat([one(lot) for lot in images.split(LOT)])
 
 
 def _small_white(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -168,8 +211,11 @@ def _sharpened(rng: np.random.Generator, images: Tensor, generator: torch.Genera
 
 
 def _resized_there(rng: np.random.Generator, images: Tensor, generator: torch.Generator) -> Tensor:
-    there, back = rng.choice(("bicubic", "bilinear", "area", "aliased"), size=2, p=(0.5, 0.25, 0.15, 0.1))
-    return ResizedThere(float(rng.uniform(0.6, 1.5)), str(there), str(back))(images).clamp(0, 1)
+    def one(lot: Tensor) -> Tensor:
+        there, back = rng.choice(("bicubic", "bilinear", "area", "aliased"), size=2, p=(0.5, 0.25, 0.15, 0.1))
+        return ResizedThere(float(rng.uniform(0.6, 1.5)), str(there), str(back))(lot).clamp(0, 1)
+
+    return torch.cat([one(lot) for lot in images.split(LOT)])
 
 
 def _twice_compressed(images: Tensor, chosen: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> None:
@@ -181,15 +227,17 @@ def _twice_compressed(images: Tensor, chosen: np.ndarray, rng: np.random.Generat
 def _jpeg(rng: np.random.Generator, lowest: float, images: Tensor, generator: torch.Generator) -> Tensor:
     """Qualities from `lowest` to 98, higher ones more often, and every chroma, half of them 4:2:0.
 
-    Half of the grids begin at the corner, as in photos that were never cropped.
+    Half of the grids begin at the corner, as in photos that were never cropped. A file is written where the patches
+    are at hand for that; a GPU computes what it would do to them.
     """
     count = len(images)
     cropped = rng.uniform(size=count) < 0.5
-    return Jpeg(
+    compressed = Jpeg if images.device.type == "cpu" else BlockJpeg
+    return compressed(
         98 - (98 - lowest) * _uniform(rng, 0, 1, count, images) ** 1.6,
-        torch.from_numpy(rng.choice((0, 1, 2), size=count, p=(0.35, 0.15, 0.5))),
-        torch.from_numpy(rng.integers(0, 16, count) * cropped),
-        torch.from_numpy(rng.integers(0, 16, count) * cropped),
+        placed(rng.choice((0, 1, 2), size=count, p=(0.35, 0.15, 0.5)), images),
+        placed(rng.integers(0, 16, count) * cropped, images),
+        placed(rng.integers(0, 16, count) * cropped, images),
     )(images)
 
 
@@ -198,25 +246,31 @@ def _some(rng: np.random.Generator, count: int, share: float) -> np.ndarray:
     return rng.uniform(size=count) < share
 
 
-def _chosen(rng: np.random.Generator, shares: Mapping[Degradation, float] | Mapping, count: int) -> np.ndarray:
+def _chosen(rng: np.random.Generator, shares: Mapping, count: int) -> np.ndarray:
     """(count,) places in `shares`, each as often as it says."""
     return rng.choice(len(shares), size=count, p=list(shares.values()))
 
 
+def rms(difference: Tensor) -> Tensor:
+    """(N, 1, 1, 1), of each patch."""
+    return difference.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+
+
 def _column(chosen: np.ndarray, like: Tensor) -> Tensor:
     """(N,) bool → (N, 1, 1, 1) of 0 and 1."""
-    return torch.from_numpy(chosen.astype(np.float32)).to(like).view(-1, 1, 1, 1)
+    return placed(chosen.astype(np.float32), like).view(-1, 1, 1, 1)
 
 
 def _degrade(images: Tensor, chosen: np.ndarray, degradation: Degradation, rng: torch.Generator) -> None:
     """Degrades those of `images` that are `chosen`, (N,) bool, in place."""
     if chosen.any():
-        images[chosen] = degradation(images[chosen], rng)
+        where = places(chosen, images)
+        images.index_copy_(0, where, degradation(images.index_select(0, where), rng))
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:
     """(count, 1, 1, 1), for one parameter a patch."""
-    return torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1))).to(like)
+    return placed(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32), like)
 
 
 def _logarithmic(rng: np.random.Generator, low: float, high: float, count: int, like: Tensor) -> Tensor:

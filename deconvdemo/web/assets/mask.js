@@ -65,6 +65,31 @@ class Mask {
     return painted / this.pixels.length;
   }
 
+  /** How far it is, in photo pixels, from the innermost marked pixel to one that is not; by steps of 5 and 7 fifths. */
+  get depth() {
+    const { width, height, pixels } = this;
+    const away = new Uint32Array(pixels.length).fill(1e9);
+    const pass = (forth) => {
+      const [step, first] = forth ? [-1, 0] : [1, width - 1];
+      for (let row = 0; row < height; row++) {
+        const y = forth ? row : height - 1 - row;
+        const nextTo = row ? step * width : 0; // in the row before, if there is one
+        for (let column = 0, x = first; column < width; column++, x -= step) {
+          const i = y * width + x;
+          if (!pixels[i]) away[i] = 0;
+          if (column) away[i] = Math.min(away[i], away[i + step] + 5);
+          if (!nextTo) continue;
+          away[i] = Math.min(away[i], away[i + nextTo] + 5);
+          if (x) away[i] = Math.min(away[i], away[i + nextTo - 1] + 7);
+          if (x < width - 1) away[i] = Math.min(away[i], away[i + nextTo + 1] + 7);
+        }
+      }
+    };
+    pass(true);
+    pass(false);
+    return away.reduce((most, one) => Math.max(most, one), 0) / 5 / this.scale;
+  }
+
   /** Remembers what `box` held in `before`, a copy of all pixels from before the change. */
   remember(before, box) {
     this.past.push({ box, pixels: this.cut(before, box) });

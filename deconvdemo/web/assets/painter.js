@@ -54,7 +54,16 @@ class Painter {
     this.doer("undo").disabled = !past.length;
     this.doer("redo").disabled = !future.length;
     this.doer("clear").disabled = !share;
+    this.warn(share);
     return share;
+  }
+
+  /** Says so, before anything runs, if more is marked than can be continued; `limit` is the server's. */
+  warn(share) {
+    const limit = this.props.value?.limit;
+    const deep = limit && share && share < 1 && this.mask.depth > limit.depth;
+    this.find("limit").hidden = !deep;
+    this.find("limit").textContent = deep ? limit.words : "";
   }
 
   doer(name) {

@@ -62,7 +62,7 @@ function drawChosen() {
   $("release-title").textContent = `${chosen.called} ${chosen.sha256.slice(0, 12)}`;
   const lines = { "Served first": day(chosen.since) };
   for (const line of chosen.history) lines[capital(line.what)] = `${lines[capital(line.what)] ? `${lines[capital(line.what)]}; ` : ""}${day(line.when)}`;
-  lines["Learned from"] = chosen.learned === null ? "its history does not tell" : chosen.learned ? many(chosen.learned, "flag") : "no flags";
+  lines["Learned from"] = chosen.learned === null ? "its header does not tell" : chosen.learned ? many(chosen.learned, "flag") : "no flags";
   $("facts").replaceChildren(...Object.entries(lines).flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   const found = chosen.history.find((line) => line.found)?.found || [];
   $("gate").hidden = !found.length;

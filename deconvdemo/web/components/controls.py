@@ -8,9 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from deconvdemo.tasks import Number, Switch, Task
+from deconvdemo.tasks import AUTO, Number, Switch, Task
 from deconvdemo.web.asset import in_the_browser, looked_up
 
+AUTO_LABEL = "Auto"
+AUTO_MEANING = "Looks at the photo, and takes the network that is made for what it finds there."
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -37,12 +39,16 @@ class ControlPanel:
         self.task = task
         self.controls = [control for control in task.controls if isinstance(control, Number)]
         switches = [control for control in task.controls if isinstance(control, Switch)]
-        judged = {name for option in task.variant.options.values() for name in option.judges}
+        judged = self.judged(AUTO)
+        labels = {AUTO: AUTO_LABEL} if task.chooses else {}
+        labels |= {word: option.label for word, option in task.variant.options.items()}
+        self._first = task.variant.default if task.variant.default in labels else next(iter(labels))
+        self._words = list(labels)
         self.variant = gr.Radio(
-            [(option.label, word) for word, option in task.variant.options.items()],
-            value=task.variant.default,
+            [(label, word) for word, label in labels.items()],
+            value=self._first,
             label=task.variant.label,
-            info=self._meaning(task.variant.default),
+            info=self._meaning(self._first),
             visible=len(task.variant.options) > 1,
             elem_classes="dd-variant",
         )
@@ -76,7 +82,9 @@ class ControlPanel:
         return controls
 
     def judged(self, variant: str) -> tuple[str, ...]:
-        """What this network judges by itself; nothing for a word that is none of the choices."""
+        """What this network judges by itself, or some do; nothing for a word that is none of the choices."""
+        if variant == AUTO:
+            return tuple({name: 0 for option in self.task.variant.options.values() for name in option.judges})
         option = self.task.variant.options.get(variant)
         return option.judges if option else ()
 
@@ -97,7 +105,7 @@ class ControlPanel:
 
     def _connect(self) -> None:
         choosing = [control for control in self.controls if control.choices]
-        every: Any = itertools.product(self.task.variant.options, *(control.choices for control in choosing))
+        every: Any = itertools.product(self._words, *(control.choices for control in choosing))
         updates = looked_up({given: self.chosen(*given) for given in every})
         inputs = [self.variant, *(self._component(control.name) for control in choosing)]
         self.variant.input(None, inputs, self.components, js=updates, **QUIET)
@@ -115,7 +123,7 @@ class ControlPanel:
         return gr.update(choices=_labelled(control, offered), value=_nearest(offered, next(values)))
 
     def _number(self, control: Number) -> Any:
-        variant = self.task.variant.default
+        variant = self._first
         if control.choices:
             offered = self._offered(control, variant)
             nearest = _nearest(offered, control.default)
@@ -136,16 +144,18 @@ class ControlPanel:
             True,
             label="Automatic",
             info="The network judges it from the photo. Moving the slider sets it by hand.",
-            visible=control.name in self.judged(self.task.variant.default),
+            visible=control.name in self.judged(self._first),
             elem_classes="dd-automatic",
         )
 
     def _offered(self, control: Number, variant: str) -> list[int]:
         """The choices of this number for which the variant has weights; all of them where there are no weights."""
-        served = [c[control.name] for c in self.task.served if c["variant"] == variant]
+        served = [c[control.name] for c in self.task.served if variant in (AUTO, c["variant"])]
         return [choice for choice in control.choices if choice in served or not served]
 
     def _meaning(self, variant: str) -> str:
+        if variant == AUTO:
+            return AUTO_MEANING
         option = self.task.variant.options.get(variant)
         return option.meaning if option else ""
 

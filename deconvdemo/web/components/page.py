@@ -9,6 +9,33 @@ from typing import Any
 from deconvdemo.web.asset import asset
 
 VIEWER = ("viewer",)
+UNLISTED = '<meta name="robots" content="noindex">\n'
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="{up}favicon.ico">
+{robots}<title>{title} · deconvdemo</title>
+{links}</head>
+<body>
+{body}</body>
+</html>
+"""
+
+
+def page_html(name: str, title: str, links: str, up: str = "", listed: bool = False) -> str:
+    """A page whose body is `name`.html. `links` are its style and script, `up` is the way to the demo's own address;
+    search engines keep off what is not `listed`."""
+    robots = "" if listed else UNLISTED
+    return PAGE.format(up=up, robots=robots, title=title, links=links, body=asset(f"{name}.html"))
+
+
+def page_links(place: str, script: bool = True) -> str:
+    """To the style of a page, and to its `script` if it has one; `place` is where they are."""
+    style = f'<link rel="stylesheet" href="{place}/page.css">\n'
+    return style + (f'<script src="{place}/page.js" defer></script>\n' if script else "")
 
 
 def page_style(name: str, stages: Sequence[str] = VIEWER) -> str:

@@ -28,9 +28,16 @@ def painter(empty: str, **kwargs: Any) -> gr.HTML:
     return html_component("painter", ("mask.js", "painter.js"), empty, **kwargs)
 
 
-def painting(photo: str, width: int, height: int, holes: np.ndarray | None = None) -> dict[str, Any]:
-    """A painter's value: the photo's URL on our own pages, its size, and (H, W) bool holes to continue."""
+def painting(
+    photo: str, width: int, height: int, holes: np.ndarray | None = None, limit: tuple[int, str] | None = None
+) -> dict[str, Any]:
+    """A painter's value: the photo's URL on our own pages, its size, and (H, W) bool holes to continue.
+
+    With `limit`, its words are shown while something is marked that lies deeper than so many of the photo's pixels.
+    """
     value: dict[str, Any] = {"photo": photo, "width": width, "height": height, "mask": None}
+    if limit is not None:
+        value["limit"] = {"depth": limit[0], "words": limit[1]}
     if holes is not None:
         scale = min(1.0, (_LARGEST_MASK / holes.size) ** 0.5)
         small = (max(1, int(holes.shape[1] * scale)), max(1, int(holes.shape[0] * scale)))

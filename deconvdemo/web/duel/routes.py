@@ -26,8 +26,7 @@ from deconvdemo.image.lossless import lossless
 from deconvdemo.image.photo import Photo
 from deconvdemo.redaction import without_places
 from deconvdemo.tasks import TASKS
-from deconvdemo.web.asset import asset
-from deconvdemo.web.components.page import page_script, page_style
+from deconvdemo.web.components.page import page_html, page_links, page_script, page_style
 from deconvdemo.web.review.guard import MAX_JSON, PRIVATE, html, image_file
 from deconvdemo.web.review.sent import read_json
 from deconvdemo.web.server.leaving import while_connected
@@ -143,7 +142,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         return answer
 
     def page(request: Request) -> Response:
-        return html(asset("duel.html"))
+        return html(page_html("duel", "Duel", page_links("duel"), listed=True))
 
     def new(request: Request, said: Any) -> Any:
         duel = duels.new(str(said.get("task") or ""), address_of(request, behind_proxy))

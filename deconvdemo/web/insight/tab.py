@@ -13,15 +13,16 @@ from cachetools import TTLCache
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.evaluation.contenders import words_of
+from deconvdemo.evaluation.lineage import note
 from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
 from deconvdemo.feedback.review import insights
 from deconvdemo.feedback.review.agreement import agreement
 from deconvdemo.feedback.review.gold_items import GoldItems
-from deconvdemo.feedback.review.lineage import note_weights
 from deconvdemo.feedback.review.ranking import ranking
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STATES, STILL_BAD, Release, Replays
 from deconvdemo.redaction import without_places
 from deconvdemo.tasks import TASKS
+from deconvdemo.tasks.helpers import HELPERS
 from deconvdemo.web.insight.plots import bars, history, intervals
 from deconvdemo.web.review.reviewers import Reviewers
 
@@ -139,6 +140,8 @@ class Insight:
     def _note_weights(self) -> None:
         weights = self.restorer.weights
         for name in weights.names():
+            if name in HELPERS:  # they restore nothing, so that nothing is measured over time
+                continue
             try:
                 serving = name, weights.sha256(name)
                 if serving in self._noted:
@@ -146,8 +149,7 @@ class Insight:
                 checkpoint = weights.load(name)
             except DeconvdemoError:
                 continue  # the demo's foot says what is wrong with it
-            header = checkpoint.header
-            note_weights(self.store, name, checkpoint.sha256, header.created, header.measured, header.recipe)
+            note(self.store, checkpoint)
             self._noted.add(serving)
 
     def _duels(self) -> Any:

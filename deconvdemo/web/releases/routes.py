@@ -12,8 +12,7 @@ from starlette.routing import Route
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.tasks import TASKS
-from deconvdemo.web.asset import asset
-from deconvdemo.web.components.page import page_script, page_style
+from deconvdemo.web.components.page import page_html, page_links, page_script, page_style
 from deconvdemo.web.releases.service import ROLES, ReleaseService
 from deconvdemo.web.review.guard import PRIVATE, ReviewerGuard, html, image_file, whole_number
 from deconvdemo.web.review.reviewers import Reviewers
@@ -27,7 +26,7 @@ def release_routes(desk: ReleaseService, reviewers: Reviewers) -> list[Route]:
         if not reviewers.exists_for(request):
             return Response("Not Found", 404)
         if await run_in_threadpool(reviewers.reviewer, request):
-            return html(asset("releases.html"))
+            return html(page_html("releases", "Releases", page_links("releases"), up="../"))
         return RedirectResponse("../review", 303, headers=PRIVATE)
 
     def listed(request: Request, reviewer: str) -> Any:

@@ -8,9 +8,10 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from deconvdemo.checkpoints.promotion import learned_from, version
+from deconvdemo.checkpoints.promotion import version
+from deconvdemo.evaluation.lineage import origins
 from deconvdemo.evaluation.replaying import ReleaseRestorers, run_again, scale_of
-from deconvdemo.feedback.review.lineage import noted_weights
+from deconvdemo.feedback.review.lineage import Origin, learned_from, noted_weights
 from deconvdemo.feedback.review.replays import KEPT, MARGIN, SHOWN, STATES, Release, Replay, Replays
 from deconvdemo.image.lossless import lossless
 from deconvdemo.web.review.thumbnails import Thumbnails
@@ -18,7 +19,7 @@ from deconvdemo.web.review.thumbnails import Thumbnails
 TOLD_OF_REPLAY = ("flag_id", "state", "flagged", "now", "before", "target")
 ROLES = ("observed", "restored", "now", "target")
 KEPT_BYTES = 64_000_000  # of large pictures in memory: some ten of a phone's photos, hundreds of small ones
-TOLD_OF_HISTORY = ("when", "what", "found", "flags")  # of a line of history
+TOLD_OF_HISTORY = ("when", "what", "found")  # of a line of history
 # what a release has to do with a flag, in the page's words
 LEARNED = {
     "trained": "trained on",
@@ -42,13 +43,14 @@ class ReleaseService:
         """All releases, the newest first."""
         serving, lines = self.past.serving(), self._history()
         noted = {facts["sha256"]: facts for facts in noted_weights(self.replays.store)}
+        known = self._origins()
         found = [
             {
                 **vars(release),
                 "called": version(lines, release.name, release.sha256),
                 "serves": serving.get(release.name) == release.sha256,
                 "here": self.past.here(release.name, release.sha256),
-                "learned": _number_learned(noted[release.sha256], learned_from(lines, release.sha256)),
+                "learned": _number_learned(noted[release.sha256], learned_from(known, release.sha256)),
                 "history": _told(lines, release),
             }
             for release in self.replays.releases(reviewer)
@@ -58,10 +60,7 @@ class ReleaseService:
     def page(self, sha256: str, query: Mapping[str, str], number: int, reviewer: str) -> list[dict[str, Any]]:
         """One page of a release's replays. FeedbackError for a filter that there is not."""
         found = self.replays.page(sha256, query.get("state", ""), query.get("kept", ""), number, reviewer)
-        facts = next(facts for facts in noted_weights(self.replays.store) if facts["sha256"] == sha256)
-        learned = learned_from(self._history(), sha256)
-        if learned is None and facts["learned"] == {}:
-            learned = set()  # its header tells that it learned from no flags
+        learned = learned_from(self._origins(), sha256)
         return [self._card(replay, learned) for replay in found]
 
     def image(self, sha256: str, flag_id: str, role: str, small: bool, reviewer: str) -> bytes:
@@ -99,6 +98,9 @@ class ReleaseService:
             self._made[key] = made
             return made
 
+    def _origins(self) -> dict[str, Origin]:
+        return origins(self.replays.store, self.past.serves.weights)
+
     def _history(self) -> list[dict[str, Any]]:
         return self.past.serves.weights.history()
 
@@ -110,7 +112,7 @@ def _told(lines: list[dict[str, Any]], release: Release) -> list[dict[str, Any]]
 
 
 def _number_learned(facts: dict[str, Any], learned: set[str] | None) -> int | None:
-    """How many flags a release learned from, by its history or else by its header; None where neither says."""
+    """How many flags a release learned from, by their ids or else by its header's count; None: nobody knows."""
     if learned is not None:
         return len(learned)
     if facts["learned"] is None:

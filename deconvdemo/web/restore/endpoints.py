@@ -16,7 +16,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.tasks import Choice, Control, Switch, Task
-from deconvdemo.tasks.helpers import HELPERS, Helper
+from deconvdemo.tasks.helpers import FINDERS, Finder
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.restore.flag_routes import erase_link
 from deconvdemo.web.restore.flagging import Flagging
@@ -29,7 +29,7 @@ def endpoints(tasks: Iterable[Task], restorer: Restorer, flagging: Flagging) -> 
     """Adds the endpoints to the current `gr.Blocks`: one for each of these tasks, with the variants they offer."""
     for task in tasks:
         _restoring(task, restorer, flagging)
-    for helper in HELPERS.values():
+    for helper in FINDERS.values():
         _finding(helper, restorer, flagging)
     _flagging(flagging)
 
@@ -61,7 +61,7 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
     )
 
 
-def _finding(helper: Helper, restorer: Restorer, flagging: Flagging) -> None:
+def _finding(helper: Finder, restorer: Restorer, flagging: Flagging) -> None:
     control = helper.sensitivity
 
     def find(photo: str, sensitivity: float = control.default) -> tuple[str, dict[str, Any]]:

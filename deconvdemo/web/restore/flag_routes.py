@@ -18,13 +18,14 @@ from deconvdemo.feedback.dataset.state import ERASED, PUBLISHED, PUBLISHING, SAV
 from deconvdemo.feedback.events.records import opens
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.web.asset import asset
+from deconvdemo.web.components.page import page_html
 
 BECAME = {
     SAVED: "It is saved, and goes into the public dataset with the next batch.",
     PUBLISHING: "It is on its way into the public dataset.",
     PUBLISHED: "It is in the public dataset.",
 }
-PAGE = Template(asset("erase.html"))
+PAGE = Template(page_html("erase", "Your flag", f"<style>\n{asset('erase.css')}</style>\n", up="../"))
 # the link holds the key: no cache keeps it, and no other site is told of it
 PRIVATE = {
     "Cache-Control": "no-store",
@@ -53,6 +54,7 @@ def flag_routes(
         flag_id = request.path_params["flag_id"]
         try:
             found = state_of(store, flag_id)
+            weights = [] if found.state in (UNKNOWN, ERASED) else helped(flag_id)
         except FeedbackError as error:
             return JSONResponse({"error": str(error)}, 503)
         if found.state == UNKNOWN:
@@ -60,7 +62,7 @@ def flag_routes(
         facts: dict[str, Any] = {"flag_id": flag_id, "state": found.state}
         if found.state == PUBLISHED:
             facts |= {"revision": found.revision, "url": commit_url(found.revision)}
-        if found.state != ERASED and (weights := helped(flag_id)):
+        if weights:
             facts["helped_train"] = weights
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -86,12 +88,11 @@ def _asked(store: FeedbackStore, flag_id: str, key: str, helped: Callable[[str],
         if state in (UNKNOWN, ERASED):
             words = "It was erased already." if state == ERASED else "This demo does not have it (any more)."
             return _page("There is nothing to erase", _sentence(words))
-        flag = store.get(flag_id)
+        flag, weights = store.get(flag_id), helped(flag_id)
     except FeedbackError as error:
         return _page("That did not work", _sentence(str(error)), 503)
     comment = f" with your comment “{flag.comment[:200]}”" if flag.comment else ""
     facts = f"Flagged {flag.created_at:%Y-%m-%d %H:%M} UTC, task {flag.task}: {len(flag.images)} images{comment}."
-    weights = helped(flag_id)
     thanks = f"Your flag helped train {', '.join(weights)}. Thank you." if weights else ""
     return _page(
         "Your flag",

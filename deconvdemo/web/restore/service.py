@@ -17,8 +17,8 @@ from deconvdemo.errors import DeconvdemoError, PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.photo import Photo
-from deconvdemo.tasks import Task
-from deconvdemo.tasks.helpers import HELPERS, Helper
+from deconvdemo.tasks import AUTO, Task
+from deconvdemo.tasks.helpers import FINDERS, Finder
 from deconvdemo.web.components.painter import mask_from_painter, painting
 from deconvdemo.web.components.previews import preview
 from deconvdemo.web.restore.flagging import Flagging
@@ -37,13 +37,13 @@ class RestoreService:
     photos: OpenPhotos = field(default_factory=OpenPhotos)
 
     @property
-    def helper(self) -> Helper | None:
+    def helper(self) -> Finder | None:
         """What finds this task's mask, where there are weights for it."""
         try:
             names = self.restorer.weights.names()
         except DeconvdemoError:  # the foot of the page says what is wrong with them
             return None
-        return next((one for one in HELPERS.values() if one.helps == self.task.name and one.name in names), None)
+        return next((one for one in FINDERS.values() if one.helps == self.task.name and one.name in names), None)
 
     def open(self, path: str | None, session: str | None) -> Photo:
         """The photo of a page's `session`. Raises PhotoError, in one sentence, for what is none."""
@@ -71,12 +71,18 @@ class RestoreService:
                 return {name: settled[name] for name in left_open}
         return {}
 
+    def saw(self, photo: Photo) -> str:
+        """What the network will be chosen by if that is left to the photo; empty where there is no choice."""
+        task = self.restorer.task(self.task.name)
+        controls = task.checked({"variant": AUTO})
+        return self.restorer.chosen(task, controls, photo.pixels, visible(photo.alpha))[1]
+
     def painting(self, photo: Photo, mask: str | Path | np.ndarray | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask, of a file or (H, W) bool."""
         holes = mask if isinstance(mask, np.ndarray) else None
         if mask is not None and holes is None:
             holes, _ = STRANGERS.read_mask(mask, photo.height, photo.width, self.restorer.max_pixels, photo)
-        return painting(self.flagging.results.show(photo), photo.width, photo.height, holes)
+        return painting(self.flagging.results.show(photo), photo.width, photo.height, holes, self.task.limit)
 
     def steps(
         self, path: str | None, session: str | None, painted: dict[str, Any] | None, controls: dict[str, Any]

@@ -14,6 +14,7 @@ from deconvdemo.engine.admission import Asker, each_for
 from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.errors import DeconvdemoError, LeftError
 from deconvdemo.image.photo import Photo
+from deconvdemo.tasks import AUTO
 from deconvdemo.web.components.examples import Example
 from deconvdemo.web.components.viewer import comparison
 from deconvdemo.web.restore import html
@@ -112,9 +113,11 @@ class RestoreEvents:
         with service.place(path, mask):
             photo = service.open(path, request.session_hash)
             shown, estimates = service.preview(path, photo), service.estimates(photo)
+            saw = service.saw(photo) if variant == AUTO else ""
             painting = {parts.canvas: service.painting(photo, mask)} if parts.canvas else {}
-        judged = parts.controls.judged(variant)
-        words = _opening_words(photo, {name: value for name, value in estimates.items() if name not in judged})
+        # without somebody who could say what harms the photo, Auto is the standard network, which needs the estimate
+        judged = parts.controls.judged(variant) if saw or variant != AUTO else ()
+        words = _opening_words(photo, {name: value for name, value in estimates.items() if name not in judged}, saw)
         return {parts.photo: shown, parts.status: words, **painting, **parts.estimated(estimates)}
 
     def _restoring(
@@ -137,14 +140,21 @@ class RestoreEvents:
     def _result(self, restoration: Restoration, path: str | None) -> Changes:
         kept = self.service.keep(restoration, path)
         return {
-            **self.parts.idle(html.notice(f"Done in {restoration.seconds:.1f} s")),
+            **self.parts.idle(html.notice(_ending_words(restoration))),
             self.parts.picture: comparison(kept.url(kept.observed), kept.url(kept.restored), kept.width, kept.height),
             self.parts.report: html.report(restoration, kept),
             **self.parts.flag.shown(kept),
         }
 
 
-def _opening_words(photo: Photo, estimates: dict[str, Any]) -> str:
+def _ending_words(restoration: Restoration) -> str:
+    if restoration.is_as_it_was:
+        return "Nothing to remove: the photo is given back as it is"
+    return f"Done in {restoration.seconds:.1f} s" + (f". {restoration.saw}" if restoration.saw else "")
+
+
+def _opening_words(photo: Photo, estimates: dict[str, Any], saw: str) -> str:
     size = f"{photo.width}×{photo.height}, {photo.format}, {photo.bit_depth} bit"
     estimated = f". Estimated noise: sigma {estimates['sigma']:g}" if "sigma" in estimates else ""
-    return html.notice(". ".join([f"{size}{estimated}", *photo.notes]))
+    seen = f". {saw[:1].upper()}{saw[1:]}" if saw else ""
+    return html.notice(". ".join([f"{size}{estimated}{seen}", *photo.notes]))

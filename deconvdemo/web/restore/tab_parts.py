@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from deconvdemo.tasks import Task
-from deconvdemo.tasks.helpers import Helper
+from deconvdemo.tasks.helpers import Finder
 from deconvdemo.web.components.controls import ControlPanel
 from deconvdemo.web.components.examples import Example, examples_of
 from deconvdemo.web.components.painter import painter
@@ -89,7 +89,7 @@ class Finding:
     button: gr.Button
 
 
-def laid_out(task: Task, flagging: Flagging, helper: Helper | None = None) -> Parts:
+def laid_out(task: Task, flagging: Flagging, helper: Finder | None = None) -> Parts:
     """Builds a tab's parts inside the current `gr.Blocks`; `helper` finds what is to be filled in."""
     gr.HTML(f'<p class="dd-promise">{task.promise}</p>', padding=False)
     with gr.Row(equal_height=False, elem_classes="dd-desk"):
@@ -134,7 +134,7 @@ def _example_buttons(task: Task) -> list[tuple[gr.Button, Example]]:
         ]
 
 
-def _finding(helper: Helper) -> Finding:
+def _finding(helper: Finder) -> Finding:
     control = helper.sensitivity
     with gr.Column(elem_classes="dd-finding"):  # a group would make the button look like a heading
         button = gr.Button(helper.verb)

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from deconvdemo.image.metrics import GREY_LEVELS, SSIM_WINDOW, psnr, ssim
+from deconvdemo.image.metrics import SSIM_WINDOW, psnr, ssim
+from deconvdemo.units import GREY_LEVELS
 
 STRIP = 1_000_000  # pixels: in float64, with all that SSIM needs beside them, some 250 MB
 

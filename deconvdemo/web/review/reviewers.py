@@ -29,6 +29,7 @@ from deconvdemo.feedback.store.addresses import parsed
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import about
 from deconvdemo.web.asset import asset
+from deconvdemo.web.components.page import page_html, page_links
 from deconvdemo.web.server.tries import Tries
 
 COOKIE = "deconvdemo_reviewer"
@@ -97,7 +98,8 @@ class Reviewers:
                 f'<p><a class="act accept" href="{HUGGING_FACE.format(root=root)}">Sign in with Hugging Face</a></p>'
                 + ways
             )
-        return asset("sign_in.html").replace("<!-- ways in -->", ways)
+        page = page_html("sign_in", "Sign in to review", page_links("review"))
+        return page.replace("<!-- ways in -->", ways)
 
     @property
     def _by_hugging_face(self) -> bool:

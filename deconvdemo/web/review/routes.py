@@ -26,8 +26,7 @@ from deconvdemo.feedback.review.counts import counts
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.view import RATINGS, SORTS, STATUSES, View
 from deconvdemo.tasks import TASKS, Choice, Number, Switch
-from deconvdemo.web.asset import asset
-from deconvdemo.web.components.page import page_script, page_style
+from deconvdemo.web.components.page import page_html, page_links, page_script, page_style
 from deconvdemo.web.review.guard import PRIVATE, ReviewerGuard, html, image_file, whole_number
 from deconvdemo.web.review.reviewers import BROWSER, KEY, LINK, WRONG_WAIT, Reviewers, WrongPasswordError
 from deconvdemo.web.review.service import ReviewService
@@ -53,9 +52,9 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
             await run_in_threadpool(reviewers.let_in, answer, root)
             return answer
         if await run_in_threadpool(reviewers.door, request) == LINK:
-            return html(asset("sign_in_link.html"), 401)
+            return html(page_html("sign_in_link", "Review flags", page_links("review", script=False)), 401)
         if await run_in_threadpool(reviewers.reviewer, request):
-            return html(asset("review.html"))
+            return html(page_html("review", "Review", page_links("review")))
         return html(reviewers.sign_in_page(root))
 
     async def sign_in(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Weights, device, precision and tiles as verbs of the command line ask for them, and the Restorer these describe."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from deconvdemo.cli.options import add_engine_options, restorer
+from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.settings import Settings
 
 

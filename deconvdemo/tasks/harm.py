@@ -1,0 +1,49 @@
+"""What harms a photo, judged from the photo alone: what Auto chooses by, and tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAINT = 1.0  # grey levels: what moves pixels by less is nothing to remove
+NOISY = 0.3  # grey levels: from here on what disturbs is noise, too, not JPEG alone
+SOFT = 1.0  # pixels
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Levels are in 8-bit grey levels, root mean square."""
+
+    level: float  # how far all of it together moves a pixel
+    noise: float  # how far noise does
+    white: float  # how likely it is white noise and nothing else, 0 to 1
+    jpeg: float  # how likely there are traces of JPEG, 0 to 1
+    blur: float  # sigma in pixels of a Gaussian blur as soft as the photo is; 0: sharp
+
+    @property
+    def is_white(self) -> bool:
+        """Noise of one strength everywhere, each pixel for itself."""
+        return self.white > 0.5
+
+    @property
+    def is_faint(self) -> bool:
+        """Nothing that could be removed without removing more of the photo."""
+        return not self.is_white and self.level < FAINT and not self.is_noisy
+
+    @property
+    def is_noisy(self) -> bool:
+        return self.noise >= NOISY
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.jpeg > 0.5 and not self.is_white
+
+    def in_words(self) -> str:
+        """ "JPEG traces, camera noise of about 9, soft" """
+        seen = ["JPEG traces"] if self.is_compressed else []
+        if self.is_white:
+            seen.append(f"even noise of about {max(self.noise, 1):.0f}")
+        elif self.is_noisy:
+            seen.append("faint camera noise" if self.noise < 1 else f"camera noise of about {self.noise:.0f}")
+        if self.blur >= SOFT:
+            seen.append("soft")
+        return ", ".join(seen) or "a clean photo"

@@ -1,0 +1,173 @@
+"""Auto: what harms a photo is judged, told, and decides which network restores it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.cli import main
+from deconvdemo.degradations import GaussianNoise, Jpeg
+from deconvdemo.engine.judging import judge
+from deconvdemo.engine.restorer import Restorer
+from deconvdemo.image import PHOTOS
+from deconvdemo.image.pixels import as_images, eight_bits
+from deconvdemo.image.reading import read_photo
+from deconvdemo.networks.harm_judge import HarmJudge, statistics
+from deconvdemo.tasks import AUTO, TASKS
+from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.helpers import JUDGE
+
+CLEAN = Harm(level=0.3, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)
+WHITE = Harm(level=14, noise=15, white=0.99, jpeg=0.1, blur=0.0)
+CAMERA = Harm(level=9, noise=8.6, white=0.01, jpeg=0.9, blur=1.4)
+COMPRESSED = Harm(level=5, noise=0.2, white=0.01, jpeg=0.9, blur=0.0)
+EVERY = [task.weights(choices) for task in TASKS.values() for choices in task.combinations()]
+
+
+def photograph(name: str) -> np.ndarray:
+    return read_photo(PHOTOS / f"{name}.webp").pixels
+
+
+def chosen(task: str, harm: Harm | None, names=EVERY, **controls) -> dict:
+    offered = TASKS[task].offering(names)
+    return offered.choosing(offered.checked(controls), harm)
+
+
+@pytest.mark.parametrize(
+    ("task", "harm", "variant"),
+    [
+        ("denoise", WHITE, "standard"),
+        ("denoise", CAMERA, "photo"),
+        ("denoise", COMPRESSED, "photo"),
+        ("denoise", CLEAN, "standard"),
+        ("denoise", None, "standard"),
+        ("upscale", CLEAN, "standard"),
+        ("upscale", Harm(level=5, noise=0.4, white=0, jpeg=0.2, blur=0), "standard"),  # fine detail, in a PNG
+        ("upscale", WHITE, "photo"),
+        ("upscale", COMPRESSED, "photo"),
+        ("upscale", CAMERA, "photo"),
+        ("inpaint", CAMERA, "standard"),
+    ],
+)
+def test_what_harms_the_photo_chooses_the_network(task, harm, variant):
+    assert chosen(task, harm)["variant"] == variant
+    for asked in TASKS[task].variant.options:
+        assert chosen(task, harm, variant=asked)["variant"] == asked
+
+
+def test_only_networks_that_are_there_are_chosen():
+    assert chosen("denoise", CAMERA, ["denoise", "denoise-fast"])["variant"] == "standard"
+    assert chosen("denoise", CAMERA, ["denoise-photo"])["variant"] == "photo"
+    assert chosen("upscale", CAMERA, ["upscale-x3", "upscale-x2", "upscale-x2-photo"], scale=3)["variant"] == "standard"
+
+
+def test_nothing_is_removed_from_a_clean_photo_unless_somebody_says_how_much():
+    assert chosen("denoise", CLEAN)["sigma"] == 0
+    assert chosen("denoise", CLEAN, sigma=7)["sigma"] == 7
+    assert chosen("denoise", COMPRESSED)["sigma"] == pytest.approx(0.9 * COMPRESSED.level)
+    assert chosen("denoise", WHITE)["sigma"] is None  # the estimate follows
+
+
+def test_what_was_seen_is_told():
+    assert CAMERA.in_words() == "JPEG traces, camera noise of about 9, soft"
+    assert WHITE.in_words() == "even noise of about 15"
+    assert CLEAN.in_words() == "a clean photo"
+    assert COMPRESSED.in_words() == "JPEG traces"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (15, 40), (16, 16), (33, 200)])
+def test_the_judge_takes_photos_of_any_size(size):
+    picture = tiny.picture(*size)
+    assert torch.isfinite(statistics(as_images(picture)[0])).all()
+    assert torch.isfinite(statistics(torch.full((3, *size), 0.5))).all()
+    assert judge(HarmJudge().eval(), picture).level >= 0
+
+
+def bundled_judge() -> torch.nn.Module:
+    return Weights().load(JUDGE).network()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_the_bundled_judge_knows_noise_and_jpeg(name):
+    network, clean = bundled_judge(), photograph(name)
+    rng = torch.Generator().manual_seed(0)
+    for sigma in (5, 15, 40):
+        noisy = eight_bits(GaussianNoise(sigma)(as_images(clean), rng))
+        harm = judge(network, noisy)
+        assert harm.is_white
+        assert 0.6 * sigma < harm.noise < 1.5 * sigma
+    for quality in (60, 30):
+        harm = judge(network, eight_bits(Jpeg(quality)(as_images(clean))))
+        assert harm.is_compressed
+        assert harm.level > 2
+
+
+def test_what_nobody_sees_does_not_count():
+    network, clean = bundled_judge(), photograph("astronaut")
+    noisy = clean.copy()
+    rng = np.random.default_rng(0)
+    noisy[:, 80:] = np.clip(noisy[:, 80:] + rng.normal(0, 40, noisy[:, 80:].shape), 0, 255)
+    seen = np.ones(clean.shape[:2], bool)
+    seen[:, 80:] = False
+    assert judge(network, noisy).level > 3 * judge(network, noisy, seen).level
+
+
+@pytest.fixture
+def judging(tiny_weights, monkeypatch):
+    """A restorer of tiny networks, and what its judge will say."""
+    said = [CAMERA]
+    restorer = Restorer.load(Weights(tiny_weights), "cpu", "fp32")
+    monkeypatch.setattr(restorer, "judged", lambda pixels, seen: said[0])
+    return restorer, said
+
+
+def test_a_restoration_says_what_was_seen_and_chosen(judging):
+    restorer, said = judging
+    observed = tiny.picture(24, 30)
+    done = restorer.restore("denoise", observed)
+    assert done.saw == "JPEG traces, camera noise of about 9, soft: Camera photos"
+    assert (done.controls["variant"], done.controls["sigma"], done.checkpoint["name"]) == (
+        "photo",
+        8.1,
+        "denoise-photo",
+    )
+    assert done.report()["saw"] == done.saw
+    assert done.saw in done.summary()
+    asked = restorer.restore("denoise", observed, variant="photo", sigma=8.1)
+    assert (asked.saw, "saw" in asked.report()) == ("", False)
+    assert np.array_equal(asked.photo.pixels, done.photo.pixels)
+    said[0] = CLEAN
+    unchanged = restorer.restore("denoise", observed, variant=AUTO)
+    assert unchanged.is_as_it_was
+    assert unchanged.saw == "a clean photo, nothing to remove"
+    assert np.array_equal(unchanged.photo.pixels, observed)
+    assert not restorer.restore("denoise", observed, variant=AUTO, strength=0).is_as_it_was
+    assert restorer.restore("upscale", observed).checkpoint["name"] == "upscale-x2"
+
+
+def test_without_a_judge_the_standard_network_restores(tiny_weights):
+    done = Restorer.load(Weights(tiny_weights), "cpu", "fp32").restore("denoise", tiny.picture(24, 30), variant=AUTO)
+    assert (done.controls["variant"], done.saw) == ("standard", "")
+
+
+def test_a_judge_is_fitted_and_judges(tmp_path, monkeypatch, capsys):
+    from deconvdemo.training.run import judge_fitting
+
+    for name in ("a", "b"):
+        Image.fromarray(tiny.picture(160, 200)).save(tmp_path / f"{name}.png")
+    for constant, value in (("PATCH", 64), ("STEPS", 30), ("REDUCED", ())):
+        monkeypatch.setattr(judge_fitting, constant, value)
+    out = tmp_path / "judge.safetensors"
+    assert main(["train", "judge", "--images", str(tmp_path), "--steps", "32", "--out", str(out)]) == 0
+    checkpoint = Weights(spec=str(out)).load(JUDGE)
+    assert checkpoint.header.recipe["patches"] == 32
+    assert set(checkpoint.header.measured) == {
+        "white noise told right",
+        "JPEG told right",
+        "level missed by a factor of",
+    }
+    assert judge(checkpoint.network(), tiny.picture(50, 60)).level > 0

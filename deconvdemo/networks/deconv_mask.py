@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from deconvdemo.networks.arguments import Argument, Wholes
@@ -37,9 +37,7 @@ class DeconvMask(DeconvUNet):
         # the blocks have no biases: a channel of ones beside the image gives each layer a level to compare with
         self.head = Halving(self.image_channels + 1, self.widths[0])
         self.tail = deconvolution(self.widths[0], self.result_channels, kernel=3 * CELL, stride=CELL, bias=True)
-        assert self.tail.bias is not None
-        with torch.no_grad():
-            self.tail.bias.fill_(RARE)
+        self.tail.bias = nn.Parameter(torch.full((self.result_channels,), RARE))
 
     @property
     def stride(self) -> int:

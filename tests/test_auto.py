@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import tiny
@@ -20,6 +22,8 @@ from deconvdemo.networks.harm_judge import HarmJudge, statistics
 from deconvdemo.tasks import AUTO, TASKS
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.helpers import JUDGE
+from deconvdemo.units import LUMA
+from deconvdemo.web.restore.tab_events import _ending_words
 
 CLEAN = Harm(level=0.3, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)
 WHITE = Harm(level=14, noise=15, white=0.99, jpeg=0.1, blur=0.0)
@@ -91,17 +95,21 @@ def bundled_judge() -> torch.nn.Module:
     return Weights().load(JUDGE).network()
 
 
+@pytest.mark.parametrize("colours", ["colour", "grey", "three alike"])
 @pytest.mark.parametrize("name", ["astronaut", "coffee"])
-def test_the_bundled_judge_knows_noise_and_jpeg(name):
+def test_the_bundled_judge_knows_noise_and_jpeg(name, colours):
     network, clean = bundled_judge(), photograph(name)
+    if colours != "colour":
+        clean = np.rint(np.stack([clean @ np.array(LUMA)] * 3, axis=2)).astype(np.uint8)
+    shown = slice(1 if colours == "grey" else 3)
     rng = torch.Generator().manual_seed(0)
     for sigma in (5, 15, 40):
-        noisy = eight_bits(GaussianNoise(sigma)(as_images(clean), rng))
-        harm = judge(network, noisy)
+        noisy = eight_bits(GaussianNoise(sigma)(as_images(clean[..., shown]), rng))
+        harm = judge(network, noisy if colours != "three alike" else np.repeat(noisy[..., :1], 3, axis=2))
         assert harm.is_white
         assert 0.6 * sigma < harm.noise < 1.5 * sigma
     for quality in (60, 30):
-        harm = judge(network, eight_bits(Jpeg(quality)(as_images(clean))))
+        harm = judge(network, eight_bits(Jpeg(quality)(as_images(clean)))[..., shown])
         assert harm.is_compressed
         assert harm.level > 2
 
@@ -121,7 +129,7 @@ def judging(tiny_weights, monkeypatch):
     """A restorer of tiny networks, and what its judge will say."""
     said = [CAMERA]
     restorer = Restorer.load(Weights(tiny_weights), "cpu", "fp32")
-    monkeypatch.setattr(restorer, "judged", lambda pixels, seen: said[0])
+    monkeypatch.setattr(restorer, "judged", lambda photo: said[0])
     return restorer, said
 
 
@@ -149,6 +157,34 @@ def test_a_restoration_says_what_was_seen_and_chosen(judging):
     assert restorer.restore("upscale", observed).checkpoint["name"] == "upscale-x2"
 
 
+def test_what_was_seen_begins_a_sentence_on_the_page(judging):
+    restorer, said = judging
+    said[0] = WHITE
+    done = restorer.restore("denoise", tiny.picture(24, 30))
+    assert done.saw == "even noise of about 15: Even noise"
+    assert _ending_words(done).endswith(" s. Even noise of about 15: Even noise")
+
+
+def test_an_open_photo_is_judged_once_by_each_judge(tiny_weights, tmp_path, monkeypatch):
+    folder = tmp_path / "weights"
+    shutil.copytree(tiny_weights, folder)
+    tiny.judge_of(folder, CAMERA)
+    restorer = Restorer.load(Weights(folder), "cpu", "fp32")
+    asked = []
+    monkeypatch.setattr(
+        "deconvdemo.engine.judging.judge", lambda network, *given: asked.append(network) or judge(network, *given)
+    )
+    photo = read_photo(tiny.picture(24, 30))
+    assert restorer.judged(photo) is restorer.judged(photo)
+    assert restorer.restore("denoise", photo).saw.startswith("JPEG traces, camera noise of about 9")
+    assert len(asked) == 1
+    restorer.judged(read_photo(tiny.picture(24, 30)))
+    assert len(asked) == 2
+    tiny.judge_of(folder, WHITE)
+    restorer.swap({"judge": Weights(folder).load("judge")})
+    assert restorer.judged(photo).is_white
+
+
 def test_without_a_judge_the_standard_network_restores(tiny_weights):
     done = Restorer.load(Weights(tiny_weights), "cpu", "fp32").restore("denoise", tiny.picture(24, 30), variant=AUTO)
     assert (done.controls["variant"], done.saw) == ("standard", "")
@@ -163,6 +199,8 @@ def test_a_judge_is_fitted_and_judges(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(judge_fitting, constant, value)
     out = tmp_path / "judge.safetensors"
     assert main(["train", "judge", "--images", str(tmp_path), "--steps", "32", "--out", str(out)]) == 0
+    assert main(["train", "judge", "--images", str(tmp_path), "--batch", "8", "--out", str(out)]) == 2
+    assert "--batch says nothing here: the judge is fitted in one go" in capsys.readouterr().err
     checkpoint = Weights(spec=str(out)).load(JUDGE)
     assert checkpoint.header.recipe["patches"] == 32
     assert set(checkpoint.header.measured) == {

@@ -63,7 +63,8 @@ def add_verbs(verbs) -> None:
 def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.data.corpus import Corpus
     from deconvdemo.training.data.processes import processes
-    from deconvdemo.training.run.fit import Budget, Run, fit
+    from deconvdemo.training.run.fit import fit
+    from deconvdemo.training.run.plan import Budget, Run
     from deconvdemo.training.run.writer import Output
 
     _check(options)
@@ -108,7 +109,12 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _judge(options: argparse.Namespace, settings: Settings) -> int:
-    """The judge is fitted in one go, to `--steps` patches; what concerns the training of networks says nothing here."""
+    """The judge is fitted in one go, to `--steps` patches."""
+    for name in ("minutes", "dev", "start_from", "resume", "batch", "patch", "rate", "optimizer", "loss"):
+        if getattr(options, name) is not None:
+            raise ControlError(
+                f"--{name.replace('_', '-')} says nothing here: the judge is fitted in one go, to --steps patches"
+            )
     from deconvdemo.training.data.corpus import Corpus
     from deconvdemo.training.run.judge_fitting import PATCHES, REDUCED, train_judge
 
@@ -136,10 +142,15 @@ def _check(options: argparse.Namespace) -> None:
         if not good:
             expected = "a number above 0" if name in ABOVE_ZERO else f"{LEAST[name]:g} or more"
             raise ControlError(f"--{name.replace('_', '-')} is {value:g}, but it must be {expected}")
-    if options.precision not in ("auto", "fp32", "bf16"):
-        raise ControlError(f"--precision is {options.precision!r}, but networks are trained in fp32 or bf16")
+    require_precision(options)
     if options.out.suffix != ".safetensors":
         raise ControlError(f"--out is {options.out}, but weights are .safetensors files: name one")
+
+
+def require_precision(options: argparse.Namespace) -> None:
+    """Raises ControlError for a format in which networks only serve."""
+    if options.precision not in ("auto", "fp32", "bf16"):
+        raise ControlError(f"--precision is {options.precision!r}, but networks are trained in fp32 or bf16")
 
 
 def _check_dev(folder: Path, recipe) -> None:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deconvdemo.engine.worker import compute
+from deconvdemo.image.alpha import visible
+from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import as_images
 from deconvdemo.tasks.harm import Harm
 
 MOST = 2000  # pixels of a side: the middle of a larger photo says enough
+
+
+class Judgements:
+    """What harms the photos that are open: a visit asks when a photo is opened, and at each restoration of it."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Photo, tuple[nn.Module, Harm]] = WeakKeyDictionary()
+
+    def of(self, photo: Photo, network: nn.Module) -> Harm:
+        known = self._known.get(photo)
+        if known and known[0] is network:
+            return known[1]
+        harm = compute(lambda: judge(network, photo.pixels, visible(photo.alpha)))
+        self._known[photo] = network, harm
+        return harm
 
 
 @torch.inference_mode()

@@ -17,17 +17,18 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
 from deconvdemo.engine.feeding import require_fed, require_known
-from deconvdemo.engine.judging import judge
+from deconvdemo.engine.judging import Judgements
 from deconvdemo.engine.large_holes import middle_filled
 from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.engine.scratches import Found, find
 from deconvdemo.engine.tile_by_tile import SMALLEST_TILE, tile_by_tile
 from deconvdemo.engine.work import Work
-from deconvdemo.engine.worker import compute, giving_way
+from deconvdemo.engine.worker import giving_way
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import OWN_FILES, Pool
 from deconvdemo.image.mask_reading import coverage
+from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import AUTO, Task, task_named
 from deconvdemo.tasks.harm import Harm
 from deconvdemo.tasks.helpers import JUDGE, SCRATCHES
@@ -50,6 +51,7 @@ class Restorer:
         self.max_pixels = max_pixels
         self.opener = opener
         self.admission = Admission()  # for those who serve many at once; `restore` and `steps` ask nobody
+        self._judgements = Judgements()
         self._serving: dict[str, tuple[Checkpoint, nn.Module]] = {}
         self._loading = threading.Lock()
 
@@ -182,7 +184,7 @@ class Restorer:
             notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
         seen = visible(photo.alpha)
-        controls, saw = self.chosen(task, controls, photo.pixels, seen)
+        controls, saw = self.chosen(task, controls, photo)
         controls = task.settled(photo.pixels, controls, seen)
         checkpoint, network = self._served(task.weights(controls))
         if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
@@ -192,23 +194,21 @@ class Restorer:
             task, controls, photo, mask, weight, seen, network, checkpoint, self.compute_on, notes=[*notes], saw=saw
         )
 
-    def chosen(
-        self, task: Task, controls: dict[str, Any], pixels: np.ndarray, seen: np.ndarray | None = None
-    ) -> tuple[dict[str, Any], str]:
+    def chosen(self, task: Task, controls: dict[str, Any], photo: Photo) -> tuple[dict[str, Any], str]:
         """Checked `controls` of one of `self.task`'s with a network in the place of AUTO, and in words what it was
         chosen by: empty where there was no choice, or nothing to choose by."""
         if controls["variant"] != AUTO:
             return controls, ""
-        harm = self.judged(pixels, seen) if task.differs(controls) else None
+        harm = self.judged(photo) if task.differs(controls) else None
         controls = task.choosing(controls, harm)
         return controls, "" if harm is None else task.saw(controls, harm)
 
-    def judged(self, pixels: np.ndarray, seen: np.ndarray | None = None) -> Harm | None:
-        """What harms (H, W, C) `pixels`, where they are `seen`; None where there are no weights that could tell."""
+    def judged(self, photo: Photo) -> Harm | None:
+        """What harms a photo where it is visible; None where there are no weights that could tell."""
         if JUDGE not in self.weights.names():
             return None
         _, network = self._served(JUDGE)
-        return compute(lambda: judge(network, pixels, seen))
+        return self._judgements.of(photo, network)
 
     def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
         with self._loading:

@@ -27,11 +27,12 @@ HELD_OUT = 8  # one patch in so many is measured on
 STEPS, BATCH, RATE, DECAY = 6000, 256, 2e-3, 3e-2
 REDUCED = (0.5,)  # photographs made smaller are sharper, and free of what JPEG left in them
 JITTER = 0.05  # of a standard deviation: statistics of another photo are never quite the same
+NARROWEST = 0.05  # the least standard deviation that a statistic is taken to have
 
 
 def train_judge(
     corpus: Corpus, file: Path, data: Sequence[str], patches: int = PATCHES, seed: int = 0
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Writes weights for the judge, and gives what they reach on patches of the corpus that they were not fitted to."""
     found, facts = gathered(corpus.large_enough(PATCH), patches, seed)
     held_out = torch.arange(len(found)) % HELD_OUT == 0
@@ -65,7 +66,7 @@ def fitted(found: Tensor, facts: Tensor, seed: int) -> HarmJudge:
     torch.manual_seed(seed)
     network = HarmJudge()
     network.mean.copy_(found.mean(0))
-    network.spread.copy_(found.std(0).clamp(min=JITTER))
+    network.spread.copy_(found.std(0).clamp(min=NARROWEST))
     seen, rng = network.standardised(found), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.head.parameters(), RATE, weight_decay=DECAY)
     for step in range(STEPS):

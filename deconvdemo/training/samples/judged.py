@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconvdemo.degradations import GaussianBlur, quantised
+from deconvdemo.degradations import FadedPrint, GaussianBlur, quantised
 from deconvdemo.training.samples.wild import rms, take
 from deconvdemo.units import GREY_LEVELS
 
 GOOD = 0.3  # share of good photos: what is to be left alone is as hard to tell as what is not
 SOFT, BLURS = 0.2, (0.8, 3.0)  # share of soft photos, and sigma in pixels
 SEEN = 0.7  # grey levels: less white noise is none
+GREY = 0.2  # share of photos without colour: scans, and old ones
 TRACES = 0.8  # grey levels: what JPEG moves less is not seen
 
 
@@ -25,8 +26,14 @@ def judged(clean: Tensor, rng: np.random.Generator, generator: torch.Generator) 
         clean = clean.clone()
         clean[soft] = GaussianBlur(blur[soft])(clean[soft], generator)
     taken = take(quantised(clean), rng, generator, GOOD)
-    observed = quantised(taken.observed)
-    level, noise, jpeg = (GREY_LEVELS * one for one in (rms(observed - taken.target), taken.noise, taken.jpeg))
+    colourless = FadedPrint(saturation=0.0, tone=torch.ones(1, 3, 1, 1))
+    grey = torch.from_numpy(rng.uniform(size=len(clean)) < GREY).view(-1, 1, 1, 1)
+    observed, target = (torch.where(grey, colourless(one), one) for one in (taken.observed, taken.target))
+    observed = quantised(observed)
+    disturbed = rms(observed - target)
+    # without colour there is as much less of each part as there is of all
+    left = torch.where(grey, disturbed / rms(taken.observed - taken.target).clamp(min=1e-6), 1.0).clamp(max=1.0)
+    level, noise, jpeg = (GREY_LEVELS * one for one in (disturbed, taken.noise * left, taken.jpeg * left))
     white = taken.white * (noise > SEEN)
     facts = [(level + 0.25).log2(), white, (jpeg > TRACES).float(), (noise + 0.25).log2(), (blur + 0.5).log2()]
     return observed, torch.cat(facts, 1).flatten(1)

@@ -18,7 +18,7 @@ from deconvdemo.image.alpha import visible
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import AUTO, Task
-from deconvdemo.tasks.helpers import FINDERS, Finder
+from deconvdemo.tasks.helpers import Finder, finder_for
 from deconvdemo.web.components.painter import mask_from_painter, painting
 from deconvdemo.web.components.previews import preview
 from deconvdemo.web.restore.flagging import Flagging
@@ -39,11 +39,11 @@ class RestoreService:
     @property
     def helper(self) -> Finder | None:
         """What finds this task's mask, where there are weights for it."""
+        helper = finder_for(self.task.name)
         try:
-            names = self.restorer.weights.names()
+            return helper if helper and helper.name in self.restorer.weights.names() else None
         except DeconvdemoError:  # the foot of the page says what is wrong with them
             return None
-        return next((one for one in FINDERS.values() if one.helps == self.task.name and one.name in names), None)
 
     def open(self, path: str | None, session: str | None) -> Photo:
         """The photo of a page's `session`. Raises PhotoError, in one sentence, for what is none."""
@@ -75,7 +75,7 @@ class RestoreService:
         """What the network will be chosen by if that is left to the photo; empty where there is no choice."""
         task = self.restorer.task(self.task.name)
         controls = task.checked({"variant": AUTO})
-        return self.restorer.chosen(task, controls, photo.pixels, visible(photo.alpha))[1]
+        return self.restorer.chosen(task, controls, photo)[1]
 
     def painting(self, photo: Photo, mask: str | Path | np.ndarray | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask, of a file or (H, W) bool."""

@@ -150,11 +150,15 @@ class RestoreEvents:
 def _ending_words(restoration: Restoration) -> str:
     if restoration.is_as_it_was:
         return "Nothing to remove: the photo is given back as it is"
-    return f"Done in {restoration.seconds:.1f} s" + (f". {restoration.saw}" if restoration.saw else "")
+    return ". ".join([f"Done in {restoration.seconds:.1f} s", *_begun(restoration.saw)])
 
 
 def _opening_words(photo: Photo, estimates: dict[str, Any], saw: str) -> str:
     size = f"{photo.width}×{photo.height}, {photo.format}, {photo.bit_depth} bit"
     estimated = f". Estimated noise: sigma {estimates['sigma']:g}" if "sigma" in estimates else ""
-    seen = f". {saw[:1].upper()}{saw[1:]}" if saw else ""
-    return html.notice(". ".join([f"{size}{estimated}{seen}", *photo.notes]))
+    return html.notice(". ".join([f"{size}{estimated}", *_begun(saw), *photo.notes]))
+
+
+def _begun(saw: str) -> list[str]:
+    """What was seen in a photo as the beginning of a sentence, if it was looked for."""
+    return [saw[:1].upper() + saw[1:]] if saw else []

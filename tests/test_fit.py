@@ -20,8 +20,9 @@ from deconvdemo.training.data.batches import Batches
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.recipes import RECIPES, Recipe
-from deconvdemo.training.run.fit import WARM_UP, Budget, Run, fit, learning_rate
+from deconvdemo.training.run.fit import WARM_UP, fit, learning_rate
 from deconvdemo.training.run.losses import loss_and_weight
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.state import State
 from deconvdemo.training.run.writer import Output
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "deconvdemo"
-GROUND = ["errors", "version", "units", "digests", "bounded", "atomic", "bicubic", "heartbeat", "redaction"]
+GROUND = ["errors", "version", "units", "digests", "bounded", "atomic", "bicubic", "cosines", "heartbeat", "redaction"]
 GROUND += ["address_space"]
 # the floors, from the ground; a module belongs to the longest name that it begins with
 FLOORS = [

@@ -13,8 +13,9 @@ from deconvdemo.engine.device import Compute
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.evaluation.evaluate import classical_method, evaluate
 from deconvdemo.evaluation.measure import network_scores
-from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
+from deconvdemo.evaluation.protocols import cases, require_photo_protocol
 from deconvdemo.image.metrics import psnr
+from deconvdemo.tasks import PHOTO
 from deconvdemo.tasks.denoise import ISOS
 from deconvdemo.tasks.upscale import QUALITIES
 

@@ -16,8 +16,8 @@ from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import Phase
 from deconvdemo.training.run import step as stepping
 from deconvdemo.training.run.critic import Critic
-from deconvdemo.training.run.fit import Budget, Run
 from deconvdemo.training.run.muon import Muon
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.state import State
 from deconvdemo.training.run.step import BEFORE_RECORDING, Steps
 

@@ -26,7 +26,8 @@ from deconvdemo.tasks.declared import Baseline
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import RECIPES
-from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.fit import fit
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.writer import Output
 
 

@@ -22,9 +22,9 @@ from deconvdemo.training.needs import NEEDS, Need, minutes_each, needs, recipe_o
 from deconvdemo.training.recipes import RECIPES
 from deconvdemo.training.run import in_turn
 from deconvdemo.training.run.ceiling import operations
-from deconvdemo.training.run.fit import Budget
 from deconvdemo.training.run.in_turn import Turns, train_in_turn, trained_minutes
 from deconvdemo.training.run.log import read_log
+from deconvdemo.training.run.plan import Budget
 from deconvdemo.training.run.stopping import Stopped
 
 TWO = ("denoise-photo", "upscale-x4-photo")

@@ -14,7 +14,8 @@ from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.run import fit as fitting
 from deconvdemo.training.run import step as stepping
-from deconvdemo.training.run.fit import WARM_UP, Budget, Run, learning_rate
+from deconvdemo.training.run.fit import WARM_UP, learning_rate
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.router_training import DOUBT, gate_loss
 from deconvdemo.training.run.state import State
 from deconvdemo.training.run.step import CLIP, Steps, train_step

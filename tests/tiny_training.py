@@ -16,7 +16,8 @@ from PIL import Image
 from deconvdemo.training.data.corpus import Corpus
 from deconvdemo.training.data.processes import processes
 from deconvdemo.training.recipes import RECIPES, Recipe
-from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.fit import fit
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.writer import Output
 
 

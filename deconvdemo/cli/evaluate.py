@@ -12,7 +12,7 @@ from typing import Any
 from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import AUTO, STANDARD, TASKS
+from deconvdemo.tasks import AUTO, PHOTO, STANDARD, TASKS
 from deconvdemo.tasks.declared import Axis
 from deconvdemo.tasks.helpers import FINDERS
 from deconvdemo.tasks.wild import SEVERITIES
@@ -107,7 +107,7 @@ def _one(options: argparse.Namespace, settings: Settings) -> str:
     if options.task in FINDERS:
         return _helper(options, settings)
     from deconvdemo.evaluation import evaluate
-    from deconvdemo.evaluation.protocols import PHOTO, cases, require_photo_protocol
+    from deconvdemo.evaluation.protocols import cases, require_photo_protocol
 
     # methods that need scikit-image are measured when they are asked for
     quick = [f"classical:{method.name}" for method in TASKS[options.task].baselines if method.quick]

@@ -10,7 +10,7 @@ from deconvdemo.cli.console import shown
 from deconvdemo.cli.targets import OverwriteGuard, Target
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.tasks import Task
-from deconvdemo.tasks.helpers import FINDERS, Finder
+from deconvdemo.tasks.helpers import Finder, finder_for
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restorer import Restorer
@@ -23,15 +23,11 @@ class NothingFoundError(PhotoError):
     """There is nothing to fill in: the photo needs no result."""
 
 
-def helper_of(task: Task) -> Finder | None:
-    return next((helper for helper in FINDERS.values() if helper.helps == task.name), None)
-
-
 def add_mask_options(verb: argparse.ArgumentParser, task: Task) -> None:
     """Where the holes are: a file says it, or they are found."""
     masks = verb.add_mutually_exclusive_group(required=True)
     masks.add_argument("--mask", type=Path, help="image of the photo's size, white = fill in")
-    helper = helper_of(task)
+    helper = finder_for(task.name)
     if helper is None:
         return
     told = helper.sensitivity
@@ -47,7 +43,7 @@ def add_mask_options(verb: argparse.ArgumentParser, task: Task) -> None:
 
 def require_finding(options: argparse.Namespace, task: Task) -> None:
     """Raises ControlError for options that mean nothing with a mask that is given."""
-    helper = helper_of(task)
+    helper = finder_for(task.name)
     for name in ("sensitivity", "save_mask"):
         if helper and getattr(options, name, None) is not None and not options.finding:
             raise ControlError(f"--{name.replace('_', '-')} goes with {_option(helper)}: the mask is given here")

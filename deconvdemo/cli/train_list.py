@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
+from deconvdemo.cli.train import require_precision
 from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
@@ -48,14 +49,13 @@ def _train_list(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.run.in_turn import Turns, train_in_turn
 
     total = options.minutes if options.total is None else options.total
-    for name, value, least in (("minutes", options.minutes, 0), ("total", total, 0)):
-        if not least < value < math.inf:
+    for name, value in (("minutes", options.minutes), ("total", total)):
+        if not 0 < value < math.inf:
             raise ControlError(f"--{name} is {value:g}, but it must be a number above 0")
     for name, value, least in (("batch", options.batch, 1), ("patch", options.patch, 8)):
         if value is not None and value < least:
             raise ControlError(f"--{name} is {value}, but it must be {least} or more")
-    if options.precision not in ("auto", "fp32", "bf16"):
-        raise ControlError(f"--precision is {options.precision!r}, but networks are trained in fp32 or bf16")
+    require_precision(options)
     if options.out.suffix == ".safetensors" or options.out.is_file():
         raise ControlError(f"--out is {options.out}, but several networks are written: name a folder")
     if (options.out / "index.json").exists():

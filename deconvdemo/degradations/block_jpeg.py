@@ -15,10 +15,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from deconvdemo.cosines import BLOCK, cosines
 from deconvdemo.degradations.jpeg import GRID
-from deconvdemo.units import GREY_LEVELS
+from deconvdemo.units import GREY_LEVELS, LUMA
 
-SIDE = 8  # of a block, in pixels
 # T.81's example tables (annex K), which libjpeg scales by the quality
 LIGHTNESS = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -37,7 +37,7 @@ COLOUR = (
     (47, 66, 99, 99, 99, 99, 99, 99),
     *(((99,) * 8,) * 4),
 )
-TO_YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
+TO_YCC = (LUMA, (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0))
 HALVED = ((), (3,), (3, 2))  # the axes along which a subsampling of 0, 1, 2 halves chroma
 
@@ -106,14 +106,14 @@ def _rgb(light: Tensor, colours: Tensor) -> Tensor:
 
 def _tables(table: tuple[tuple[int, ...], ...], scale: Tensor) -> Tensor:
     """(N, 1, 1, 8, 1, 8): the steps of each image's coefficients."""
-    base = _constant(table, scale.device).view(1, 1, 1, SIDE, 1, SIDE)
+    base = _constant(table, scale.device).view(1, 1, 1, BLOCK, 1, BLOCK)
     return ((base * scale + 50) / 100).floor().clamp(1, 255)
 
 
 def _through(planes: Tensor, steps: Tensor) -> Tensor:
     """(N, C, H, W) of sides that divide by 8 → what is left of them when their coefficients are whole `steps`."""
-    blocks = planes.unflatten(3, (-1, SIDE)).unflatten(2, (-1, SIDE))  # (N, C, h, 8, w, 8)
-    basis = _constant(_cosines(), planes.device)
+    blocks = planes.unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK))  # (N, C, h, 8, w, 8)
+    basis = _constant(cosines(), planes.device)
     found = torch.matmul(basis, torch.matmul(blocks, basis.T).flatten(4)).view(blocks.shape)
     kept = (found / steps).round_().mul_(steps)
     back = torch.matmul(basis.T, torch.matmul(kept, basis).flatten(4)).view(blocks.shape)
@@ -127,18 +127,6 @@ def _enlarged(planes: Tensor, axis: int) -> Tensor:
     after = torch.cat([planes.narrow(axis, 1, length - 1), planes.narrow(axis, length - 1, 1)], axis)
     both = torch.stack([planes.lerp(before, 0.25), planes.lerp(after, 0.25)], axis + 1)
     return both.flatten(axis, axis + 1)
-
-
-@cache
-def _cosines() -> tuple[tuple[float, ...], ...]:
-    """The orthonormal cosine transform of 8 values."""
-    return tuple(
-        tuple(
-            math.sqrt((1 if k == 0 else 2) / SIDE) * math.cos(math.pi * k * (2 * n + 1) / (2 * SIDE))
-            for n in range(SIDE)
-        )
-        for k in range(SIDE)
-    )
 
 
 @cache

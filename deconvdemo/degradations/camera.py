@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from deconvdemo.degradations.noise import PoissonGaussianNoise
 from deconvdemo.degradations.operators import GaussianBlur
+from deconvdemo.units import LUMA
 
-LUMA = (0.299, 0.587, 0.114)  # BT.601, as JPEG's
 DARKEST = 1e-6  # and 1 minus it the brightest: where the tone curve's S ends
 
 

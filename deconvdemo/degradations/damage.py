@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deconvdemo.degradations.camera import LUMA
 from deconvdemo.degradations.marks import Mark, random_marks
+from deconvdemo.units import LUMA
 
 SEEN = 14 / 255  # how far a mark must move a pixel, or one within two of it, to be seen in a photo that is scanned
 

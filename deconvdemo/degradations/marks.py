@@ -12,10 +12,28 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-Array = np.ndarray
-Rng = np.random.Generator
-Size = tuple[int, int]  # height, width
-FINE = 4  # bits after the point of OpenCV's coordinates
+from deconvdemo.degradations.strokes import (
+    FINE,
+    Array,
+    Rng,
+    Size,
+    anywhere,
+    at_border,
+    blob,
+    branching,
+    dark,
+    logarithmic,
+    noise,
+    paper,
+    paper_or_dark,
+    patchy,
+    path,
+    shifted,
+    signed_distance,
+    stroke,
+    unit,
+    widths,
+)
 
 
 @dataclass(frozen=True)
@@ -40,24 +58,24 @@ def scratches(rng: Rng, size: Size) -> Iterator[Mark]:
         angle = along + rng.normal(0, 0.05) if parallel else rng.uniform(0, 2 * np.pi)
         length = max(size) * rng.uniform(0.1, 1.4)
         wander = 0.0 if rng.uniform() < 0.3 else rng.uniform(0.005, 0.12)
-        line = _path(rng, _anywhere(rng, size), angle, length, wander, jitter=rng.choice((0.0, 0.3, 0.8)))
-        opacity = _stroke(size, line, _widths(rng, len(line), _logarithmic(rng, 0.7, 4.5)))
-        yield Mark(opacity * _patchy(rng, size, rng.uniform(0.3, 1)), paint)
+        line = path(rng, anywhere(rng, size), angle, length, wander, jitter=rng.choice((0.0, 0.3, 0.8)))
+        opacity = stroke(size, line, widths(rng, len(line), logarithmic(rng, 0.7, 4.5)))
+        yield Mark(opacity * patchy(rng, size, rng.uniform(0.3, 1)), paint)
 
 
 def abrasion(rng: Rng, size: Size) -> Iterator[Mark]:
     """Many faint parallel scratches, as sand leaves them."""
     opacity, along = np.zeros(size, np.float32), rng.uniform(0, np.pi)
-    centre, spread = _anywhere(rng, size), rng.uniform(0.05, 0.25) * max(size)
+    centre, spread = anywhere(rng, size), rng.uniform(0.05, 0.25) * max(size)
     for _ in range(rng.integers(6, 30)):
-        line = _path(
+        line = path(
             rng,
             centre + rng.normal(0, spread, 2),
             along + rng.normal(0, 0.06),
             max(size) * rng.uniform(0.05, 0.4),
             0.01,
         )
-        opacity = np.maximum(opacity, rng.uniform(0.15, 0.7) * _stroke(size, line, np.full(len(line), 1.0)))
+        opacity = np.maximum(opacity, rng.uniform(0.15, 0.7) * stroke(size, line, np.full(len(line), 1.0)))
     yield Mark(opacity, paper_or_dark(rng, size), solid=0.12)
 
 
@@ -67,37 +85,37 @@ def painted(rng: Rng, size: Size) -> Iterator[Mark]:
     thickness = int(rng.integers(1, 7))
     for _ in range(rng.integers(1, 7)):
         bend = rng.uniform(0, 0.35)
-        line = _path(
-            rng, _anywhere(rng, size), rng.uniform(0, 2 * np.pi), max(size) * rng.uniform(0.2, 1.2), bend, step=12
+        line = path(
+            rng, anywhere(rng, size), rng.uniform(0, 2 * np.pi), max(size) * rng.uniform(0.2, 1.2), bend, step=12
         )
         kind = cv2.LINE_AA if rng.uniform() < 0.5 else cv2.LINE_8
         cv2.polylines(canvas, [line.round().astype(np.int32)], False, 255, thickness, kind)
     paint = rng.uniform(0, 1, 3) if any_colour else np.full(3, rng.choice((rng.uniform(0.85, 1), rng.uniform(0, 0.15))))
-    yield Mark(_unit(canvas) * rng.choice((1.0, rng.uniform(0.5, 1))), paint)
+    yield Mark(unit(canvas) * rng.choice((1.0, rng.uniform(0.5, 1))), paint)
 
 
 def cracks(rng: Rng, size: Size) -> Iterator[Mark]:
     """Jagged lines where the emulsion broke and paper shows, branching, often from the border; one rim may be dark."""
     lines: list[tuple[Array, float]] = []
     for _ in range(rng.integers(1, 6)):
-        start = _at_border(rng, size) if rng.uniform() < 0.6 else _anywhere(rng, size)
+        start = at_border(rng, size) if rng.uniform() < 0.6 else anywhere(rng, size)
         towards = np.array(size) * rng.uniform(0.2, 0.8, 2) - start
         angle = np.arctan2(towards[0], towards[1]) + rng.normal(0, 0.4)
-        _branching(rng, lines, start, angle, max(size) * rng.uniform(0.2, 1.2), _logarithmic(rng, 0.8, 5.5))
+        branching(rng, lines, start, angle, max(size) * rng.uniform(0.2, 1.2), logarithmic(rng, 0.8, 5.5))
     opacity = np.zeros(size, np.float32)
     for line, width in lines:
-        opacity = np.maximum(opacity, _stroke(size, line, _widths(rng, len(line), width, rough=0.6)))
-    opacity *= _patchy(rng, size, rng.uniform(0.5, 1), share=0.3)
+        opacity = np.maximum(opacity, stroke(size, line, widths(rng, len(line), width, rough=0.6)))
+    opacity *= patchy(rng, size, rng.uniform(0.5, 1), share=0.3)
     shade = None
     if rng.uniform() < 0.5:
-        shade = _shifted(opacity, rng.integers(-2, 3, 2)) * rng.uniform(-0.35, 0.1)
+        shade = shifted(opacity, rng.integers(-2, 3, 2)) * rng.uniform(-0.35, 0.1)
     paint = paper(rng, size) if rng.uniform() < 0.85 else dark(rng, size)
     yield Mark(opacity, paint, shade=shade)
 
 
 def craquelure(rng: Rng, size: Size) -> Iterator[Mark]:
     """A net of fine cracks in a part of the print: the edges of warped Voronoi cells."""
-    cell = _logarithmic(rng, 10, 45)
+    cell = logarithmic(rng, 10, 45)
     seeds = np.ones(size, np.uint8)
     for row, column in rng.uniform(0, 1, (max(6, int(size[0] * size[1] / cell**2)), 2)) * size:
         seeds[int(row), int(column)] = 0
@@ -105,42 +123,40 @@ def craquelure(rng: Rng, size: Size) -> Iterator[Mark]:
     edges = cv2.morphologyEx(cells.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
     away = cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, 3)
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    warped = rows + 2.5 * _noise(rng, size, 6), columns + 2.5 * _noise(rng, size, 6)
+    warped = rows + 2.5 * noise(rng, size, 6), columns + 2.5 * noise(rng, size, 6)
     away = cv2.remap(away, warped[1], warped[0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    opacity = np.clip(rng.uniform(0.5, 1.4) + 0.2 - away, 0, 1) * _patchy(rng, size, rng.uniform(0.4, 1), share=0.7)
-    yield Mark(opacity * _blob(rng, size, rng.uniform(0.3, 0.9) * max(size), 4.0), paper_or_dark(rng, size))
+    opacity = np.clip(rng.uniform(0.5, 1.4) + 0.2 - away, 0, 1) * patchy(rng, size, rng.uniform(0.4, 1), share=0.7)
+    yield Mark(opacity * blob(rng, size, rng.uniform(0.3, 0.9) * max(size), 4.0), paper_or_dark(rng, size))
 
 
 def creases(rng: Rng, size: Size) -> Iterator[Mark]:
     """Folds across the print: a bright ridge, a shaded side, and paper where the emulsion has left the ridge."""
     for _ in range(rng.integers(1, 3)):
-        away = _signed_distance(rng, size) + _noise(rng, size, 25) * rng.uniform(0, 3)
+        away = signed_distance(rng, size) + noise(rng, size, 25) * rng.uniform(0, 3)
         ridge, valley = rng.uniform(0.7, 2.5), rng.uniform(1.5, 9)
         side = rng.choice((-1, 1))
         light = rng.uniform(0.08, 0.4) * np.exp(-((away / ridge) ** 2))
         shadow = rng.uniform(0.05, 0.3) * np.exp(-(((away - side * valley) / valley) ** 2)) * (away * side > 0)
-        ends = _patchy(rng, size, 1.0, cells=(30, 90), share=0.5)
-        broken = np.clip(rng.uniform(0.3, 1.8) + 0.5 - abs(away), 0, 1) * _patchy(rng, size, 1.0, share=0.9)
+        ends = patchy(rng, size, 1.0, cells=(30, 90), share=0.5)
+        broken = np.clip(rng.uniform(0.3, 1.8) + 0.5 - abs(away), 0, 1) * patchy(rng, size, 1.0, share=0.9)
         shade = ((light - shadow) * ends).astype(np.float32)
         yield Mark(broken * ends * (rng.uniform() < 0.75), paper(rng, size), shade=shade)
 
 
 def dust(rng: Rng, size: Size) -> Iterator[Mark]:
     """Specks, and hairs and fibres among them."""
-    canvas, largest = np.zeros(size, np.uint8), _logarithmic(rng, 0.8, 6)
-    for _ in range(int(_logarithmic(rng, 2, 60))):
-        row, column = _anywhere(rng, size)
+    canvas, largest = np.zeros(size, np.uint8), logarithmic(rng, 0.8, 6)
+    for _ in range(int(logarithmic(rng, 2, 60))):
+        row, column = anywhere(rng, size)
         axes = (largest * rng.uniform(0.3, 1) * rng.uniform(0.5, 1, 2) * 2**FINE).astype(int) + 2**FINE // 2
         centre = (int(column * 2**FINE), int(row * 2**FINE))
         angle = rng.uniform(0, 180)
         box = (tuple(value / 2**FINE for value in centre), tuple(2 * axes / 2**FINE), angle)
         cv2.ellipse(canvas, box, int(rng.uniform(120, 256)), -1, cv2.LINE_AA)
-    opacity = _unit(canvas)
+    opacity = unit(canvas)
     for _ in range(rng.integers(0, 6)):
-        line = _path(
-            rng, _anywhere(rng, size), rng.uniform(0, 2 * np.pi), _logarithmic(rng, 8, 90), rng.uniform(0.1, 0.4)
-        )
-        opacity = np.maximum(opacity, _stroke(size, line, np.full(len(line), rng.uniform(0.8, 2.2))))
+        line = path(rng, anywhere(rng, size), rng.uniform(0, 2 * np.pi), logarithmic(rng, 8, 90), rng.uniform(0.1, 0.4))
+        opacity = np.maximum(opacity, stroke(size, line, np.full(len(line), rng.uniform(0.8, 2.2))))
     yield Mark(opacity * rng.uniform(0.5, 1), paper_or_dark(rng, size))
 
 
@@ -148,13 +164,13 @@ def flakes(rng: Rng, size: Size) -> Iterator[Mark]:
     """Spots where emulsion has come off: ragged, opaque."""
     paint = paper_or_dark(rng, size)
     for _ in range(rng.integers(1, 6)):
-        yield Mark(_blob(rng, size, _logarithmic(rng, 4, 35), rng.uniform(0.6, 1.5), ragged=1.2), paint)
+        yield Mark(blob(rng, size, logarithmic(rng, 4, 35), rng.uniform(0.6, 1.5), ragged=1.2), paint)
 
 
 def stains(rng: Rng, size: Size) -> Iterator[Mark]:
     """Foxing, mould and drops: soft, translucent, some with a darker rim where they dried."""
     for _ in range(rng.integers(1, 5)):
-        opacity = _blob(rng, size, _logarithmic(rng, 5, 45), rng.uniform(1.0, 5.0), ragged=rng.uniform(0.2, 0.9))
+        opacity = blob(rng, size, logarithmic(rng, 5, 45), rng.uniform(1.0, 5.0), ragged=rng.uniform(0.2, 0.9))
         if rng.uniform() < 0.3:
             opacity = np.clip(0.5 * opacity + 1.6 * opacity * (1 - opacity), 0, 1)
         lightness, brown = rng.uniform(0.1, 0.65), rng.uniform(0, 0.35)
@@ -174,7 +190,7 @@ def torn(rng: Rng, size: Size) -> Iterator[Mark]:
         rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
         edge = corner * size
         depth = rng.uniform(0.04, 0.22) * min(size)
-        rough = _noise(rng, size, 20) * rng.uniform(1, 8) + _noise(rng, size, 3) * rng.uniform(0.2, 1.5)
+        rough = noise(rng, size, 20) * rng.uniform(1, 8) + noise(rng, size, 3) * rng.uniform(0.2, 1.5)
         away = (rows - edge[0]) * inwards[0] + (columns - edge[1]) * inwards[1] - depth + rough
         if rng.uniform() < 0.7:
             fibres = rng.uniform(1, 6)
@@ -195,136 +211,3 @@ def random_marks(rng: Rng, size: Size) -> list[Mark]:
     kinds = list(KINDS)
     chosen = rng.choice(len(kinds), size=count, replace=False, p=list(KINDS.values()))
     return [mark for number in chosen for mark in kinds[number](rng, size)]
-
-
-# ---- paints ------------------------------------------------------------------------------------------------
-
-
-def paper(rng: Rng, size: Size) -> Array:
-    """(H, W, 3): white to cream, even or fibrous."""
-    tone = rng.uniform(0.68, 1.0) * (1 - np.array([0, 0.4, 1.0]) * rng.uniform(0, 0.25))
-    return _textured(rng, size, tone)
-
-
-def dark(rng: Rng, size: Size) -> Array:
-    """(H, W, 3): black to brown, even or uneven."""
-    tone = rng.uniform(0.0, 0.3) * (1 - np.array([0, 0.4, 1.0]) * rng.uniform(0, 0.5))
-    return _textured(rng, size, tone)
-
-
-def paper_or_dark(rng: Rng, size: Size) -> Array:
-    return paper(rng, size) if rng.uniform() < 0.7 else dark(rng, size)
-
-
-def _textured(rng: Rng, size: Size, tone: Array) -> Array:
-    grain = rng.normal(0, rng.uniform(0, 0.1), size) if rng.uniform() < 0.6 else np.zeros(size)
-    return (tone + grain[..., None]).clip(0, 1).astype(np.float32)
-
-
-# ---- forms -------------------------------------------------------------------------------------------------
-
-
-def _path(
-    rng: Rng, start: Array, angle: float, length: float, wander: float, jitter: float = 0.0, step: float = 3.0
-) -> Array:
-    """(K, 2) points x, y: a walk whose heading drifts by `wander` radians a step, each point off by `jitter` pixels."""
-    count = max(2, int(length / step))
-    headings = angle + np.cumsum(rng.normal(0, wander, count) if wander else np.zeros(count))
-    points = start[::-1] + np.cumsum(step * np.stack([np.cos(headings), np.sin(headings)], axis=1), axis=0)
-    return points + rng.normal(0, jitter, points.shape) if jitter else points
-
-
-def _branching(
-    rng: Rng, lines: list[tuple[Array, float]], start: Array, angle: float, length: float, width: float, depth: int = 0
-) -> None:
-    line = _path(rng, start, angle, length, rng.uniform(0.05, 0.35), rng.uniform(0.3, 1.6))
-    lines.append((line, width))
-    for _ in range(rng.integers(0, 4 - depth) if depth < 2 else 0):
-        point = line[rng.integers(len(line))][::-1]
-        turned = angle + rng.choice((-1, 1)) * rng.uniform(0.4, 1.4)
-        _branching(
-            rng,
-            lines,
-            point,
-            turned,
-            length * rng.uniform(0.15, 0.6),
-            max(0.7, width * rng.uniform(0.3, 0.8)),
-            depth + 1,
-        )
-
-
-def _widths(rng: Rng, count: int, width: float, rough: float = 0.25) -> Array:
-    """(count,) widths in pixels around `width`, thinner towards both ends as often as not."""
-    drift = np.interp(np.arange(count), np.linspace(0, count, 2 + count // 6), rng.normal(0, rough, 2 + count // 6))
-    taper = np.minimum(1, np.minimum(np.arange(count), np.arange(count)[::-1]) / max(1, count / 6))
-    return width * np.exp(drift) * (taper if rng.uniform() < 0.5 else 1)
-
-
-def _stroke(size: Size, line: Array, widths: Array) -> Array:
-    """(H, W) in [0, 1]: the line's coverage, antialiased; a line under a pixel wide is faint."""
-    canvas = np.zeros(size, np.uint8)
-    fine = (line * 2**FINE).round().astype(np.int32)
-    for first, second, width in zip(fine[:-1], fine[1:], widths, strict=False):
-        level = int(255 * min(1.0, max(width, 0.35)))
-        thickness = max(1, round(width))
-        cv2.line(canvas, first.tolist(), second.tolist(), level, thickness, cv2.LINE_AA, FINE)
-    return _unit(canvas)
-
-
-def _blob(rng: Rng, size: Size, radius: float, soft: float, ragged: float = 0.6) -> Array:
-    """(H, W) in [0, 1]: a spot of about this radius whose edge is `soft` pixels wide."""
-    row, column = _anywhere(rng, size)
-    rows, columns = np.ogrid[: size[0], : size[1]]
-    stretch, angle = rng.uniform(0.6, 1), rng.uniform(0, np.pi)
-    y, x = rows - row, columns - column
-    along, across = x * np.cos(angle) + y * np.sin(angle), (y * np.cos(angle) - x * np.sin(angle)) / stretch
-    uneven = _noise(rng, size, max(3, radius / 2)) * 0.5 + _noise(rng, size, max(2, radius / 6)) * 0.25
-    inside = radius * (1 + ragged * uneven) - np.hypot(along, across)
-    return (1 / (1 + np.exp(-np.clip(4 * inside / soft, -30, 30)))).astype(np.float32)
-
-
-def _signed_distance(rng: Rng, size: Size) -> Array:
-    """(H, W): pixels to a straight line through the picture; half of them run along its sides, as folds do."""
-    angle = rng.choice((0.0, np.pi / 2)) + rng.normal(0, 0.03) if rng.uniform() < 0.5 else rng.uniform(0, np.pi)
-    row, column = _anywhere(rng, size)
-    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    return (rows - row) * np.cos(angle) - (columns - column) * np.sin(angle)
-
-
-def _patchy(
-    rng: Rng, size: Size, opacity: float, cells: tuple[float, float] = (6, 40), share: float = 0.5
-) -> Array | float:
-    """`opacity`, for a `share` of the marks uneven, with gaps."""
-    if rng.uniform() > share:
-        return opacity
-    field = rng.uniform(0.2, 1.0) + 0.7 * _noise(rng, size, rng.uniform(*cells))
-    return opacity * field.clip(0, 1)
-
-
-def _noise(rng: Rng, size: Size, cell: float) -> Array:
-    """(H, W) of about unit variance, smooth over `cell` pixels."""
-    few = rng.normal(0, 1.3, (int(size[0] / cell) + 2, int(size[1] / cell) + 2)).astype(np.float32)
-    return cv2.resize(few, size[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def _shifted(image: Array, by: Array) -> Array:
-    return np.roll(image, tuple(int(one) for one in by), (0, 1))
-
-
-def _anywhere(rng: Rng, size: Size) -> Array:
-    return rng.uniform(0, 1, 2) * size
-
-
-def _at_border(rng: Rng, size: Size) -> Array:
-    place = _anywhere(rng, size)
-    axis = rng.integers(2)
-    place[axis] = rng.choice((0, size[axis]))
-    return place
-
-
-def _logarithmic(rng: Rng, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _unit(canvas: Array) -> Array:
-    return canvas.astype(np.float32) / 255

@@ -20,13 +20,12 @@ from deconvdemo.image.metrics import SSIM_WINDOW, psnr_inside, ssim
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import eight_bit_rgb
 from deconvdemo.image.reading import read_photo
-from deconvdemo.tasks import STANDARD, TASKS, Task
+from deconvdemo.tasks import PHOTO, STANDARD, TASKS, Task
 from deconvdemo.tasks.wild import seed_of
 
 CLEAN = "without noise"  # a setting: photos that have nothing to remove
 IN_HOLES = "PSNR in holes"
 MASK = "_mask"  # what a mask's file is called beside its image's
-PHOTO = "photo"  # the variant that is measured on images degraded by a camera, or as a small JPEG
 WILD = "wild"  # no variant's protocol, but every one's: photos as people's are
 Values = Mapping[str, Sequence[Any]]  # an axis's name → its values, in place of the task's
 

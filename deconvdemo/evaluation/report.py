@@ -17,8 +17,8 @@ from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.evaluation import cost
 from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, printed
 from deconvdemo.evaluation.measure import figures, network_scores, restoring
-from deconvdemo.evaluation.protocols import PHOTO, Case, Values, each_case, sets_in
-from deconvdemo.tasks import TASKS
+from deconvdemo.evaluation.protocols import Case, Values, each_case, sets_in
+from deconvdemo.tasks import PHOTO, TASKS
 from deconvdemo.tasks.helpers import FINDERS, JUDGE
 from deconvdemo.version import __version__
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deconvdemo.image.pixels import as_unit
-
-GREY_LEVELS = 255.0
-LUMA = np.array([0.299, 0.587, 0.114])
+from deconvdemo.units import GREY_LEVELS, LUMA
 
 
 def gradient_energy(pixels: np.ndarray, where: np.ndarray) -> float:
@@ -16,8 +14,7 @@ def gradient_energy(pixels: np.ndarray, where: np.ndarray) -> float:
     Of (H, W, C) `pixels` of any of Photo's dtypes, where pairs of neighbours lie both in (H, W) bool `where`; 0 where
     there are none.
     """
-    # as in _luma of mask_reading, by ITU-R BT.601
-    grey = as_unit(pixels) @ LUMA if pixels.shape[2] == 3 else as_unit(pixels).mean(axis=2)
+    grey = as_unit(pixels) @ np.array(LUMA) if pixels.shape[2] == 3 else as_unit(pixels).mean(axis=2)
     total = 0.0
     for axis in (0, 1):
         pairs = np.logical_and(

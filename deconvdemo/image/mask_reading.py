@@ -11,6 +11,7 @@ from deconvdemo.errors import PhotoError
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import to_depth
 from deconvdemo.image.reading import Source, read_photo
+from deconvdemo.units import LUMA
 
 EXPECTED = (
     "give an image that is white where the photo is to be filled in and black elsewhere, "
@@ -117,9 +118,9 @@ def _fewer(image: Array) -> Array:
 
 
 def _luma(photo: Photo) -> Array:
-    """(H, W) in [0, 1], by ITU-R BT.601."""
+    """(H, W) in [0, 1]."""
     unit = to_depth(photo.pixels, np.float32)
-    return unit[..., 0] if unit.shape[2] == 1 else unit @ np.array([0.299, 0.587, 0.114], np.float32)
+    return unit[..., 0] if unit.shape[2] == 1 else unit @ np.array(LUMA, np.float32)
 
 
 def _percent(share: float) -> str:

@@ -15,23 +15,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deconvdemo.cosines import BLOCK, cosines
 from deconvdemo.networks.arguments import Argument, Whole
+from deconvdemo.units import LUMA
 
-BLOCK = 8  # pixels, JPEG's
 BLOCKS = 4000  # about as many are looked at, wherever they lie on JPEG's grid
 GRID = 520  # pixels: JPEG's grid is looked for in the middle
 CLIPPED = 0.1  # share of a block's pixels that may be black or white
 DIAGONALS = 2 * BLOCK - 1
 TINY = 1e-3  # squared grey levels: rounding leaves about 0.08
-SHARES = (
-    (0.0, 0.05),
-    (0.05, 0.15),
-    (0.15, 0.5),
-    (0.85, 1.0),
-)  # of the blocks in the order of their contrast: quiet, middle, busy
+# parts of the blocks in the order of their contrast: the quietest, quiet, middle and busy ones
+SHARES = ((0.0, 0.05), (0.05, 0.15), (0.15, 0.5), (0.85, 1.0))
+QUIET = 0.5  # the part of them whose brightness is told apart
 BRIGHTNESS = ((0, 70), (70, 160), (160, 256))  # grey levels
+PAIRS = ((0, 1), (1, 2), (0, 2))  # of channels
 QUANTA = range(1, 17)  # JPEG's, of low frequencies
-LUMA = (0.299, 0.587, 0.114)  # JPEG's
 RESULTS = 5
 LEVEL, WHITE, JPEG, NOISE, BLUR = range(RESULTS)
 LEVELS = [LEVEL, NOISE, BLUR]  # logarithms; the others are logits
@@ -94,7 +92,7 @@ def _spectra(image: Tensor) -> Tensor:
         luma, chroma = _by_diagonal(chosen[0]), _by_diagonal(chosen[1:].mean(0))
         rgb = _dct(blocks[order[first:last]])[:, :, 3:, 3:]
         found += [(luma + TINY).log2(), (chroma + TINY).log2(), _correlations(rgb)]
-    quiet = order[: max(int(SHARES[2][1] * len(order)), 8)]
+    quiet = order[: max(int(QUIET * len(order)), 8)]
     return torch.cat([*found, _by_brightness(energies[quiet], blocks[quiet].mean((1, 2, 3)))])
 
 
@@ -124,9 +122,8 @@ def _grid(image: Tensor) -> Tensor:
     rest = shares.sort().values
     best = found[int(shares.argmax())]
     gathered = torch.stack([_gathering(best, quantum) for quantum in QUANTA])
-    return torch.cat(
-        [torch.stack([rest[-1], rest[-2] - rest[32], rest[-1] - rest[32], shares[0] - rest[32]]), gathered]
-    )
+    usual = rest[len(rest) // 2]
+    return torch.cat([torch.stack([rest[-1], rest[-2] - usual, rest[-1] - usual, shares[0] - usual]), gathered])
 
 
 def _busy_coefficients(luma: Tensor, row: int, column: int) -> Tensor:
@@ -166,9 +163,7 @@ def _opponent(blocks: Tensor) -> Tensor:
 
 def _dct(blocks: Tensor) -> Tensor:
     """The orthonormal cosine transform of (…, 8, 8)."""
-    places = torch.arange(BLOCK)
-    basis = torch.cos((2 * places + 1) * places[:, None] * math.pi / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
-    basis[0] /= math.sqrt(2)
+    basis = blocks.new_tensor(cosines())
     return basis @ blocks @ basis.T
 
 
@@ -184,8 +179,5 @@ def _correlations(coefficients: Tensor) -> Tensor:
     """(B, 3, …) → (3,): of red with green, green with blue, red with blue."""
     channels = coefficients.transpose(0, 1).flatten(1)
     norms = channels.square().mean(1).sqrt() + TINY
-    products = [(channels[one] * channels[other]).mean() / (norms[one] * norms[other]) for one, other in _PAIRS]
+    products = [(channels[one] * channels[other]).mean() / (norms[one] * norms[other]) for one, other in PAIRS]
     return torch.stack(products)
-
-
-_PAIRS = ((0, 1), (1, 2), (0, 2))

@@ -6,7 +6,7 @@ from deconvdemo.errors import ControlError
 from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant, in_words
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
-from deconvdemo.tasks.task import STANDARD, Task
+from deconvdemo.tasks.task import PHOTO, STANDARD, Task
 from deconvdemo.tasks.upscale import Upscale
 
 TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
@@ -23,6 +23,7 @@ def task_named(name: str) -> Task:
 
 __all__ = [
     "AUTO",
+    "PHOTO",
     "PLANNED",
     "STANDARD",
     "TASKS",

@@ -9,10 +9,10 @@ import numpy as np
 
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
-from deconvdemo.tasks.control import AUTO, Number, Variant
+from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.harm import Harm
-from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
 from deconvdemo.units import GREY_LEVELS
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SIGMA = 75.0
-PHOTO = "photo"
 NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
 TOLD = 0.9  # of what is judged: the judge says a little too much
 OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
@@ -69,7 +68,7 @@ class Denoise(Task):
     )
     tag = "denoising"
     arguments = "photo.jpg -o clean.jpg"
-    protocols: ClassVar = {STANDARD: {"sigma": Axis("noise levels", SIGMAS)}, "photo": {"iso": Axis("ISO", ISOS)}}
+    protocols: ClassVar = {STANDARD: {"sigma": Axis("noise levels", SIGMAS)}, PHOTO: {"iso": Axis("ISO", ISOS)}}
     sets = ("cbsd68", "kodak24", "mcmaster", "polyu", "urban100")
     watched = ("cbsd68", "polyu")
     wild: ClassVar = {"severity": Axis("severities", tuple(SEVERITIES))}
@@ -85,9 +84,6 @@ class Denoise(Task):
     keeps_clean = True
     own_pair = "noisy"
     expert = "fast"
-
-    def differs(self, controls: Mapping[str, Any]) -> bool:
-        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
         """White noise goes to the standard network, all else to the one for photos, which is told how much there is.

@@ -45,5 +45,12 @@ SCRATCHES = Finder(
     sets=("cbsd68",),
 )
 FINDERS: dict[str, Finder] = {one.name: one for one in (SCRATCHES,)}
+
+
+def finder_for(task: str) -> Finder | None:
+    """What finds this task's mask, if anything does."""
+    return next((one for one in FINDERS.values() if one.helps == task), None)
+
+
 # the judge says what harms a photo: AUTO asks it
 HELPERS: dict[str, Helper] = {**FINDERS, JUDGE: Helper(JUDGE, gives=5)}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay 
 
 # grey levels: what a network that judges by itself how much disturbs a photo is shown in place of a level
 UNKNOWN_SIGMA = -25.0
+PHOTO = "photo"  # the variant for what people's photos went through, where a task has one
 STANDARD = "standard"  # the variant that every task has; its weights are named for the task alone
 
 STRENGTH = Number(
@@ -158,7 +159,7 @@ class Task:
 
     def differs(self, controls: Mapping[str, Any]) -> bool:
         """Whether what AUTO stands for depends on the photo, for these other controls."""
-        return False
+        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     @property
     def chooses(self) -> bool:

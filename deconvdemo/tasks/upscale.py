@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deconvdemo.tasks.classical import bicubic, lanczos
-from deconvdemo.tasks.control import AUTO, Number, Variant
+from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.harm import Harm
-from deconvdemo.tasks.task import STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 from deconvdemo.tasks.wild import SEVERITIES, seen_as, shrunk
 from deconvdemo.units import GREY_LEVELS
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCALES = (2, 3, 4)
-PHOTO = "photo"
 CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is enlarged
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
 
@@ -52,7 +51,7 @@ class Upscale(Task):
     tile = Tile("cat", 50, 70, "Stéfan van der Walt, CC0")
     protocols: ClassVar = {
         STANDARD: {"scale": Axis("scales", SCALES)},
-        "photo": {"scale": Axis("scales", SCALES), "quality": Axis("JPEG's quality", QUALITIES)},
+        PHOTO: {"scale": Axis("scales", SCALES), "quality": Axis("JPEG's quality", QUALITIES)},
     }
     sets = ("set5", "set14", "bsd100", "urban100")
     watched = ("set5",)
@@ -63,9 +62,6 @@ class Upscale(Task):
     baselines = (Baseline("bicubic", bicubic, "Bicubic"), Baseline("lanczos", lanczos, "Lanczos"))
     duelled: ClassVar = {"scale": (2, 3)}
     own_pair = "self"
-
-    def differs(self, controls: Mapping[str, Any]) -> bool:
-        return controls["variant"] == AUTO and {STANDARD, PHOTO} <= {*self.able(controls)}
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
         """Clean pictures go to the standard network, compressed and noisy ones to the one for photos."""

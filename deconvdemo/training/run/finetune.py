@@ -21,7 +21,8 @@ from deconvdemo.training.data.flagged import Flagged
 from deconvdemo.training.data.processes import processes
 from deconvdemo.training.recipes import RECIPES, Phase, Recipe
 from deconvdemo.training.run.expert import with_expert, without_expert
-from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.fit import fit
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.router_training import learn_gate
 from deconvdemo.training.run.writer import Output
 

@@ -20,8 +20,9 @@ from deconvdemo.training.data.processes import OneProcess
 from deconvdemo.training.needs import Need, minutes_each, recipe_of
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.run.ceiling import ceiling, operations
-from deconvdemo.training.run.fit import Budget, Run, fit
+from deconvdemo.training.run.fit import fit
 from deconvdemo.training.run.log import read_log
+from deconvdemo.training.run.plan import Budget, Run
 from deconvdemo.training.run.stopping import Stopped
 from deconvdemo.training.run.writer import Output
 

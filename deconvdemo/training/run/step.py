@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +17,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from deconvdemo.training.recipes import Phase
 from deconvdemo.training.run import critic
 from deconvdemo.training.run.losses import loss_and_weight
+from deconvdemo.training.run.plan import Run
 from deconvdemo.training.run.state import State
 from deconvdemo.training.samples.sample import Sample
-
-if TYPE_CHECKING:
-    from deconvdemo.training.run.fit import Run
 
 CLIP = 1.0  # largest norm of a gradient
 HOW = ("eager", "graph", "compiled")

@@ -58,6 +58,14 @@ def test_lines_of_earlier_versions_and_of_runs_that_measure_nothing_are_drawn(tm
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_finished_run_that_was_resumed_is_drawn(log, tmp_path):
+    """Its last line tells of no step, so that there is no loss in it."""
+    ended = json.dumps(row(50, run=3, loss=None))
+    log.write_text(log.read_text() + ended + "\n")
+    plot([log], tmp_path / "ended.svg")
+    assert "resumed" in words_in(tmp_path / "ended.svg")
+
+
 def test_a_line_is_broken_where_the_phase_changes():
     rows = [row(step) for step in (10, 30, 40, 50)]
     steps, values = stretches(rows, "loss", apart="phase")

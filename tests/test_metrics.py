@@ -43,7 +43,14 @@ def test_on_luma_they_agree_with_scikit_image_too():
 def test_luma_runs_from_16_to_235():
     colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     assert luma(colours)[0, :, 0].tolist() == pytest.approx([16, 235, 81.481, 144.553, 40.966])
-    assert luma(colours[..., :1])[0, :2, 0].tolist() == [16, 235]
+
+
+def test_grey_images_are_judged_on_all_of_their_range():
+    """As the literature does, whose luma is of colour images alone: with 16–235 they would seem 1.3 dB better."""
+    restored, clean = (image[..., :1] for image in pair())
+    for one, other in ((restored, clean), (restored.repeat(3, 2), clean.repeat(3, 2))):
+        assert psnr(one, other, border=4, on_luma=True) == pytest.approx(psnr(restored, clean, border=4), abs=1e-9)
+        assert ssim(one, other, border=4, on_luma=True) == pytest.approx(ssim(restored, clean, border=4), abs=1e-9)
 
 
 def test_a_known_psnr():

@@ -11,18 +11,16 @@ from deconvdemo.image.pixels import PEAK, as_unit
 from deconvdemo.units import GREY_LEVELS
 
 LARGEST = 100.0  # dB that a perfect result counts where infinity has no mean
+DARKEST, SPAN = 16, 219  # luma of black, and from there to white
 SSIM_WINDOW = 11  # pixels a side
 
 
 def luma(image: np.ndarray) -> np.ndarray:
     """BT.601 luma of an RGB image as MATLAB's `rgb2ycbcr` has it: (H, W, 3) → (H, W, 1) float64 in 16–235.
 
-    For grey images: the same scaling of the one channel. Super-resolution is judged on this, unrounded.
+    Super-resolution is judged on this, unrounded.
     """
-    unit = as_unit(image)
-    if unit.shape[2] == 1:
-        return 16 + 219 * unit
-    return 16 + unit @ np.array([[65.481], [128.553], [24.966]])
+    return DARKEST + as_unit(image) @ np.array([[65.481], [128.553], [24.966]])
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool = False) -> float:
@@ -72,8 +70,12 @@ def _pair(restored, clean, border: int, on_luma: bool) -> tuple[np.ndarray, np.n
         raise ValueError(f"a border of {border} leaves nothing of an image of {restored.shape[:2]}")
     inner = (slice(border, -border or None),) * 2
     pair = (restored[inner], clean[inner])
-    if on_luma:
-        return luma(pair[0]), luma(pair[1])
+    if on_luma and clean.shape[2] == 3:
+        a, b = luma(pair[0]), luma(pair[1])
+        if not (clean == clean[..., :1]).all():
+            return a, b
+        # the literature converts colours alone: a grey image, such as Set14's "bridge", keeps its range of 0–255
+        return (a - DARKEST) * GREY_LEVELS / SPAN, (b - DARKEST) * GREY_LEVELS / SPAN
     return as_unit(pair[0]) * GREY_LEVELS, as_unit(pair[1]) * GREY_LEVELS
 
 

@@ -15,6 +15,8 @@ from deconvdemo.training.run.log import read_log
 Row = Mapping[str, Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")  # Okabe & Ito's, for every eye
 SHOWN = 3.0  # dB below the best: what a network reached in its first minutes would hide what matters
+LATE = 0.8  # of all steps: what begins later is named on its left
+HEADROOM = 0.1  # of the height that the losses take, for a row of names
 SUFFIXES = (".svg", ".png", ".pdf")
 
 
@@ -123,21 +125,34 @@ def _draw_measure(panel, measure: str, runs: Sequence[Run]) -> None:
             best = max(best, *values)
     bottom, top = panel.get_ylim()
     panel.set_ylim(max(bottom, best - SHOWN), top)
-    panel.legend(loc="lower right", frameon=False, fontsize=8)
+    panel.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
 
 
 def _draw_loss(panel, runs: Sequence[Run]) -> None:
     """With each phase's loss by name where it begins, and a triangle where a run was resumed."""
+    last = max(run.rows[-1]["step"] for run in runs)
     resumed = "resumed"  # once in the legend
     for place, run in enumerate(runs):
         panel.plot(*stretches(run.rows, "loss", apart="phase"), color=run.colour, linewidth=1.2, label=run.name)
         for _, row in changes(run.rows, "run"):
-            panel.plot(row["step"], row["loss"], "^", color=run.colour, markerfacecolor="none", label=resumed)
+            if not isinstance(loss := _loss_from(run.rows, row), int | float):
+                continue  # it was finished already, and took no step more
+            panel.plot(row["step"], loss, "^", color=run.colour, markerfacecolor="none", label=resumed)
             resumed = "_"  # what matplotlib leaves out
         for step, row in [(0, run.rows[0]), *changes(run.rows, "phase")]:
+            late = step > LATE * last  # its name would run out of the picture, or under the legend
             panel.annotate(
-                row.get("phase_loss", ""), (step, 1), (3, -9 - 10 * place), xycoords=("data", "axes fraction"),
-                textcoords="offset points", color=run.colour, fontsize=8,
+                row.get("phase_loss", ""), (step, 1), (-3 if late else 3, -9 - 10 * place),
+                xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if late else "left",
+                color=run.colour, fontsize=8,
             )  # fmt: skip
     panel.set_yscale("log")
-    panel.legend(loc="upper right", frameon=False, fontsize=8)
+    bottom, top = panel.get_ylim()
+    panel.set_ylim(bottom, top * (top / bottom) ** (HEADROOM * (1 + len(runs))))  # above the curves, for the names
+    panel.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)  # beside it: over no curve
+
+
+def _loss_from(rows: Sequence[Row], row: Row) -> float | None:
+    """The loss of this line or, where it has none, of the next one that has."""
+    later = itertools.dropwhile(lambda one: one is not row, rows)
+    return next((one["loss"] for one in later if isinstance(one.get("loss"), int | float)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import signal
@@ -102,6 +103,18 @@ def ids_in(folder: Path) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_no_row_tells_where_files_are_on_this_machine(tmp_path):
+    """A demo of `--weights FILE` knows its weights by a path."""
+    source, remote = "/home/ada/private/denoise.safetensors", "hf://owner/repo@abc1234/denoise.safetensors"
+    store = FeedbackStore(tmp_path / "data", min_free_mb=0)
+    for number, place in enumerate((source, remote)):
+        store.add(flag_of(number, checkpoint={"source": place}, controls={"kernel": source}))
+    export_dataset(store, tmp_path / "flags")
+    rows = list(opened(tmp_path / "flags", tmp_path / "cache"))
+    assert [json.loads(row["checkpoint"])["source"] for row in rows] == ["denoise.safetensors", remote]
+    assert {json.loads(row["controls"])["kernel"] for row in rows} == {"denoise.safetensors"}
 
 
 def test_datasets_opens_it_with_images_and_the_designed_columns(filled, tmp_path):

@@ -13,6 +13,7 @@ from deconvdemo.feedback.events.imagefile import image_extension
 from deconvdemo.feedback.events.opinions import CHOICES, DECISIONS
 from deconvdemo.feedback.events.records import REASONS, SCHEMA_VERSION, Event, as_json, clean_text
 from deconvdemo.feedback.store.kinds import KINDS, Kind
+from deconvdemo.redaction import for_strangers
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -89,13 +90,16 @@ def features(kind: Kind) -> Features:
 
 
 def dataset_row(kind: Kind, event: Event) -> dict[str, Any]:
-    """The event as a row, images byte for byte. JSON is text: its keys may grow, a column's type may not."""
+    """The event as a row, images byte for byte. JSON is text: its keys may grow, a column's type may not.
+
+    Files that it names, such as weights by their path, are named without the folders of this machine.
+    """
     row = {column: getattr(event, column) for column in COLUMNS[kind.name]}
     for role, data in event.images.items():
         row[role] = {"bytes": data, "path": f"{kind.id_of(event)}-{role}.{image_extension(data)}"}
     if "reasons" in row:
         row["reasons"] = list(row["reasons"])
-    return row | {name: as_json(row[name]) for name in kind.record.JSON}
+    return row | {name: as_json(for_strangers(row[name])) for name in kind.record.JSON}
 
 
 def event_of(kind: Kind, row: Mapping[str, Any]) -> Event:

@@ -25,6 +25,7 @@ from deconvdemo.feedback.exchange.export import ExportReport, export_dataset, re
 from deconvdemo.feedback.exchange.new_folder import new_folder
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.redaction import for_strangers
 
 SHOWN = ("observed", "restored")  # what a person judges by
 
@@ -236,7 +237,7 @@ def _argilla_record(flag: StoredFlag, verdicts: list[StoredVerdict]) -> dict[str
         last = max(verdicts, key=_age)
         suggestions["decision"] = {"value": last.decision, "agent": last.reviewer}
     suggestions["reasons"] = {"value": list(flag.reasons), "agent": "visitor"}
-    weights = flag.checkpoint.get("sha256") or flag.checkpoint.get("source") or "unknown"
+    weights = flag.checkpoint.get("sha256") or for_strangers(flag.checkpoint.get("source")) or "unknown"
     return {
         "id": flag.flag_id,
         "fields": {**images, "said": flag.comment or "–"},

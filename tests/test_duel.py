@@ -24,6 +24,7 @@ from deconvdemo.errors import FeedbackError
 from deconvdemo.evaluation import contenders
 from deconvdemo.evaluation.contenders import DuelSampler, words_of
 from deconvdemo.feedback.dataset.erase import erase
+from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.web.duel import routes as duel_routes
@@ -39,6 +40,10 @@ def visitor(duels: Duels) -> TestClient:
 @pytest.fixture
 def duels(sqlite_store, restorer) -> Duels:
     return Duels(DuelSampler(restorer, sqlite_store), FlagLimits(sqlite_store), np.random.default_rng(7))
+
+
+def judge(store, flag_id: str, decision: str = "accept", reviewer: str = "ada") -> None:
+    store.add(Verdict(flag_id=flag_id, reviewer=reviewer, decision=decision))
 
 
 def publish(store, flag_id: str) -> None:
@@ -143,15 +148,20 @@ def test_a_bundled_photo_is_damaged_as_it_is_told(duels, task):
             assert 0 < subject.mask.mean() < 0.5
 
 
-def test_only_published_flags_are_shown(duels, monkeypatch):
+def test_only_published_flags_that_reviewers_accepted_are_shown(duels, monkeypatch):
     monkeypatch.setattr(contenders, "FLAG_SHARE", 1.0)
     store, rng = duels.ring.store, np.random.default_rng(0)
-    secret, shown = (store.add(flag_of(n, observed=picture(n, side=24))).flag_id for n in range(2))
+    secret, shown, unseen = (store.add(flag_of(n, observed=picture(n, side=24))).flag_id for n in range(3))
+    for flag_id in (secret, shown):
+        judge(store, flag_id)
     assert duels.ring.subject("denoise", rng).flag_id == ""
-    publish(store, shown)
+    for flag_id in (shown, unseen):
+        publish(store, flag_id)
     assert {duels.ring.subject("denoise", rng).flag_id for _ in range(20)} == {shown}
     duel = duels.new("denoise")
     assert duel.subject.flag_id == shown != secret
+    judge(store, shown, "reject", reviewer="bob")
+    assert duels.ring.subject("denoise", rng).flag_id == ""
     erase(store, [shown])
     with pytest.raises(FeedbackError, match="took it back"):
         duels.vote(duel.duel_id, "left")
@@ -166,7 +176,9 @@ def test_a_flag_with_a_mask_or_of_a_large_photo_can_be_fought_over(duels, monkey
     photo = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
     store = duels.ring.store
     flag = dataclasses.replace(flag_of(1, observed=png(photo), restored=png(photo), mask=png(mask)), task="inpaint")
-    publish(store, store.add(flag).flag_id)
+    flag_id = store.add(flag).flag_id
+    judge(store, flag_id)
+    publish(store, flag_id)
     subject = duels.ring.subject("inpaint", np.random.default_rng(0))
     assert subject.observed.shape == (32, 32, 3)
     assert np.array_equal(subject.observed, photo[9:41, 4:36])

@@ -63,11 +63,15 @@ def test_reasons_by_task_and_by_weights(told):
         ("upscale", "Something else"): 1,
     }
     shares = {(row["weights"], row["reason"]): round(row["share"]) for row in by_weights}
-    assert shares["denoise bbbbbbbb", "Good result"] == 50
+    assert shares["denoise bbbbbbbb", "Good result"] == 33  # of three reasons, given by two flags
+    for weights in ("denoise aaaaaaaa", "denoise bbbbbbbb", "unknown"):
+        assert sum(row["share"] for row in by_weights if row["weights"] == weights) == pytest.approx(100)
     assert shares["denoise aaaaaaaa", "Good result"] == 67
 
 
 def test_rates_of_weights(told):
+    store, ids = told
+    say(store, ids[3], "ada", "accept")  # of a flag that says "good": no failure was confirmed
     rates = {(row["weights"], row["rate"]): (round(row["share"]), row["of"]) for row in insights.rates(told[0])}
     assert rates == {
         ("denoise aaaaaaaa", "flagged as good"): (67, 3),

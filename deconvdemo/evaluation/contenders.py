@@ -1,8 +1,8 @@
 """What meets in a duel: a photo, and two ways to restore it that a visitor cannot tell by their names.
 
-Photos are bundled ones, which are damaged here so that the original is known, and published flags. Bundled, from
-scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (Stéfan van der Walt, CC0) and "coffee"
-(Rachel Michetti, CC0), cropped.
+Photos are bundled ones, which are damaged here so that the original is known, and published flags that were accepted.
+Bundled, from scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (Stéfan van der Walt, CC0)
+and "coffee" (Rachel Michetti, CC0), cropped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.feedback.dataset.shards import COMMITTED
+from deconvdemo.feedback.review.conditions import accepted_by_all
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import flags, shards
+from deconvdemo.feedback.store.tables import flags, reviews, shards
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.mask_reading import open_mask
 from deconvdemo.image.pixels import eight_bit_rgb, to_depth
@@ -128,9 +129,10 @@ class DuelSampler:
         return make
 
     def _flagged(self, task: str) -> Subject | None:
-        """A published flag's photo: whoever visits may see it anyway."""
+        """A published flag's photo that reviewers let pass: what nobody looked at, or rejected, is shown to nobody."""
         published = select(flags.c.flag_id).join(shards, flags.c.shard == shards.c.shard)
-        published = published.where(shards.c.state == COMMITTED, flags.c.task == task)
+        published = published.join(reviews, reviews.c.flag_id == flags.c.flag_id)
+        published = published.where(shards.c.state == COMMITTED, flags.c.task == task, accepted_by_all())
         with refusals("the flags cannot be read"), self.store.reading() as connection:
             flag_id = connection.execute(published.order_by(func.random()).limit(1)).scalar()
         if flag_id is None:

@@ -123,5 +123,10 @@ def gives_no_truth_away(flag_id: ColumnElement[str], reviewer: str) -> ColumnEle
     return or_(~exists().where(gold_items.c.flag_id == flag_id), judged_by(reviewer, flag_id))
 
 
+def accepted_by_all() -> ColumnElement[bool]:
+    """Of a row of `reviews`: somebody judged the flag, and nobody otherwise."""
+    return and_(reviews.c.reviewers > 0, reviews.c.accepted == reviews.c.reviewers)
+
+
 def is_catch() -> ColumnElement[bool]:
     return exists().where(gold_items.c.flag_id == flags.c.flag_id)

@@ -10,10 +10,11 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
 from deconvdemo.feedback.events.records import REASONS
+from deconvdemo.feedback.review.conditions import accepted_by_all
 from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.standing import newest_verdicts
@@ -46,14 +47,17 @@ def flags_a_day(store: FeedbackStore, now: datetime | None = None) -> Rows:
 
 
 def reasons(store: FeedbackStore) -> tuple[Rows, Rows]:
-    """(`task`, `reason`, `flags`) and (`weights`, `reason`, `share`): of the flags of these weights, in percent."""
+    """(`task`, `reason`, `flags`) and (`weights`, `reason`, `share`), in percent.
+
+    Shares are of all reasons given for these weights: a flag may have several, so that its own would not add up.
+    """
     query = select(flags.c.task, flags.c.checkpoint, flags.c.reasons, func.count(), func.max(flags.c.sequence))
     groups = _rows(store, query.group_by(flags.c.task, flags.c.checkpoint, flags.c.reasons))
     by_task, by_weights = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     totals, newest = Counter[str](), defaultdict[str, int](int)
     for task, checkpoint, given, number, last in groups:
         weights = weights_label(json.loads(checkpoint))
-        totals[weights] += number
+        totals[weights] += number * len(json.loads(given))
         newest[weights] = max(newest[weights], last)
         for reason in json.loads(given):
             by_task[task, REASONS.get(reason, reason)] += number
@@ -61,7 +65,7 @@ def reasons(store: FeedbackStore) -> tuple[Rows, Rows]:
     shown = sorted(totals, key=lambda weights: -newest[weights])[:MOST_WEIGHTS]
     first = [{"task": task, "reason": reason, "flags": number} for (task, reason), number in by_task.items()]
     second = [
-        {"weights": weights, "reason": reason, "share": 100 * number / totals[weights], "flags": totals[weights]}
+        {"weights": weights, "reason": reason, "share": 100 * number / totals[weights], "of": totals[weights]}
         for (weights, reason), number in by_weights.items()
         if weights in shown
     ]
@@ -69,14 +73,15 @@ def reasons(store: FeedbackStore) -> tuple[Rows, Rows]:
 
 
 def rates(store: FeedbackStore) -> Rows:
-    """`weights`, `rate`, `share` in percent and `of`: flagged good, and accepted as a failure by all who judged it."""
-    agreed = (reviews.c.reviewers > 0) & (reviews.c.accepted == reviews.c.reviewers)
+    """`weights`, `rate`, `share` in percent and `of`: flagged good, and of the other ones that were
+    judged, accepted by all who did."""
+    good, judged = flags.c.reasons == '["good"]', reviews.c.reviewers > 0
     query = select(
         flags.c.checkpoint,
         func.count(),
-        func.sum(case((flags.c.reasons == '["good"]', 1), else_=0)),
-        func.sum(case((reviews.c.reviewers > 0, 1), else_=0)),
-        func.sum(case((agreed, 1), else_=0)),
+        func.sum(case((good, 1), else_=0)),
+        func.sum(case((and_(judged, ~good), 1), else_=0)),
+        func.sum(case((and_(accepted_by_all(), ~good), 1), else_=0)),
         func.max(flags.c.sequence),
     )
     joined = query.select_from(flags.outerjoin(reviews, reviews.c.flag_id == flags.c.flag_id))

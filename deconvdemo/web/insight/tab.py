@@ -99,7 +99,7 @@ class Insight:
             self._words(),
             bars(insights.flags_a_day(self.store), "day", "flags", "task", temporal=True),
             bars(by_task, "reason", "flags", "task", across=True),
-            bars(by_weights, "weights", "share", "reason", across=True, unit="share of its flags in %"),
+            bars(by_weights, "weights", "share", "reason", across=True, unit="share of all reasons given in %"),
             bars(insights.rates(self.store), "weights", "share", "rate", across=True, unit="%", stacked=False),
             bars(fixed(self.replays.releases()), "release", "flags", "state", across=True, palette=PALETTE),
             self._duels(),

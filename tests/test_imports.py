@@ -16,7 +16,7 @@ GROUND += ["address_space"]
 # the floors, from the ground; a module belongs to the longest name that it begins with
 FLOORS = [
     GROUND,
-    ["settings", "image", "hub", "networks", "degradations"],
+    ["settings", "image", "hub", "networks", "degradations", "deconvolution"],
     ["tasks", "checkpoints"],
     ["engine", "feedback"],
     ["evaluation", "training", "release", "deconvdemo.__init__"],

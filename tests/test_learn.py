@@ -6,6 +6,8 @@ import re
 
 import pytest
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from deconvdemo.web.asset import ASSETS, asset
@@ -16,8 +18,8 @@ TEMPLATES = ("learn.html", *(f"learn_{name}.html" for name in SECTIONS))
 
 
 @pytest.fixture(scope="module")
-def visitor() -> TestClient:
-    return TestClient(Starlette(routes=learn_routes()))
+def visitor(restorer) -> TestClient:
+    return TestClient(Starlette(routes=learn_routes(restorer)))
 
 
 def test_every_sentence_is_in_every_language():
@@ -93,6 +95,16 @@ def test_every_section_has_a_heading_a_figure_and_a_task(language):
     assert text.count('<div class="figure" role="group" aria-label=') == len(SECTIONS)
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
+
+
+def test_the_section_on_pictures_from_noise_is_there_where_they_are_made(visitor, restorer):
+    assert 'id="generated"' not in visitor.get("/learn").text
+    assert '"generated"]' not in visitor.get("/learn/page.js").text
+    route = Route("/learn/generate", lambda request: Response())
+    maker = TestClient(Starlette(routes=learn_routes(restorer, generated=[route])))
+    assert 'id="generated"' in maker.get("/learn").text
+    assert '"generated"]' in maker.get("/learn/page.js").text
+    assert maker.get("/learn/generate").status_code == 200
 
 
 def test_free_photos_and_nothing_else_are_served(visitor):

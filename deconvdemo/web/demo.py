@@ -146,7 +146,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
-        *learn_routes(),
+        *learn_routes(restorer, behind_proxy),
         *without_slash("/insight", "/duel", "/learn", "/review", "/review/releases", "/healthz"),
     ]
     doors = Doors.of(settings, blocks, results, photos)

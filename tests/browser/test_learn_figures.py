@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,21 +11,28 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
-from demo_app import free_port
+from demo_app import free_port, png
 from playwright.sync_api import expect
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from deconvdemo.web.learn.routes import learn_routes
 
 
+def generated(request: Request) -> Response:
+    """As the generator's own route answers."""
+    side = 4 << int(request.query_params["layer"])
+    return Response(png(np.full((side, side, 3), int(request.query_params["seed"]), np.uint8)), media_type="image/png")
+
+
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(restorer) -> Iterator[str]:
     """The page's own routes alone: Gradio would take seconds to start."""
     icon = Route("/favicon.ico", lambda request: Response(media_type="image/x-icon"))
     port = free_port()
-    app = Starlette(routes=[*learn_routes(), icon])
+    app = Starlette(routes=[*learn_routes(restorer, generated=[Route("/learn/generate", generated)]), icon])
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -40,14 +48,14 @@ def test_the_figures_compute_what_they_say(open_page, url):
     rng = np.random.default_rng(3)
     x, w = rng.integers(-5, 9, (4, 4)).astype(float), rng.integers(-5, 9, (3, 3)).astype(float)
     given = [x.tolist(), w.tolist()]
-    tensors = [torch.tensor(one)[None, None] for one in (x, w)]
+    one, other = (torch.tensor(array)[None, None] for array in (x, w))
     for name, function in (
         ("transposed", torch.nn.functional.conv_transpose2d),
         ("convolved", torch.nn.functional.conv2d),
     ):
         for stride, padding in ((1, 0), (2, 1), (3, 2)):
             found = page.evaluate(f"([x, w]) => {name}(x, w, {stride}, {padding})", given)
-            assert found == function(*tensors, stride=stride, padding=padding)[0, 0].tolist()
+            assert found == function(one, other, stride=stride, padding=padding)[0, 0].tolist()
     # a flat field's unevenness inside: none where the stride divides the kernel
     uneven = "([k, s]) => unevenness(transposed(gridOf(9, 9, () => 1), gridOf(k, k, () => 1), s, 0), k)"
     for k, s in ((4, 2), (2, 2), (6, 3)):
@@ -114,3 +122,36 @@ def test_a_student_plays_with_the_figures(open_page, url, look):
     for name, value in (("noise", "0"), ("width", "1")):
         page.locator(f"#fourier-{name}").fill(value)
     expect(page.locator(".decibels").nth(3)).to_contain_text("100 dB")
+
+
+def test_the_visitors_photo_goes_through_the_network_and_tiles_have_no_seam(open_page, url, tmp_path):
+    page = open_page(url, width=390, touch=True)
+    photo = tmp_path / "mine.png"
+    photo.write_bytes(png(np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)))
+    section = page.locator("#features")
+    section.locator(".picker input").set_input_files(photo)
+    expect(page.locator("#fourier .picker select")).to_have_value("own")
+    page.click("#features-run")
+    expect(section.locator(".stage").last).to_be_visible()
+    expect(page.locator("#features-words")).to_contain_text("estimated from the photo")
+    (page.locator("#tiles-layers").fill("5"), page.locator("#tiles-overlap").fill("4"))
+    expect(page.locator("#tiles-words")).to_contain_text("less than the radius 5")
+    page.locator("#tiles-overlap").fill("5")
+    expect(page.locator("#tiles-words")).to_contain_text("largest error 0.")
+    expect(page.locator("#tiles-sees")).to_contain_text("pixels in each direction")
+    # what cannot be read is told, and the photo before stays
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    section.locator(".picker input").set_input_files(text)
+    expect(page.locator("#message")).to_contain_text("cannot read this file")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_picture_grows_from_noise_where_there_is_a_network_for_it(open_page, url):
+    page = open_page(url)
+    picture = page.locator("#generated-picture")
+    expect(picture).to_be_visible()
+    expect(page.locator("#contents li")).to_have_count(7)
+    page.locator("#generated-layer").fill("1")
+    expect(picture).to_have_js_property("naturalWidth", 8)
+    expect(picture).to_have_attribute("alt", re.compile("seed 1, 0 % on the way to seed 2, .* after 1 doublings"))

@@ -86,13 +86,20 @@ function onceAFrame(draw) {
   };
 }
 
+/** The server's reply, asked again a few times while many others ask. */
+async function patiently(path, options = {}) {
+  for (let left = 5; ; left--) {
+    const reply = await fetch(path, options);
+    if (reply.status !== 503 || !left) return reply;
+    await new Promise((done) => setTimeout(done, 1500 + 1500 * Math.random()));
+  }
+}
+
+const addToContents = (name) => $("contents").append(make("li", {}, make("a", { href: `#${name}`, textContent: $(`${name}-title`).textContent })));
+
 /** The links to the sections, and which language is read now. */
 function startPage() {
-  $("contents").append(
-    ...FACTS.sections.filter((name) => $(name) && !$(name).hidden).map((name) => {
-      return make("li", {}, make("a", { href: `#${name}`, textContent: $(`${name}-title`).textContent }));
-    }),
-  );
+  for (const name of FACTS.sections) if (!$(name).hidden) addToContents(name);
   for (const link of document.querySelectorAll(".languages a")) {
     if (link.lang === LANGUAGE) link.setAttribute("aria-current", "true");
   }

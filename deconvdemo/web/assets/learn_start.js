@@ -4,5 +4,8 @@ startGrid();
 startCheckerboard();
 startFourier();
 startSubpixel();
+startFeatures();
+startTiles();
+if ($("generated")) startGenerated();
 startPhotos();
 startPage();

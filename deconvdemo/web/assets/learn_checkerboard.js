@@ -1,6 +1,7 @@
 // A flat field and a photo through transposed convolutions with equal taps: even where the stride divides the kernel.
 
 const FLAT = 9; // the flat field's side
+const SHOWN_CELLS = 8; // a side
 
 function startCheckerboard() {
   const draw = onceAFrame(() => drawColumn(yours, kernel.value, stride.value));
@@ -25,13 +26,12 @@ function startCheckerboard() {
     const border = Math.min(k, Math.floor((counts.length - s) / 2)); // the border has fewer strokes by itself
     const inside = counts.slice(border, counts.length - border).flatMap((row) => row.slice(border, row.length - border));
     const [least, most] = [Math.min(...inside), Math.max(...inside)];
-    const first = Math.floor((counts.length - 12) / 2);
-    const shown = Math.min(12, counts.length); // of the middle, where the border says nothing
-    const from = Math.max(0, first);
+    const shown = Math.min(SHOWN_CELLS, counts.length); // of the middle, where the border says nothing
+    const from = Math.floor((counts.length - shown) / 2);
     drawCells(column.cells, shown, shown, (row, column) => {
       const count = counts[row + from][column + from];
       const share = count / Math.max(1, most);
-      return { text: String(count), kind: share > 0.55 ? "bright" : "dark", fill: `hsl(174 35% ${Math.round(12 + 76 * share)}%)` };
+      return { text: String(count), kind: share > 0.35 ? "bright" : "dark", fill: `hsl(174 35% ${Math.round(12 + 76 * share)}%)` };
     });
     if (column === yours) column.title.textContent = say("checkerboard.yours", { k, s });
     column.cells.setAttribute("aria-label", say("checkerboard.flat_is", { k, s, least, most }));

@@ -83,25 +83,42 @@ function picturesOf(one, other, side) {
   return [re, im];
 }
 
-/** `each(k, re, im)` of this spectrum, as another one; it returns [re, im]. */
-function mapped(spectrum, each) {
-  const { length } = spectrum.re;
-  const found = { re: new Float64Array(length), im: new Float64Array(length) };
-  for (let k = 0; k < length; k++) [found.re[k], found.im[k]] = each(k, spectrum.re[k], spectrum.im[k]);
+/** H·X, or conj(H)·X. */
+function product(h, x, conjugate = false) {
+  const { length } = x.re;
+  const [re, im] = [new Float64Array(length), new Float64Array(length)];
+  const sign = conjugate ? -1 : 1;
+  for (let k = 0; k < length; k++) {
+    const imaginary = sign * h.im[k];
+    re[k] = h.re[k] * x.re[k] - imaginary * x.im[k];
+    im[k] = h.re[k] * x.im[k] + imaginary * x.re[k];
+  }
+  return { re, im };
+}
+
+/** The transposed convolution. */
+const adjointOf = (h, y) => product(h, y, true);
+
+/** conj(H)·Y / (|H|² + K); K = 0 is the inverse, Y / H. */
+function wienerOf(h, y, constant) {
+  const found = adjointOf(h, y);
+  for (let k = 0; k < found.re.length; k++) {
+    const power = h.re[k] ** 2 + h.im[k] ** 2 + constant || Number.MIN_VALUE;
+    found.re[k] /= power;
+    found.im[k] /= power;
+  }
   return found;
 }
 
-const blurredBy = (h, x) => mapped(x, (k, re, im) => [h.re[k] * re - h.im[k] * im, h.re[k] * im + h.im[k] * re]);
-
-/** conj(H)·Y: the transposed convolution. */
-const adjointOf = (h, y) => mapped(y, (k, re, im) => [h.re[k] * re + h.im[k] * im, h.re[k] * im - h.im[k] * re]);
-
-/** conj(H)·Y / (|H|² + K); K = 0 is the inverse, Y / H. */
-const wienerOf = (h, y, constant) =>
-  mapped(adjointOf(h, y), (k, re, im) => {
-    const power = h.re[k] ** 2 + h.im[k] ** 2 + constant || Number.MIN_VALUE;
-    return [re / power, im / power];
-  });
+/** H·X + sigma·N: what is observed. */
+function observedOf(h, x, n, sigma) {
+  const y = product(h, x);
+  for (let k = 0; k < y.re.length; k++) {
+    y.re[k] += sigma * n.re[k];
+    y.im[k] += sigma * n.im[k];
+  }
+  return y;
+}
 
 /** In decibels, of pictures of 255 levels that are cut to them as a screen does. */
 function psnrOf(picture, truth) {

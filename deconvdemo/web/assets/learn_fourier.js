@@ -17,8 +17,7 @@ function blurKernel(kind, width, side) {
 
 /** The pictures and spectra of all ways; `x`, `h` and `n` are spectra, `n` of noise of standard deviation 1. */
 function waysBack(x, h, n, sigma, constant, side) {
-  const clean = blurredBy(h, x);
-  const y = mapped(clean, (k, re, im) => [re + sigma * n.re[k], im + sigma * n.im[k]]);
+  const y = observedOf(h, x, n, sigma);
   const spectra = { observed: y, adjoint: adjointOf(h, y), inverse: wienerOf(h, y, 0), wiener: wienerOf(h, y, constant) };
   const [observed, adjoint] = picturesOf(spectra.observed, spectra.adjoint, side);
   const [inverse, wiener] = picturesOf(spectra.inverse, spectra.wiener, side);
@@ -27,7 +26,7 @@ function waysBack(x, h, n, sigma, constant, side) {
 
 /** log10 of the constant with the least squared error, by Parseval's law on spectra alone. */
 function bestConstant(x, h, n, sigma) {
-  const y = mapped(blurredBy(h, x), (k, re, im) => [re + sigma * n.re[k], im + sigma * n.im[k]]);
+  const y = observedOf(h, x, n, sigma);
   let [best, least] = [0, Infinity];
   for (let power = -6; power <= 0.001; power += 0.1) {
     const found = wienerOf(h, y, 10 ** power);
@@ -110,7 +109,7 @@ function startFourier() {
 
   /** ⟨Ax, y⟩ and ⟨x, Aᵀy⟩, of pictures: they are one number. */
   function drawLaw({ observed, adjoint, sharp }) {
-    const [ax] = picturesOf(blurredBy(state.h, state.x), state.h, side);
+    const [ax] = picturesOf(product(state.h, state.x), state.h, side);
     const inner = (one, other) => one.reduce((sum, value, k) => sum + value * other[k], 0) / one.length;
     const shown = (value) => value.toFixed(3);
     $("fourier-law").textContent = say("fourier.law", { left: shown(inner(ax, observed)), right: shown(inner(sharp, adjoint)) });

@@ -11,10 +11,12 @@ function standIn(values, width, layers) {
 /** Means of three neighbours, `step` apart: 1 for a row, the width for a column. */
 function across(values, width, height, step) {
   const found = new Float64Array(values.length);
-  for (let k = 0; k < values.length; k++) {
-    const place = step === 1 ? k % width : Math.floor(k / width);
-    const last = (step === 1 ? width : height) - 1;
-    found[k] = (values[k] + (place > 0 ? values[k - step] : 0) + (place < last ? values[k + step] : 0)) / 3;
+  const last = (step === 1 ? width : height) - 1;
+  for (let row = 0, k = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, k++) {
+      const place = step === 1 ? column : row;
+      found[k] = (values[k] + (place > 0 ? values[k - step] : 0) + (place < last ? values[k + step] : 0)) / 3;
+    }
   }
   return found;
 }
@@ -120,7 +122,7 @@ function startTiles() {
   attempt(async () => {
     ({ networks } = await ask("learn/networks"));
     $("tiles-network").append(...networks.map(({ name }) => make("option", { value: name, textContent: say(`tiles.${name}`) })));
-    for (const id of ["tiles-field", "tiles-reach", "tiles-sees"]) $(id).hidden = !networks.length;
+    for (const id of ["tiles-field", "tiles-seen"]) $(id).hidden = !networks.length;
     if (networks.length) choose();
   });
 }

@@ -155,3 +155,13 @@ def test_a_picture_grows_from_noise_where_there_is_a_network_for_it(open_page, u
     page.locator("#generated-layer").fill("1")
     expect(picture).to_have_js_property("naturalWidth", 8)
     expect(picture).to_have_attribute("alt", re.compile("seed 1, 0 % on the way to seed 2, .* after 1 doublings"))
+    # while many wait the question is asked again, and the visitor is told
+    waited = page.evaluate(
+        """async () => {
+          let asked = 0, waited = 0;
+          [window.fetch, window.setTimeout] = [async () => ({status: ++asked < 4 ? 503 : 200}), (work) => work()];
+          const reply = await patiently("x", {}, () => waited++);
+          return [reply.status, asked, waited];
+        }"""
+    )
+    assert waited == [200, 4, 3]

@@ -86,12 +86,18 @@ function onceAFrame(draw) {
   };
 }
 
-/** The server's reply, asked again a few times while many others ask. */
-async function patiently(path, options = {}) {
-  for (let left = 5; ; left--) {
-    const reply = await fetch(path, options);
+/** The server's reply; while many others ask it is asked again for about a minute, and `waiting` called meanwhile. */
+async function patiently(path, options, waiting) {
+  for (let left = 20; ; left--) {
+    let reply;
+    try {
+      reply = await fetch(path, options);
+    } catch {
+      throw new Error(say("page.unreachable"));
+    }
     if (reply.status !== 503 || !left) return reply;
-    await new Promise((done) => setTimeout(done, 1500 + 1500 * Math.random()));
+    waiting();
+    await new Promise((done) => setTimeout(done, 2000 + 2000 * Math.random())); // a class does not come back all at once
   }
 }
 

@@ -60,7 +60,7 @@ function startFeatures() {
     $("features-words").textContent = say("features.running");
     try {
       const body = await prepare();
-      const reply = await patiently("learn/features", { method: "POST", body, headers: { "Content-Type": "image/png" } });
+      const reply = await patiently("learn/features", { method: "POST", body, headers: { "Content-Type": "image/png" } }, () => ($("features-words").textContent = say("page.waiting")));
       const said = await reply.json().catch(() => ({}));
       if (reply.status === 503 || reply.status === 502) throw new Error(say("features.busy"));
       if (!reply.ok) throw new Error(said.error ?? String(reply.status));

@@ -22,7 +22,7 @@ function startGenerated() {
   async function fetchOne() {
     const chosen = { seed: seedOf("generated-seed"), other: seedOf("generated-other"), mix: mix.value / 100, temperature: temperature.value, layer: layer.value };
     try {
-      const reply = await patiently(`learn/generate?${new URLSearchParams(chosen)}`);
+      const reply = await patiently(`learn/generate?${new URLSearchParams(chosen)}`, {}, () => ($("generated-words").textContent = say("page.waiting")));
       if (reply.status === 404) return;
       if (reply.status === 503) throw new Error(say("generated.busy"));
       if (!reply.ok) throw new Error((await reply.json().catch(() => ({}))).error ?? String(reply.status));

@@ -23,7 +23,7 @@ from deconvdemo.web.learn.routes import learn_routes
 
 def generated(request: Request) -> Response:
     """As the generator's own route answers."""
-    side = 4 << int(request.query_params["layer"])
+    side = 4 << int(request.query_params.get("layer", 4))
     return Response(png(np.full((side, side, 3), int(request.query_params["seed"]), np.uint8)), media_type="image/png")
 
 
@@ -154,7 +154,11 @@ def test_a_picture_grows_from_noise_where_there_is_a_network_for_it(open_page, u
     expect(page.locator("#contents li")).to_have_count(7)
     page.locator("#generated-layer").fill("1")
     expect(picture).to_have_js_property("naturalWidth", 8)
-    expect(picture).to_have_attribute("alt", re.compile("seed 1, 0 % on the way to seed 2, .* after 1 doublings"))
+    expect(picture).to_have_attribute("alt", re.compile("seed 1, temperature 1, after 1 doublings"))
+    page.locator("#generated-mix").fill("30")
+    expect(picture).to_have_js_property("naturalWidth", 64)
+    expect(picture).to_have_attribute("alt", re.compile("30 % of the way from seed 1 to seed 2"))
+    assert page.locator("#generated-layer").is_disabled()
     # while many wait the question is asked again, and the visitor is told
     waited = page.evaluate(
         """async () => {

@@ -20,16 +20,19 @@ function startGenerated() {
   }
 
   async function fetchOne() {
-    const chosen = { seed: seedOf("generated-seed"), other: seedOf("generated-other"), mix: mix.value / 100, temperature: temperature.value, layer: layer.value };
+    const [seed, other] = [seedOf("generated-seed"), seedOf("generated-other")];
+    const between = mix.value > 0; // there, the whole picture alone is made
+    $("generated-layer").disabled = between;
+    const chosen = { seed, temperature: temperature.value, ...(between ? { to: other, share: mix.value / 100 } : { layer: layer.value }) };
     try {
       const reply = await patiently(`learn/generate?${new URLSearchParams(chosen)}`, {}, () => ($("generated-words").textContent = say("page.waiting")));
       if (reply.status === 404) return;
       if (reply.status === 503) throw new Error(say("generated.busy"));
-      if (!reply.ok) throw new Error((await reply.json().catch(() => ({}))).error ?? String(reply.status));
+      if (!reply.ok) throw new Error((await reply.text()) || String(reply.status));
       const picture = $("generated-picture");
       URL.revokeObjectURL(picture.src);
       picture.src = URL.createObjectURL(await reply.blob());
-      picture.alt = say("generated.picture_is", { ...chosen, mix: mix.value });
+      picture.alt = say(between ? "generated.between_is" : "generated.picture_is", { seed, other, mix: mix.value, temperature: written(temperature.value), layer: layer.value });
       $("generated-words").textContent = "";
       if ($("generated").hidden) {
         $("generated").hidden = false;

@@ -72,6 +72,12 @@ ROUTES = {
     "/duel/ranking": "the rankings, with intervals",
     "/duel/{duel_id}/vote": "stores a vote and tells what made the two sides",
     "/duel/{duel_id}/{side}": "a side's picture, or the observed one",
+    "/learn": "the page that explains deconvolution; `?lang=` en or zh, else what the browser prefers",
+    "/learn/page.js": "the page's script",
+    "/learn/page.css": "the page's style",
+    "/learn/networks": "how far the served networks see, layer by layer",
+    "/learn/features": "feature maps of the denoising network on a PNG of at most 128×128 pixels and 100 kB",
+    "/learn/photo/{name}.webp": "a free photo that its figures begin with",
 }
 
 

@@ -38,6 +38,7 @@ JSON, FORM, FILES = "application/json", "application/x-www-form-urlencoded", "mu
 PART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
 READ = {
     "duel/new": JSON,
+    "learn/features": "image/png",
     f"duel/{'0' * 32}/vote": JSON,
     f"erase/{'0' * 32}": FORM,
     f"erase/{'1' * 32}": FILES,

@@ -19,6 +19,7 @@ from deconvdemo.web.asset import ASSETS, asset, in_the_browser, looked_up
 from deconvdemo.web.components.painter import painter
 from deconvdemo.web.components.viewer import viewer
 from deconvdemo.web.duel.routes import _script as duel
+from deconvdemo.web.learn.routes import script as learn
 from deconvdemo.web.releases.routes import _script as releases
 from deconvdemo.web.restore.flag_panel import FOLLOW
 from deconvdemo.web.review.routes import _script as review
@@ -46,6 +47,7 @@ def programs() -> dict[str, str]:
     small = [in_the_browser(1, "a", None, new_ticket=True), looked_up({("a", 2): [1, None]})]
     return {
         "duel": duel(),
+        "learn": learn(),
         "releases": releases(),
         "review": review(),
         "viewer": component(viewer("").js_on_load),

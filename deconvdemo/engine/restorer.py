@@ -210,6 +210,10 @@ class Restorer:
         _, network = self._served(JUDGE)
         return self._judgements.of(photo, network)
 
+    def network(self, name: str) -> nn.Module:
+        """The one that serves `name` now, to look at. CheckpointError if none does."""
+        return self._served(name)[1]
+
     def _served(self, name: str) -> tuple[Checkpoint, nn.Module]:
         with self._loading:
             if name not in self._serving:

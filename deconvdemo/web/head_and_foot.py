@@ -19,14 +19,16 @@ INTRODUCTION = """
   <h1>deconvdemo</h1>
   <p>Restore a photo with small deconvolution networks, look closely, and say where they fail:
   what you flag trains the next weights.</p>
-  <nav aria-label="Pages"><a href="duel">Duel: which is better?</a> <a href="insight">Insight</a>{review}</nav>
+  <nav aria-label="Pages"><a href="duel">Duel: which is better?</a> <a href="insight">Insight</a>
+  <a href="learn">Learn: how it works</a>{review}</nav>
 </header>
 """
 INSIGHT = """
 <header class="dd-header">
   <h1>Insight</h1>
   <p>What people flag, which weights do better, and who wins the duels.</p>
-  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a>{review}</nav>
+  <nav aria-label="Pages"><a href="./">Demo</a> <a href="duel">Duel: which is better?</a>
+  <a href="learn">Learn: how it works</a>{review}</nav>
 </header>
 """
 REVIEW = ' <a href="review">Review</a>'

@@ -12,7 +12,7 @@ VIEWER = ("viewer",)
 UNLISTED = '<meta name="robots" content="noindex">\n'
 PAGE = """\
 <!doctype html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -25,11 +25,14 @@ PAGE = """\
 """
 
 
-def page_html(name: str, title: str, links: str, up: str = "", listed: bool = False) -> str:
-    """A page whose body is `name`.html. `links` are its style and script, `up` is the way to the demo's own address;
-    search engines keep off what is not `listed`."""
+def page_html(
+    name: str, title: str, links: str, up: str = "", listed: bool = False, language: str = "en", body: str = ""
+) -> str:
+    """A page whose body is `body`, else `name`.html. `links` are its style and script, `up` is the way to the
+    demo's own address; search engines keep off what is not `listed`."""
     robots = "" if listed else UNLISTED
-    return PAGE.format(up=up, robots=robots, title=title, links=links, body=asset(f"{name}.html"))
+    body = body or asset(f"{name}.html")
+    return PAGE.format(up=up, robots=robots, title=title, links=links, language=language, body=body)
 
 
 def page_links(place: str, script: bool = True) -> str:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON_BYTES = 2_000_000  # a painted mask of four megapixels is 0.7 MB in base64, and a flag may have two
 SMALL_BYTES = 16_000  # a vote, a password, a key, which event to cancel
+PICTURE_BYTES = 100_000  # 128×128 pixels as a PNG have half of it at most
 BESIDE_FILE = 100_000  # of an upload: what stands between its files
 PATIENCE = 20.0  # seconds that a body may take, and
 SLOWEST = 10_000  # bytes that must come in each further second,
@@ -54,6 +55,7 @@ class BodyLimits:
             r"/gradio_api/upload": Limit(file, "an upload", together=False),
             r"/gradio_api/queue/join": job,
             r"/gradio_api/call/.*": job,
+            r"/learn/features": Limit(PICTURE_BYTES, "a photo for this figure"),
             # a corrected version comes beside a verdict; it is read for reviewers alone
             r"/review/verdicts": Limit(file + JSON_BYTES, "a verdict", together=False),
             r"/review/.*": Limit(JSON_BYTES, "what the review page sends"),

@@ -46,6 +46,9 @@ run: $(VENV)/.runtime
 # an environment for tests is ready sooner where what they never import is not compiled: most of it
 test lint: COMPILE = --no-compile
 
+# in a new environment one process compiles what all import: else each of the workers would, at the same time
+COMPILED = [ -e $(VENV)/.compiled ] || { $(PY) -m pytest --collect-only > build/collected.log 2>&1; touch $(VENV)/.compiled; }
+
 # mypy, on one core, takes as long as many tests: it has what they leave free, and tells at the end
 test: $(VENV)/.development style
 	@bash tests/find_browser.sh $(PY)
@@ -53,6 +56,7 @@ test: $(VENV)/.development style
 	@bash tests/find_nginx.sh
 	@mkdir -p build
 	@$(PY) -m mypy > build/mypy.log 2>&1 & types=$$!; \
+	$(COMPILED); \
 	echo "$(PY) -m pytest $(XDIST)"; $(PY) -m pytest $(XDIST) $(ARGS); tests=$$?; \
 	wait $$types; types=$$?; echo "$(PY) -m mypy"; cat build/mypy.log; \
 	[ $$tests -eq 0 ] && [ $$types -eq 0 ] || { echo "failed: pytest with status $$tests, mypy with $$types"; exit 1; }

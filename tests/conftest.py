@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +23,17 @@ os.environ["XDG_CACHE_HOME"] = _cache.name
 # files that take long: with several workers they begin early, and quick ones fill up the end
 _LONG = {f"test_{name}" for name in ("processes", "project", "promotion", "replays", "report", "restorer")}
 _LONG |= {f"test_{name}" for name in ("sign_in", "starting", "swap", "train_command")}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Gradio, torch and all tests stay until the end: neither now nor later is looked for garbage among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -68,13 +69,15 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
     yield from walk(ast.parse(file.read_text()).body, True)
 
 
-IMPORTS = {name: list(imports(file)) for name, file in FILES.items()}
+@cache
+def all_imports() -> dict[str, list[tuple[str, bool]]]:
+    return {name: list(imports(file)) for name, file in FILES.items()}
 
 
 def importers(package: str, at_top_only: bool = False) -> set[str]:
     return {
         name
-        for name, found in IMPORTS.items()
+        for name, found in all_imports().items()
         for module, at_top in found
         if module.partition(".")[0] == package and (at_top or not at_top_only)
     }
@@ -88,7 +91,7 @@ def test_imports_run_downward():
     """Lazy ones, too, and from floor to floor: rooms of one floor, those of the ground among them, know no other."""
     level_or_upward = [
         f"{name} imports {module}"
-        for name, found in IMPORTS.items()
+        for name, found in all_imports().items()
         for module, _ in found
         if module in FILES and room_of(module) != room_of(name) and rank_of(module) >= rank_of(name)
     ]
@@ -101,7 +104,7 @@ def test_there_are_seven_floors_from_the_errors_to_the_doors():
 
 
 def test_there_are_no_circles():
-    graph = {name: {module for module, _ in found if module in FILES} for name, found in IMPORTS.items()}
+    graph = {name: {module for module, _ in found if module in FILES} for name, found in all_imports().items()}
     graph["deconvdemo"] = set()
     try:
         TopologicalSorter(graph).prepare()
@@ -114,7 +117,7 @@ def test_a_photo_is_pure_data():
     reached, left = set[str](), ["deconvdemo.image.photo"]
     while left:
         reached.add(name := left.pop())
-        left += [module for module, _ in IMPORTS[name] if module in FILES and module not in reached]
+        left += [module for module, _ in all_imports()[name] if module in FILES and module not in reached]
     plain = {f"deconvdemo.image.{name}" for name in ("photo", "alpha", "pixels", "resolution")}
     assert reached == plain | {"deconvdemo.errors"}
 
@@ -134,7 +137,7 @@ def test_the_feedback_knows_nothing_of_networks():
     assert not {
         module
         for name in feedback
-        for module, _ in IMPORTS[name]
+        for module, _ in all_imports()[name]
         if module.startswith(("deconvdemo.engine", "deconvdemo.networks", "deconvdemo.checkpoints", "deconvdemo.web"))
     }
 
@@ -144,7 +147,7 @@ def test_engine_and_feedback_meet_only_in_records():
         module
         for name in FILES
         if name.startswith(("deconvdemo.engine", "deconvdemo.training"))
-        for module, _ in IMPORTS[name]
+        for module, _ in all_imports()[name]
         if module.startswith("deconvdemo.feedback")
     }
     assert met <= {"deconvdemo.feedback.events.records"}

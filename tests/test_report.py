@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from deconvdemo.checkpoints.checkpoint import load_checkpoint
-from deconvdemo.checkpoints.index import add_to_index, read_index
+from deconvdemo.checkpoints.index import INDEX, add_to_index, read_index, write_index
 from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine import device, fastest
@@ -52,6 +52,20 @@ def sets(tmp_path_factory):
 def weights(tmp_path, tiny_weights):
     """Copies of the tiny weights, to write into."""
     return shutil.copytree(tiny_weights, tmp_path / "weights")
+
+
+@pytest.fixture
+def few(tmp_path, tiny_weights, monkeypatch):
+    """All the weights there are: one of each task's, and one that has its figures on photos, too."""
+    monkeypatch.setattr("deconvdemo.checkpoints.serving.bundled_folder", lambda: tmp_path / "few")
+    names = ("denoise", "denoise-photo", "inpaint", "upscale-x2")
+    entries = {name: entry for name, entry in read_index(tiny_weights / INDEX).items() if name in names}
+    assert len(entries) == len(names)
+    (tmp_path / "few").mkdir()
+    for entry in entries.values():
+        shutil.copy(tiny_weights / entry.file, tmp_path / "few")
+    write_index(tmp_path / "few", entries)
+    return tmp_path / "few"
 
 
 def all_of(capsys, *options):
@@ -130,8 +144,8 @@ def test_costs_need_no_images_and_one_method_can_be_chosen(sets, weights, capsys
     assert not any(network["scores"] for network in found["networks"])
 
 
-def test_the_table_says_what_the_json_says(sets, weights, capsys):
-    options = ["--images", sets, "--weights", weights, "--no-timings", "--sigma", "25", "--scale", "2"]
+def test_the_table_says_what_the_json_says(sets, few, capsys):
+    options = ["--images", sets, "--weights", few, "--no-timings", "--sigma", "25", "--scale", "2"]
     found, _ = all_of(capsys, *options)
     assert main(["evaluate", "--all", *map(str, options)]) == 0
     table = capsys.readouterr().out
@@ -191,18 +205,18 @@ def test_the_header_of_a_trained_file_is_what_evaluate_prints(
     compare_headers(Weights(tmp_path), everything, False, pytest.fail)
 
 
-def test_headers_that_say_something_else_are_named_and_written(sets, weights, capsys):
-    options = ["--images", sets, "--weights", weights, "--no-timings", "--method", "network"]
-    before = {file.name: load_file(file) for file in weights.glob("*.safetensors")}
+def test_headers_that_say_something_else_are_named_and_written(sets, few, capsys):
+    options = ["--images", sets, "--weights", few, "--no-timings", "--method", "network"]
+    before = {file.name: load_file(file) for file in few.glob("*.safetensors")}
     _, said = all_of(capsys, *options)
     assert any("denoise: CBSD68 sigma 15 PSNR unknown → " in line and "--update-headers" in line for line in said)
     found, _ = all_of(capsys, *options, "--update-headers")
     for network in found["networks"]:
-        checkpoint = load_checkpoint(weights / f"{network['name']}.safetensors")
+        checkpoint = load_checkpoint(few / f"{network['name']}.safetensors")
         assert checkpoint.header.measured
-        assert network["sha256"] == checkpoint.sha256 == read_index(weights / "index.json")[network["name"]].sha256
+        assert network["sha256"] == checkpoint.sha256 == read_index(few / "index.json")[network["name"]].sha256
     for name, tensors in before.items():
-        after = load_file(weights / name)
+        after = load_file(few / name)
         assert all(torch.equal(tensors[key], after[key]) for key in tensors)
     _, said = all_of(capsys, *options)
     assert not any("→" in line for line in said)

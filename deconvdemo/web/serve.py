@@ -20,12 +20,12 @@ def add_verbs(verbs) -> None:
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.image.apart import STRANGERS
-    from deconvdemo.web.server.starting import no_proxy, ready
+    from deconvdemo.web.server.starting import all_kept, no_proxy, ready
 
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
     settings = replace(settings, **given)
     ready(settings)
-    with no_proxy():
+    with no_proxy(), all_kept():
         from deconvdemo.web.demo import launch
 
     engine = restorer(options, settings, settings.weights_repo, settings.data_dir, STRANGERS)

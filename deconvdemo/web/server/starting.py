@@ -6,6 +6,7 @@ Imports no Gradio: that makes folders and reads the environment when it is impor
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import ssl
@@ -96,6 +97,18 @@ def no_proxy() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def all_kept() -> Iterator[None]:
+    """For imports: what they make stays until the end, and is never searched for garbage. A sixth of a start's time,
+    and later of each search."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def prepare_folders(data_dir: Path) -> None:

@@ -399,7 +399,7 @@ def test_depth_and_greyness_are_kept(restorer, task, controls, dtype, channels):
 def test_the_restoration_tells_how_it_was_made(restorer, tmp_path):
     observed = tiny.picture(30, 40)
     restoration = restorer.restore("upscale", observed, scale=3, strength=0.5)
-    assert restoration.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False}
+    assert restoration.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False, "cleanup": 0.0}
     assert np.array_equal(restoration.observed.pixels, observed)
     report = restoration.report()
     assert report["checkpoint"]["name"] == "upscale-x3"
@@ -454,7 +454,7 @@ def test_wrong_controls_are_refused_in_one_sentence(restorer, task, controls, sa
 
 def test_controls_may_come_as_text(restorer):
     by_text = restorer.restore("upscale", tiny.picture(8, 8), scale="3", strength="0.5")
-    assert by_text.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False}
+    assert by_text.controls == {"scale": 3, "strength": 0.5, "variant": "standard", "wrap": False, "cleanup": 0.0}
     assert restorer.restore("denoise", tiny.picture(8, 8), sigma="auto").controls["sigma"] >= 0
 
 

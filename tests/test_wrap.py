@@ -128,6 +128,12 @@ def test_a_switch_takes_what_people_and_pages_send():
 
 
 def test_a_new_control_is_the_last_parameter():
-    assert [control.name for control in TASKS["upscale"].controls] == ["scale", "strength", "variant", "wrap"]
+    assert [control.name for control in TASKS["upscale"].controls] == [
+        "scale",
+        "strength",
+        "variant",
+        "wrap",
+        "cleanup",
+    ]
     assert [control.name for control in TASKS["denoise"].controls] == ["sigma", "strength", "variant", "wrap"]
     assert "wrap" not in [control.name for control in TASKS["inpaint"].controls]

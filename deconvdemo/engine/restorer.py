@@ -14,6 +14,7 @@ from torch import nn
 
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.checkpoints.serving import Weights
+from deconvdemo.engine import cleaning
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
 from deconvdemo.engine.feeding import require_fed, require_known
@@ -149,6 +150,7 @@ class Restorer:
         work = self._prepared(task, photo, mask, controls)
         yield from middle_filled(work, self.tile)
         started = time.monotonic()
+        yield from cleaning.cleaned_first(work)
         tiles = yield from tile_by_tile(work, self.tile)
         yield Restoration(
             photo=work.photo.with_pixels(work.result, work.wraps),
@@ -186,13 +188,19 @@ class Restorer:
         seen = visible(photo.alpha)
         controls, saw = self.chosen(task, controls, photo)
         controls = task.settled(photo.pixels, controls, seen)
+        controls, refused = cleaning.possible(task, controls, self.weights.names())
         checkpoint, network = self._served(task.weights(controls))
         if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
             share = max(1, round(100 * unseen / (weight > 0).sum()))
             notes += (f"{share} % of what was filled in is transparent in the photo, and stays so",)
-        return Work(
+        work = Work(
             task, controls, photo, mask, weight, seen, network, checkpoint, self.compute_on, notes=[*notes], saw=saw
         )
+        work.notes += refused
+        if task.cleaning(controls) and task.strength(controls):
+            cleaner, cleaning_network = self._served(cleaning.CLEANER)
+            work.cleaner = cleaning.cleaner(work, cleaner, cleaning_network, self.judged(photo))
+        return work
 
     def chosen(self, task: Task, controls: dict[str, Any], photo: Photo) -> tuple[dict[str, Any], str]:
         """Checked `controls` of one of `self.task`'s with a network in the place of AUTO, and in words what it was
@@ -201,7 +209,8 @@ class Restorer:
             return controls, ""
         harm = self.judged(photo) if task.differs(controls) else None
         controls = task.choosing(controls, harm)
-        return controls, "" if harm is None else task.saw(controls, harm)
+        able, _ = cleaning.possible(task, controls, self.weights.names())
+        return controls, "" if harm is None else task.saw(able, harm)
 
     def judged(self, photo: Photo) -> Harm | None:
         """What harms a photo where it is visible; None where there are no weights that could tell."""

@@ -37,9 +37,10 @@ class Work:
     result: np.ndarray = field(init=False)
     colours: np.ndarray = field(init=False)  # the photo's, with visible ones in place of those that nobody sees
     middle: np.ndarray | None = None  # (H, W) bool: what is filled already, in `shown`, as a deep hole's middle is
-    shown: np.ndarray | None = None  # the photo with it
+    shown: np.ndarray | None = None  # the photo with it, or cleaned: what the network is shown
     notes: list[str] = field(default_factory=list)
     saw: str = ""
+    cleaner: Work | None = None  # what removes noise and JPEG traces from the photo before the network is shown it
 
     def __post_init__(self):
         self.colours = self.photo.pixels

@@ -32,6 +32,11 @@ CAMERA_QUALITY = 92  # of the JPEG that the camera writes, with halved chroma
 USUAL = {"contrast": 1.6, "lift": 0.6, "saturation": 1.2, "chroma_blur": 1.5, "luma_blur": 1.2, "grain": 0.3}
 
 
+def told_of(harm: Harm) -> float:
+    """The level, in grey levels, that the network for photos is told of a photo so harmed."""
+    return max(TOLD * harm.level, OF_NOISE * harm.noise)
+
+
 class Denoise(Task):
     name = "denoise"
     verb = "Denoise"
@@ -98,7 +103,7 @@ class Denoise(Task):
             return {**chosen, "sigma": 0.0}
         if harm.is_white:
             return chosen
-        told = max(TOLD * harm.level, OF_NOISE * harm.noise, LEAST_TOLD if harm.is_noisy else 0.0)
+        told = max(told_of(harm), LEAST_TOLD if harm.is_noisy else 0.0)
         return {**chosen, "variant": PHOTO, "sigma": min(round(told, 1), MAX_SIGMA) if left_open else controls["sigma"]}
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:

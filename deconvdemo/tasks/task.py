@@ -69,6 +69,8 @@ class Task:
     # how far, in pixels, `inputs` looks around, and the grid it works on: tiles overlap and are aligned accordingly
     reach: ClassVar[int] = 0
     grid: ClassVar[int] = 1
+    # automatic controls that AUTO finds out with the network; where that was chosen by hand, they are off
+    found_by_auto: ClassVar[tuple[str, ...]] = ()
     # ---- where it is shown
     examples: ClassVar[tuple[Example, ...]] = ()
     tag: ClassVar[str] = "image-restoration"  # the Hub's, of its weights
@@ -189,6 +191,10 @@ class Task:
     def strength(self, controls: Mapping[str, Any]) -> float:
         """How much of the network's correction is applied, 0 to 1; at 0 the network is not asked."""
         return controls["strength"]
+
+    def cleaning(self, controls: Mapping[str, Any]) -> float:
+        """How much of what harms the photo is removed before the network is shown it, 0 to 1."""
+        return 0.0
 
     def hole_weight(self, mask: np.ndarray | None, controls: Mapping[str, Any]) -> np.ndarray | None:
         """(H, W) float32 in [0, 1]: how much of the estimate is shown where; None: everywhere all of it.

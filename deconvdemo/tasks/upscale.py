@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 SCALES = (2, 3, 4)
 CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is enlarged
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
+# what Auto cleans first, more and more from one to the other: the noise in grey levels, and its share of all that
+# disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge
+NOISE, SHARE = (1.0, 3.0), (0.45, 0.7)
+MOST_CLEANED = 0.5  # by Auto: more costs photos of fine texture, which looks like noise, too
+
+CLEANUP = Number(
+    "cleanup",
+    "Clean-up",
+    "How much of the noise and JPEG traces is removed before the photo is enlarged: 0 none, 1 strong.",
+    default=None,
+    step=0.05,
+    automatic=True,
+)
 
 
 class Upscale(Task):
@@ -43,7 +56,9 @@ class Upscale(Task):
             fast=Variant("Speed", "A smaller network for clean pictures: quicker, less sharp."),
         ),
         WRAP,
+        CLEANUP,
     )
+    found_by_auto = (CLEANUP.name,)
     blind = (PHOTO, "vivid")
     examples = (Example("Small cat", "cat-small.png"), Example("Small portrait", "astronaut-small.png"))
     tag = "super-resolution"
@@ -64,12 +79,26 @@ class Upscale(Task):
     own_pair = "self"
 
     def choosing(self, controls: dict[str, Any], harm: Harm | None = None) -> dict[str, Any]:
-        """Clean pictures go to the standard network, compressed and noisy ones to the one for photos."""
+        """Clean pictures go to the standard network, compressed and noisy ones to the one for photos, cleaned first."""
         chosen = super().choosing(controls, harm)
         if harm is None or not self.differs(controls):
             return chosen
         harmed = harm.noise >= CLEAN or (harm.is_compressed and harm.level >= CLEAN)
-        return {**chosen, "variant": PHOTO} if harmed else chosen
+        if not harmed:
+            return chosen
+        cleanup = controls["cleanup"]
+        return {**chosen, "variant": PHOTO, "cleanup": _cleanup_for(harm) if cleanup is None else cleanup}
+
+    def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
+        if not self.cleaning(controls):
+            return super().saw(controls, harm)
+        return f"{harm.in_words()}: cleaned first, {self.variant.options[controls['variant']].label}"
+
+    def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
+        return {**controls, "cleanup": self.cleaning(controls)}
+
+    def cleaning(self, controls: Mapping[str, Any]) -> float:
+        return controls.get("cleanup") or 0.0
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         return self._named(f"{self.name}-x{controls['scale']}", controls)
@@ -118,3 +147,12 @@ class Upscale(Task):
 
     def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[int]:
         return (controls["scale"],)
+
+
+def _cleanup_for(harm: Harm) -> float:
+    share = harm.noise / max(harm.level, harm.noise, CLEAN)
+    return round(MOST_CLEANED * _ramp(harm.noise, *NOISE) * _ramp(share, *SHARE), 2)
+
+
+def _ramp(value: float, start: float, end: float) -> float:
+    return min(max((value - start) / (end - start), 0.0), 1.0)

@@ -82,9 +82,10 @@ class ControlPanel:
         return controls
 
     def judged(self, variant: str) -> tuple[str, ...]:
-        """What this network judges by itself, or some do; nothing for a word that is none of the choices."""
+        """What this network judges by itself, or Auto or some do; nothing for a word that is none of the choices."""
         if variant == AUTO:
-            return tuple({name: 0 for option in self.task.variant.options.values() for name in option.judges})
+            found = [*(name for option in self.task.variant.options.values() for name in option.judges)]
+            return tuple(dict.fromkeys([*found, *self.task.found_by_auto]))
         option = self.task.variant.options.get(variant)
         return option.judges if option else ()
 
@@ -160,7 +161,8 @@ class ControlPanel:
         return option.meaning if option else ""
 
     def _info(self, control: Number, variant: str) -> str:
-        estimated = control.automatic and control.name not in self.judged(variant)
+        found = (*self.judged(variant), *self.task.found_by_auto)
+        estimated = control.automatic and control.name not in found
         return control.meaning + (" Estimated when a photo is opened." if estimated else "")
 
 

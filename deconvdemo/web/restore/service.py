@@ -65,7 +65,8 @@ class RestoreService:
         """The automatic controls, estimated from this photo for the networks that do not judge them by themselves."""
         for variant, option in self.task.variant.options.items():
             defaults = {control.name: control.default for control in self.task.controls}
-            left_open = [name for name, default in defaults.items() if default is None and name not in option.judges]
+            found = (*option.judges, *self.task.found_by_auto)
+            left_open = [name for name, default in defaults.items() if default is None and name not in found]
             if left_open:
                 settled = self.task.settled(photo.pixels, {**defaults, "variant": variant}, visible(photo.alpha))
                 return {name: settled[name] for name in left_open}

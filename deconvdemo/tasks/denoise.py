@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_SIGMA = 75.0
 NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
-TOLD = 0.9  # of what is judged: the judge says a little too much
+TOLD, TOLD_OF_JPEG = 1.1, 0.95  # of what is judged: what is best for noise, and where there are traces of JPEG alone
 OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
 LEAST_TOLD = 3.0  # grey levels, for a photo with noise
 FAINTEST = 0.01  # grey levels: an estimate below is no noise

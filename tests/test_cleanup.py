@@ -29,14 +29,15 @@ def serving(folder, harm: Harm | None = CAMERA) -> Restorer:
     return restorer
 
 
-def judged(**harm) -> float:
+def judged(scale: int = 2, **harm) -> float:
     offered = TASKS["upscale"].offering(EVERY)
-    return offered.choosing(offered.checked({}), replace(CAMERA, **harm)).get("cleanup") or 0.0
+    return offered.choosing(offered.checked({"scale": scale}), replace(CAMERA, **harm)).get("cleanup") or 0.0
 
 
 def test_the_more_noise_the_more_is_cleaned_and_jpeg_alone_is_not():
     assert judged(noise=0.2) == judged(noise=3, level=12) == judged(noise=0.1, level=0.2) == 0
     assert 0 < judged(noise=2, level=3) < judged(noise=4, level=5) == judged() < 1
+    assert judged(scale=4) == 0 < judged(scale=3)
 
 
 def test_what_is_cleaned_is_what_the_denoising_network_makes_of_it(tiny_weights):

@@ -24,6 +24,7 @@ QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poo
 # what Auto cleans first, more and more from one to the other: the noise in grey levels, and its share of all that
 # disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge
 NOISE, SHARE = (1.0, 3.0), (0.45, 0.7)
+GAINING = (2, 3)  # the scales at which that measures better
 MOST_CLEANED = 0.5  # by Auto: more costs photos of fine texture, which looks like noise, too
 
 CLEANUP = Number(
@@ -87,7 +88,9 @@ class Upscale(Task):
         if not harmed:
             return chosen
         cleanup = controls["cleanup"]
-        return {**chosen, "variant": PHOTO, "cleanup": _cleanup_for(harm) if cleanup is None else cleanup}
+        if cleanup is None:
+            cleanup = _cleanup_for(harm) if controls["scale"] in GAINING else 0.0
+        return {**chosen, "variant": PHOTO, "cleanup": cleanup}
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
         if not self.cleaning(controls):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from deconvdemo.errors import ControlError, DeconvdemoError, StartError
 from deconvdemo.settings import Settings
 from deconvdemo.web.server import starting
 from deconvdemo.web.server.ages import Ages
-from deconvdemo.web.server.starting import listening_name, no_proxy, prepare_folders, ready
+from deconvdemo.web.server.starting import all_kept, listening_name, no_proxy, prepare_folders, ready
 from deconvdemo.web.server.uploads import Uploads
 
 ROOT = Path(__file__).parent.parent
@@ -185,3 +186,11 @@ def test_proxies_are_as_they_were_afterwards(monkeypatch):
         assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "*"
     assert os.environ["NO_PROXY"] == "example.org"
     assert "no_proxy" not in os.environ
+
+
+def test_what_is_imported_for_the_demo_is_never_searched_for_garbage():
+    with all_kept():
+        assert not gc.isenabled()
+        kept = [[]]  # garbage is sought only in what can hold it
+    assert gc.isenabled()
+    assert not any(one is kept for one in gc.get_objects())

@@ -7,6 +7,7 @@ It imports little: it is for processes that are forked.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -89,6 +90,7 @@ def get_ready() -> None:
         real(run, replace(output, checkpoint_every=0.0), say)
 
     fit.fit = fitting
+    gc.freeze()  # no fork looks for garbage among what was imported, nor copies its pages to do so
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from deconvdemo.tasks.denoise import LEAST_TOLD, MAX_SIGMA, told_of
 from deconvdemo.tasks.harm import Harm
 
 DENOISE = TASKS["denoise"]
-MORE = 1.5  # times as much as where the photo is only denoised: half of much is better here than all of less
+MORE = 1.23  # times as much as where the photo is only denoised: half of much is better here than all of less
 CLEANER = DENOISE.weights({"variant": PHOTO})
 
 

@@ -34,7 +34,8 @@ USUAL = {"contrast": 1.6, "lift": 0.6, "saturation": 1.2, "chroma_blur": 1.5, "l
 
 def told_of(harm: Harm) -> float:
     """The level, in grey levels, that the network for photos is told of a photo so harmed."""
-    return max(TOLD * harm.level, OF_NOISE * harm.noise)
+    share = TOLD if harm.is_noisy else TOLD_OF_JPEG
+    return max(share * harm.level, OF_NOISE * harm.noise)
 
 
 class Denoise(Task):

@@ -47,6 +47,7 @@ from deconvdemo.web.doors import Doors
 from deconvdemo.web.duel.routes import Duels, duel_routes
 from deconvdemo.web.head_and_foot import INSIGHT, INTRODUCTION, RELEASES, REVIEW, foot, head
 from deconvdemo.web.insight.tab import Insight
+from deconvdemo.web.learn.generated import generated_routes
 from deconvdemo.web.releases.routes import release_routes
 from deconvdemo.web.releases.service import ReleaseService
 from deconvdemo.web.restore.endpoints import endpoints
@@ -143,6 +144,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         health_route(restorer, store, publisher, {"likenesses": likenesses.look, "replays": replayer.look}),
         *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id)),
         *review_routes(desk, reviewers, settings.max_upload_mb),
+        *generated_routes(),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
         *without_slash("/insight", "/duel", "/review", "/review/releases", "/healthz"),

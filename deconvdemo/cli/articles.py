@@ -30,7 +30,7 @@ def add_verbs(verbs) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from deconvdemo.training.run.articles import PATCH, drawn_crops, train_articles
+    from deconvdemo.training.run.articles import PATCH, Crops, drawn_crops, train_articles
 
     if not 0 < options.minutes < math.inf:
         raise ControlError(f"--minutes is {options.minutes:g}, but it must be a number above 0")
@@ -40,7 +40,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         from deconvdemo.training.data.corpus import Corpus
 
         corpus = Corpus.open(options.images, settings.data_dir / "corpus", say).large_enough(PATCH)
-        crops, data = corpus.crops, corpus.described(None)
+        crops: Crops = corpus.crops
+        data = corpus.described(None)
     else:
         crops, data = drawn_crops(), ["dead leaves, drawn by deconvdemo"]
     train_articles(options.out, crops, data, options.minutes, say)
@@ -62,7 +63,10 @@ def _photos(folder: Path | None) -> list[Path]:
 
 def _measure(folder: Path, files: list[Path]) -> None:
     """Writes measured.json, formulas and a picture of each article, and prints the table."""
+    import numpy as np
+
     from deconvdemo.atomic import write_atomically
+    from deconvdemo.engine.generating import generate
     from deconvdemo.engine.restorer import Restorer
     from deconvdemo.evaluation.article_formulas import formula_rows
     from deconvdemo.evaluation.article_pictures import grid, side_by_side
@@ -75,8 +79,9 @@ def _measure(folder: Path, files: list[Path]) -> None:
         side_by_side(shown.pictures, words).save(folder / f"{shown.article.name}.png")
     formulas = formula_rows(photos)
     if (made := generated(folder, 16)) is not None:
-        pictures = {"article: noise to pictures by MSE": grid(made, 4)}
-        side_by_side(pictures).save(folder / "generation.png")
+        ours = np.stack([generate(seed) for seed in range(16)])
+        pictures = {"article: of noise, by MSE": grid(made, 4), "ours: deconvdemo generate": grid(ours, 4)}
+        side_by_side(pictures, detail=256, enlarged=2).save(folder / "generation.png")
     facts = {"photos": len(photos), "networks": as_json(rows), "formulas": [vars(row) for row in formulas]}
     write_atomically(folder / "measured.json", (json.dumps(facts, indent=1) + "\n").encode())
     print(_table(rows, formulas))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from deconvdemo.errors import ControlError, DeconvdemoError
@@ -42,7 +44,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             raise ControlError(f"{file} is there already: name another --out, or another --seed")
     if options.interpolate is None:
         SEED.checked(first + options.count - 1)
-        pictures = (generate(first + number, temperature) for number in range(options.count))
+        pictures: Iterator = map(partial(generate, temperature=temperature), range(first, first + options.count))
     else:
         last = int(SEED.checked(options.interpolate) or 0)
         pictures = on_the_way(first, last, options.count, temperature)

@@ -12,16 +12,21 @@ LINE, GAP = 22, 6  # pixels
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 
 
-def side_by_side(pictures: Mapping[str, np.ndarray], below: Mapping[str, str] | None = None) -> Image.Image:
+def side_by_side(
+    pictures: Mapping[str, np.ndarray],
+    below: Mapping[str, str] | None = None,
+    detail: int = DETAIL,
+    enlarged: int = ENLARGED,
+) -> Image.Image:
     """The middles of (H, W, 3) uint8 pictures, each under its name, with a line `below` some."""
     below = below or {}
-    side = DETAIL * ENLARGED
+    side = detail * enlarged
     sheet = Image.new("RGB", (len(pictures) * (side + GAP) - GAP, side + LINE * (2 if below else 1)), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for at, (name, picture) in enumerate(pictures.items()):
         left = at * (side + GAP)
         draw.text((left + 4, 2), name, INK, font)
-        sheet.paste(_middle(picture).resize((side, side), Image.Resampling.NEAREST), (left, LINE))
+        sheet.paste(_middle(picture, detail).resize((side, side), Image.Resampling.NEAREST), (left, LINE))
         draw.text((left + 4, LINE + side + 2), below.get(name, ""), INK, font)
     return sheet
 
@@ -35,6 +40,6 @@ def grid(pictures: np.ndarray, columns: int) -> np.ndarray:
     )
 
 
-def _middle(picture: np.ndarray) -> Image.Image:
-    top, left = (max(length - DETAIL, 0) // 2 for length in picture.shape[:2])
-    return Image.fromarray(picture[top : top + DETAIL, left : left + DETAIL])
+def _middle(picture: np.ndarray, detail: int) -> Image.Image:
+    top, left = (max(length - detail, 0) // 2 for length in picture.shape[:2])
+    return Image.fromarray(picture[top : top + detail, left : left + detail])

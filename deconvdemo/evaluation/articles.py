@@ -104,8 +104,8 @@ def _theirs(file: Path) -> Method:
 
 
 def _ours(article: Article, restorer: Restorer) -> Method:
-    controls: dict[str, Any] = {"denoise": {"sigma": SIGMA}, "upscale": {"scale": 2}}.get(article.ours, {})
-    controls = {"variant": "standard", **controls}
+    known: dict[str, dict[str, Any]] = {"denoise": {"sigma": SIGMA}, "upscale": {"scale": 2}}
+    controls = {"variant": "standard", **known.get(article.ours, {})}
     return lambda observed, mask: eight_bit_rgb(restorer.restore(article.ours, observed, mask, **controls).photo.pixels)
 
 

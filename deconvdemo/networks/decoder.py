@@ -61,9 +61,9 @@ class Decoder(nn.Module):
         self.up = nn.ModuleList(EvenDeconvolution(one, other) for one, other in pairs)
         self.mix = nn.ModuleList(_convolution(width, width) for width in self.widths[1:-1])
         self.pictures = nn.ModuleList(_convolution(width, 3) for width in widths)
-        for layer in self.pictures:
-            with torch.no_grad():
-                layer.weight.mul_(0.3)
+        with torch.no_grad():  # each level starts as a little more than what came from below
+            for weight in (one for name, one in self.pictures.named_parameters() if name.endswith("weight")):
+                weight.mul_(0.3)
 
     @property
     def radius(self) -> int:

@@ -54,7 +54,8 @@ def train_article(
     torch.manual_seed(seed)
     network = NETWORKS[article.network](**article.config).train()
     optimizer = torch.optim.Adam(network.parameters(), RATE)
-    rng, losses, end = np.random.default_rng(seed), [], time.monotonic() + seconds
+    rng, end = np.random.default_rng(seed), time.monotonic() + seconds
+    losses: list[float] = []
     while len(losses) < steps if steps else time.monotonic() < end or not losses:
         pixels = torch.from_numpy(crops(rng, BATCH, patch))
         clean = pixels.permute(0, 3, 1, 2).float() / GREY_LEVELS

@@ -11,7 +11,7 @@ PIP = $(PY) -m pip install --quiet --disable-pip-version-check $(COMPILE) -c $(C
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-isa test-oldest test-with-oldest lint style format lock docs space results bench hostile loop \
-  release-check clean
+  release-check clean train-articles
 
 help:
 	@echo "make run              start the demo on http://127.0.0.1:7860 (ARGS='--host 0.0.0.0 --port 8000')"
@@ -26,6 +26,8 @@ help:
 	@echo "make space            write README.md's front matter from space.yaml"
 	@echo "make train-NAME       train bundled weights anew: train-denoise, train-upscale-x3, train-denoise-photo, …"
 	@echo "                      (IMAGES='DIR DIR' names the photographs, DEV=DIR the images to measure on)"
+	@echo "make train-articles   train the networks of five articles on deconvolution, and show them beside ours, in"
+	@echo "                      build/articles: two minutes, without photographs (ARGS='--images DIR --measure DIR')"
 	@echo "make results          measure everything anew, and write docs/results.md and its pictures"
 	@echo "                      (IMAGES=DIR has the sets: cbsd68, polyu, set5, inpaint, wild; needs an idle machine)"
 	@echo "make bench            measure how fast flags are acknowledged, published and found, and photos opened"
@@ -134,6 +136,10 @@ IMAGES ?= data/photographs
 # the name is a network's, which says what is trained and by which recipe: an unknown one is told which there are
 train-%: $(VENV)/.runtime
 	$(PY) -m deconvdemo train $* --images $(IMAGES) $(if $(DEV),--dev $(DEV)) --out weights/$*.safetensors $(ARGS)
+
+# the articles' networks, which serve nobody: docs/articles.md
+train-articles: $(VENV)/.runtime
+	$(PY) -m deconvdemo train-articles --out build/articles $(ARGS)
 
 # ---- results: docs/results.json and wild.json, and the page and pictures that show them -----------------------
 

@@ -65,6 +65,7 @@ ROUTES = {
     "/review/releases/list": "the releases, with their counts",
     "/review/releases/{sha256}": "what a release made of the flags, a page of them",
     "/review/releases/{sha256}/{flag_id}/{role}": "one of the four pictures of a replayed flag",
+    "/learn/generate": "a picture from noise: `seed`, `temperature`, `layer`; or on the way `to` another, `share`",
     "/duel": "the duel page",
     "/duel/page.js": "the duel page's script",
     "/duel/page.css": "the duel page's style",

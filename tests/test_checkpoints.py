@@ -21,6 +21,7 @@ from deconvdemo.checkpoints.sources import Nothing, OneCheckpoint, WeightsSource
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.hub.download import HubRef
 from deconvdemo.networks import NETWORKS
+from deconvdemo.networks.articles import ARTICLE_NETWORKS
 
 SMALL: dict[str, dict] = {
     "DeconvUNet": {"image_channels": 3, "side_channels": 1, "widths": [8, 16], "blocks": 1},
@@ -28,11 +29,13 @@ SMALL: dict[str, dict] = {
     "GatedExpert": tiny.SIZES["GatedExpert"],
     "DeconvMask": tiny.SIZES["DeconvMask"],
     "HarmJudge": tiny.SIZES["HarmJudge"],
+    "Decoder": tiny.SIZES["Decoder"],
+    **{name: {} for name in ARTICLE_NETWORKS},
 }
 
 
 def a_header(network="DeconvUNet", **changes) -> Header:
-    task, scale = ("upscale", 2) if network == "DeconvSR" else ("denoise", 1)
+    task, scale = ("upscale", 2) if network in ("DeconvSR", "ArticleUpscaler") else ("denoise", 1)
     header = Header(
         network,
         SMALL[network],

@@ -17,7 +17,7 @@ from deconvdemo.tasks import TASKS
 from deconvdemo.tasks.helpers import HELPERS
 
 SCALES = {"DeconvSR": (2, 3, 4)}
-PICTURING = [name for name in NETWORKS if name != "HarmJudge"]  # that one gives a few numbers for a whole photo
+PICTURING = [name for name in NETWORKS if name not in tiny.NOT_SHOWN_PHOTOS]
 CASES = [(name, {"scale": scale} if name in SCALES else {}) for name in PICTURING for scale in SCALES.get(name, (1,))]
 every_network = pytest.mark.parametrize(("name", "config"), CASES, ids=[f"{n}-{c.get('scale', 1)}" for n, c in CASES])
 BUNDLED = list(read_index(bundled_folder() / INDEX)) if (bundled_folder() / INDEX).exists() else []

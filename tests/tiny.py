@@ -34,7 +34,9 @@ SIZES: dict[str, dict] = {
     },
     "DeconvMask": {"widths": [8, 16], "blocks": 1},
     "HarmJudge": {"hidden": 4},
+    "Decoder": {"latent": 4, "widths": [8, 8, 4]},
 }
+NOT_SHOWN_PHOTOS = ("HarmJudge", "Decoder")  # the one gives a few numbers for a whole photo, the other is given noise
 # how much the correction is scaled, so that it is some 15 grey levels strong: to be seen, and seldom to be clipped
 _CORRECTION = {"DeconvUNet": ("tail.weight", 4.0), "DeconvSR": ("upsample.weight", 4.0)}
 

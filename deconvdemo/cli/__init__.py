@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from deconvdemo.cli import (
+    articles,
     bench,
     corpus,
     evaluate,
     feedback,
     finetune,
+    generate,
     plot,
     promote,
     restore,
@@ -30,7 +32,21 @@ from deconvdemo.settings import Settings
 from deconvdemo.version import __version__
 
 DONE, FAILED, WRONG_CALL, STOPPED = 0, 1, 2, 130
-VERBS = (restore, evaluate, train, train_list, finetune, promote, plot, corpus, feedback, weights, bench)
+VERBS = (
+    restore,
+    generate,
+    evaluate,
+    train,
+    train_list,
+    articles,
+    finetune,
+    promote,
+    plot,
+    corpus,
+    feedback,
+    weights,
+    bench,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS
-from deconvdemo.tasks.helpers import FINDERS, HELPERS, JUDGE
+from deconvdemo.tasks.helpers import FINDERS, GENERATE, HELPERS, JUDGE
 from deconvdemo.tasks.upscale import SCALES
 
 LOSSES = ("l1", "charbonnier", "mse", "bce-dice")
@@ -68,8 +68,9 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.training.run.writer import Output
 
     _check(options)
-    if options.task == JUDGE:
-        return _judge(options, settings)
+    if options.task in (JUDGE, GENERATE):
+        _require_plain(options)
+        return (_judge if options.task == JUDGE else _decoder)(options, settings)
     recipe = _changed(_recipe(options), options)
     budget = Budget(minutes=options.minutes) if options.minutes else Budget(steps=options.steps or recipe.steps)
     compute = compute_on(options, settings)
@@ -108,13 +109,47 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _judge(options: argparse.Namespace, settings: Settings) -> int:
-    """The judge is fitted in one go, to `--steps` patches."""
+def _require_plain(options: argparse.Namespace) -> None:
+    """Raises ControlError for what is an option of recipes alone."""
+    what = "the judge is fitted in one go, to --steps patches"
+    if options.task == GENERATE:
+        what = "the decoder is trained for --steps, and goes on by itself where it was stopped"
     for name in ("minutes", "dev", "start_from", "resume", "batch", "patch", "rate", "optimizer", "loss"):
         if getattr(options, name) is not None:
-            raise ControlError(
-                f"--{name.replace('_', '-')} says nothing here: the judge is fitted in one go, to --steps patches"
-            )
+            raise ControlError(f"--{name.replace('_', '-')} says nothing here: {what}")
+
+
+def _decoder(options: argparse.Namespace, settings: Settings) -> int:
+    """What draws pictures of noise, measured on photographs that it was not trained on."""
+    from deconvdemo.training.data.small_crops import small_crops
+    from deconvdemo.training.run.decoder_fitting import STEPS, train_decoder
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    crops, held_out = small_crops(options.images, say, options.seed or 0)
+    data = options.data or [f"{Path(place).name} (see the person who trained this)" for place in options.images]
+    measured = train_decoder(
+        crops, options.out, data, say, options.steps or STEPS, options.seed or 0, measure=_likeness_to(held_out)
+    )
+    say(f"{options.out}: {measured}")
+    _indexed(options.out, say)
+    return 0
+
+
+def _likeness_to(held_out):
+    """What a decoder's header tells of its pictures."""
+    from deconvdemo.evaluation.generated import drawn_by, likeness
+
+    def measure(network) -> dict[str, float]:
+        found = likeness("generated", drawn_by(network), held_out)
+        return {"spectrum, dB from photos": found.spectrum, "patches, deviations from photos": found.patches}
+
+    return measure
+
+
+def _judge(options: argparse.Namespace, settings: Settings) -> int:
+    """The judge is fitted in one go, to `--steps` patches."""
     from deconvdemo.training.data.corpus import Corpus
     from deconvdemo.training.run.judge_fitting import PATCHES, REDUCED, train_judge
 

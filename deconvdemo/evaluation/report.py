@@ -19,7 +19,7 @@ from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, pr
 from deconvdemo.evaluation.measure import figures, network_scores, restoring
 from deconvdemo.evaluation.protocols import Case, Values, each_case, sets_in
 from deconvdemo.tasks import PHOTO, TASKS
-from deconvdemo.tasks.helpers import FINDERS, JUDGE
+from deconvdemo.tasks.helpers import FINDERS, GENERATE, JUDGE
 from deconvdemo.version import __version__
 
 
@@ -53,7 +53,7 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
     machine = cost.Machine.this(compute_on.device)
     if plan.timings and machine.busy:
         say(f"timings will be rough: the load of this machine is {machine.load:g} before they begin")
-    rows = [row for row in weights.list() if row.name != JUDGE]  # that one gives no picture
+    rows = [row for row in weights.list() if row.name not in (JUDGE, GENERATE)]  # they restore nothing
     for row in rows:
         if row.problem:
             raise CheckpointError(row.problem)

@@ -9,6 +9,8 @@ write headers, too.
 
 from __future__ import annotations
 
+from deconvdemo.networks.articles import ARTICLE_NETWORKS
+from deconvdemo.networks.decoder import Decoder
 from deconvdemo.networks.deconv_mask import DeconvMask
 from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
@@ -21,4 +23,6 @@ NETWORKS = {
     "GatedExpert": GatedExpert,
     "DeconvMask": DeconvMask,
     "HarmJudge": HarmJudge,
+    "Decoder": Decoder,
+    **ARTICLE_NETWORKS,
 }

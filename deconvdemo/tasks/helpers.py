@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deconvdemo.tasks.control import Number
 
 JUDGE = "judge"
+GENERATE = "generate"
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Helper:
     """One of them. Its `name` is that of its weights, and what their headers say in place of a task."""
 
     name: str
-    gives: int = 1  # channels of what its network gives: logits
+    gives: int | None = 1  # channels of what its network gives: logits; None: a picture
     sets: tuple[str, ...] = ()  # folders of clean photographs that it is measured on
 
 
@@ -52,5 +53,5 @@ def finder_for(task: str) -> Finder | None:
     return next((one for one in FINDERS.values() if one.helps == task), None)
 
 
-# the judge says what harms a photo: AUTO asks it
-HELPERS: dict[str, Helper] = {**FINDERS, JUDGE: Helper(JUDGE, gives=5)}
+# the judge says what harms a photo: AUTO asks it; the decoder is shown no photo, and draws pictures of noise
+HELPERS: dict[str, Helper] = {**FINDERS, JUDGE: Helper(JUDGE, gives=5), GENERATE: Helper(GENERATE, gives=None)}

@@ -47,6 +47,7 @@ from deconvdemo.web.doors import Doors
 from deconvdemo.web.duel.routes import Duels, duel_routes
 from deconvdemo.web.head_and_foot import INSIGHT, INTRODUCTION, RELEASES, REVIEW, foot, head
 from deconvdemo.web.insight.tab import Insight
+from deconvdemo.web.learn.generated import generated_routes
 from deconvdemo.web.learn.routes import learn_routes
 from deconvdemo.web.releases.routes import release_routes
 from deconvdemo.web.releases.service import ReleaseService
@@ -146,7 +147,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
-        *learn_routes(restorer, behind_proxy),
+        *learn_routes(restorer, behind_proxy, generated_routes()),
         *without_slash("/insight", "/duel", "/learn", "/review", "/review/releases", "/healthz"),
     ]
     doors = Doors.of(settings, blocks, results, photos)

@@ -33,9 +33,11 @@ SMALL: dict[str, dict] = {
     **{name: {} for name in ARTICLE_NETWORKS},
 }
 
+ENLARGING = ("DeconvSR", "ArticleUpscaler")
+
 
 def a_header(network="DeconvUNet", **changes) -> Header:
-    task, scale = ("upscale", 2) if network in ("DeconvSR", "ArticleUpscaler") else ("denoise", 1)
+    task, scale = ("upscale", 2) if network in ENLARGING else ("denoise", 1)
     header = Header(
         network,
         SMALL[network],
@@ -87,7 +89,7 @@ def test_a_saved_network_comes_back(network, tmp_path):
     assert checkpoint.header == a_header(network)
     assert checkpoint.sha256 == sha256
     assert checkpoint.source == str(path)
-    assert checkpoint.name == ("upscale-x2" if network == "DeconvSR" else "denoise")
+    assert checkpoint.name == ("upscale-x2" if network in ENLARGING else "denoise")
     restored = checkpoint.network()
     assert not restored.training
     for name, tensor in restored.state_dict().items():

@@ -411,6 +411,8 @@ def test_an_ordinary_photo_of_a_telephone_is_a_small_one():
 # the only places where the server's side decodes in its own process: files that this program has written or checked
 TRUSTED = {
     "deconvdemo.evaluation.protocols": "test images of whoever runs the command",
+    "deconvdemo.evaluation.articles": "test images of whoever runs the command",
+    "deconvdemo.evaluation.generated": "test images of whoever runs the command",
     "deconvdemo.evaluation.scratches": "test images of whoever runs the command",
     "deconvdemo.evaluation.contenders": "bundled photos, and published flags",
     "deconvdemo.evaluation.replaying": "stored flags",

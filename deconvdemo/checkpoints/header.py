@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,11 @@ FORMAT = 1  # of the header; raised when an older deconvdemo could not understan
 _ADDED_LATER = {"variant": ""}  # what a header of this format means where it was written before the key was there
 LARGEST_SCALE = 8
 LONGEST_TEXT = 1_000  # characters of the licence and such
+
+
+def today() -> str:
+    """The date, UTC, as a header has it."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 @dataclass(frozen=True)

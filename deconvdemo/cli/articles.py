@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from deconvdemo.cli.corpus import IMAGES
-from deconvdemo.errors import ControlError, TrainingError
+from deconvdemo.errors import ControlError
 from deconvdemo.settings import Settings
 
 MINUTES = 2.0
@@ -51,13 +51,12 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 def _photos(folder: Path | None) -> list[Path]:
     """The files to measure on. Raises TrainingError for a folder without photos."""
-    from deconvdemo.hub.datasets import SUFFIXES
+    from deconvdemo.evaluation.protocols import image_files, none_in
     from deconvdemo.image import PHOTOS
 
     folder = folder or PHOTOS
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
+    if not folder.is_dir() or not (files := image_files(folder)):
+        raise none_in(folder)
     return files
 
 

@@ -59,11 +59,9 @@ def _files(out: Path, count: int, first: int, other: str | None) -> list[Path]:
         return [out]
     if out.suffix:
         raise ControlError(f"--out is {out}, but one picture is a .png file, and several need a folder")
-    way = "" if other is None else f"-to-{other}"
-    return [
-        out / (f"{first + number}.png" if other is None else f"{first}{way}-{number:04d}.png")
-        for number in range(count)
-    ]
+    if other is None:
+        return [out / f"{first + number}.png" for number in range(count)]
+    return [out / f"{first}-to-{other}-{number:04d}.png" for number in range(count)]
 
 
 def _write(file: Path, picture) -> None:

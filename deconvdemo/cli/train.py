@@ -121,6 +121,7 @@ def _require_plain(options: argparse.Namespace) -> None:
 
 def _decoder(options: argparse.Namespace, settings: Settings) -> int:
     """What draws pictures of noise, measured on photographs that it was not trained on."""
+    from deconvdemo.training.data.corpus import unnamed
     from deconvdemo.training.data.small_crops import small_crops
     from deconvdemo.training.run.decoder_fitting import STEPS, train_decoder
 
@@ -128,7 +129,7 @@ def _decoder(options: argparse.Namespace, settings: Settings) -> int:
         print(text, file=sys.stderr)
 
     crops, held_out = small_crops(options.images, say, options.seed or 0)
-    data = options.data or [f"{Path(place).name} (see the person who trained this)" for place in options.images]
+    data = options.data or [unnamed(place) for place in options.images]
     measured = train_decoder(
         crops, options.out, data, say, options.steps or STEPS, options.seed or 0, measure=_likeness_to(held_out)
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deconvdemo.deconvolution.operators import mirrored
+
 LEAST = 8  # pixels
 
 
@@ -29,15 +31,8 @@ def _closed(photo: Tensor, axis: int, added: int) -> Tensor:
     """From the last row or column, mirrored, to the first one, mirrored, by a smooth change from one to the other."""
     length = photo.shape[axis]
     steps = torch.arange(added, device=photo.device)
-    after, before = (_mirrored(steps + length, length), _mirrored(steps - added, length))
+    after, before = (mirrored(steps + length, length), mirrored(steps - added, length))
     share = (1 - torch.cos(torch.pi * (steps + 1) / (added + 1))) / 2
     share = share.to(photo.dtype).view([-1 if one == axis else 1 for one in range(-photo.ndim, 0)])
     between = photo.index_select(axis, after) * (1 - share) + photo.index_select(axis, before) * share
     return torch.cat([photo, between], axis)
-
-
-def _mirrored(places: Tensor, length: int) -> Tensor:
-    if length == 1:
-        return torch.zeros_like(places)
-    places = places.remainder(2 * length - 2)
-    return torch.where(places < length, places, 2 * length - 2 - places)

@@ -59,11 +59,16 @@ class Convolution:
         for length, taps in zip(size, self.kernel.shape, strict=True):
             # the flipped kernel's middle is as far from its end as the kernel's is from its beginning
             places = torch.arange(-((taps - 1) // 2), length + taps // 2, device=device)
-            if self.boundary == "reflect" and length > 1:
-                places = places.remainder(2 * length - 2)
-                places = torch.where(places < length, places, 2 * length - 2 - places)
-            found.append(places.remainder(length))
+            found.append(mirrored(places, length) if self.boundary == "reflect" else places.remainder(length))
         return found[0], found[1]
+
+
+def mirrored(places: Tensor, length: int) -> Tensor:
+    """Which of `length` rows or columns stands at each of these places, which may lie beyond the first and the last."""
+    if length == 1:
+        return torch.zeros_like(places)
+    places = places.remainder(2 * length - 2)
+    return torch.where(places < length, places, 2 * length - 2 - places)
 
 
 def transfer_function(kernel: Tensor, size: tuple[int, int]) -> Tensor:

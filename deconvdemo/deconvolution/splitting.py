@@ -49,8 +49,7 @@ def half_quadratic_splitting(
     """
     schedule, size = schedule or Schedule(), (observed.shape[-2], observed.shape[-1])
     noise = max(sigma, LEAST_SIGMA)
-    transfer = transfer_function(kernel, size).to(observed.device)
-    back, power = transfer.conj() * torch.fft.rfft2(observed.double()), transfer.abs() ** 2
+    back, power = _normal_equations(observed, kernel)
     believed = observed
     for level in schedule.sigmas(sigma):
         nearness = schedule.balance * (noise / level) ** 2
@@ -73,8 +72,7 @@ def sparse_gradients(
     size = (observed.shape[-2], observed.shape[-1])
     unit = max(sigma, LEAST_SIGMA) / GREY_LEVELS
     weight = weight if weight is not None else WEIGHT[exponent == 1.0] / unit**2
-    transfer = transfer_function(kernel, size).to(observed.device)
-    back, power = transfer.conj() * torch.fft.rfft2(observed.double()), transfer.abs() ** 2
+    back, power = _normal_equations(observed, kernel)
     stiffness = gradient_power_of(size).to(observed.device)
     image, agreement = observed.double(), 1.0
     while agreement < 2.0**9:
@@ -89,6 +87,12 @@ def sparse_gradients(
 
 
 WEIGHT = {True: 0.15, False: 0.3}  # of total variation and of the sparser prior, measured on photographs: times sigma⁻²
+
+
+def _normal_equations(observed: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """F k* · F y and |F k|², of which (|F k|² + …) · F x = F k* · F y + … is made."""
+    transfer = transfer_function(kernel, (observed.shape[-2], observed.shape[-1])).to(observed.device)
+    return transfer.conj() * torch.fft.rfft2(observed.double()), transfer.abs() ** 2
 
 
 def _shrunk(values: Tensor, agreement: float, exponent: float) -> Tensor:

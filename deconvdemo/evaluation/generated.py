@@ -14,6 +14,7 @@ from PIL import Image
 
 from deconvdemo.cosines import BLOCK, cosines
 from deconvdemo.errors import PhotoError, TrainingError
+from deconvdemo.evaluation.protocols import image_files
 from deconvdemo.hub.datasets import SUFFIXES
 from deconvdemo.image.metrics import luma
 from deconvdemo.image.pixels import eight_bit_rgb, eight_bits
@@ -35,7 +36,7 @@ class Likeness:
 def crops_of(folder: Path, each: int = 4) -> Crops:
     """Of clean photos, made smaller so that a crop shows much of one. Raises TrainingError where there are none."""
     found = []
-    for number, file in enumerate(sorted(one for one in folder.glob("*") if one.suffix.lower() in SUFFIXES)):
+    for number, file in enumerate(image_files(folder)):
         try:
             image = Image.fromarray(eight_bit_rgb(read_photo(file).pixels))
         except PhotoError:

@@ -74,7 +74,7 @@ def each_case(
             return
         yield case
     if not count:
-        raise TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
+        raise none_in(folder)
 
 
 def cases(task: str, folder: Path, values: Values | None = None, variant: str = STANDARD) -> list[Case]:
@@ -93,7 +93,7 @@ def clean_cases(task: str, folder: Path) -> Iterator[Case]:
     """The images as they are, for a task that must keep them so; none where they are real pairs."""
     chosen = TASKS[task]
     if chosen.keeps_clean and not _has_pairs(chosen, folder):
-        for file in _images(folder):
+        for file in image_files(folder):
             clean = _rgb(file)
             yield Case(file.stem, CLEAN, clean, {}, _judged(chosen, file, clean))
 
@@ -101,7 +101,7 @@ def clean_cases(task: str, folder: Path) -> Iterator[Case]:
 def _degraded(task: Task, folder: Path, values: Values, variant: str) -> Iterator[Case]:
     declared = task.wild if variant == WILD else task.axes(variant)
     axes = {name: values.get(name, axis.values) for name, axis in declared.items()}
-    files = [file for file in _images(folder) if not (task.needs_mask and file.stem.endswith(MASK))]
+    files = [file for file in image_files(folder) if not (task.needs_mask and file.stem.endswith(MASK))]
     for number, file in enumerate(files):
         clean = _rgb(file)
         _require_large(file, clean)
@@ -143,7 +143,7 @@ def has_cases(task: str, folder: Path, values: Values) -> bool:
     """Whether there is anything for a task: pairs of the values asked for, or images that are not another task's."""
     if _has_pairs(TASKS[task], folder):
         return bool(_wanted_pairs(TASKS[task], folder, values))
-    return bool(_images(folder)) and not other_task(task, folder)[1]
+    return bool(image_files(folder)) and not other_task(task, folder)[1]
 
 
 def _wanted_pairs(task: Task, folder: Path, values: Values) -> list[tuple[Path, str]]:
@@ -153,7 +153,7 @@ def _wanted_pairs(task: Task, folder: Path, values: Values) -> list[tuple[Path, 
         for ending, known in task.pairs.items()
         if all(value in values.get(name, (value,)) for name, value in known.items())
     ]
-    return [(file, ending) for file in _images(folder) for ending in wanted if file.stem.endswith(ending)]
+    return [(file, ending) for file in image_files(folder) for ending in wanted if file.stem.endswith(ending)]
 
 
 def _has_pairs(task: Task, folder: Path) -> bool:
@@ -161,7 +161,7 @@ def _has_pairs(task: Task, folder: Path) -> bool:
 
 
 def _endings(task: Task, folder: Path) -> list[str]:
-    return [ending for ending in task.pairs if any(file.stem.endswith(ending) for file in _images(folder))]
+    return [ending for ending in task.pairs if any(file.stem.endswith(ending) for file in image_files(folder))]
 
 
 # ---- the sets that the literature measures on, by the names their folders have -----------------------------
@@ -175,7 +175,7 @@ def sets_in(folder: Path, say: Callable[[str], None]) -> dict[str, list[Path]]:
     watched = [name for task in TASKS.values() for name in task.watched]
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder: --images takes a folder of sets such as {', '.join(watched)}")
-    there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir() and _images(path)}
+    there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir() and image_files(path)}
     found = {task.name: [there[name] for name in task.sets if name in there] for task in TASKS.values()}
     if not any(found.values()):
         known = dict.fromkeys(name for task in TASKS.values() for name in task.sets)
@@ -202,18 +202,23 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder, but not in those within it."""
     # by name, not by path: paths sort differently on Windows, and the noise goes by the place in this order
     return sorted((file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES), key=lambda file: file.name)
 
 
+def none_in(folder: Path) -> TrainingError:
+    return TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
+
+
 def has_images(folder: Path) -> bool:
-    return bool(_images(folder))
+    return bool(image_files(folder))
 
 
 def _twin(file: Path, ending: str, other: str) -> Path:
     stem = file.stem.removesuffix(ending) + other
-    for twin in _images(file.parent):
+    for twin in image_files(file.parent):
         if twin.stem == stem:
             return twin
     raise TrainingError(f"{file.name} has no {stem} beside it in {file.parent}")

@@ -18,7 +18,7 @@ import torch
 from deconvdemo.degradations import Damage, FadedPrint, GaussianBlur, GaussianNoise, Jpeg
 from deconvdemo.errors import TrainingError
 from deconvdemo.evaluation.evaluate import Score
-from deconvdemo.hub.datasets import SUFFIXES
+from deconvdemo.evaluation.protocols import image_files, none_in
 from deconvdemo.image.pixels import as_images, eight_bit_rgb, eight_bits
 from deconvdemo.image.reading import read_photo
 
@@ -49,9 +49,9 @@ def marked_photos(folder: Path) -> Iterator[MarkedPhoto]:
     """
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder: --images takes a folder of clean images")
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES), key=lambda file: file.name)
+    files = image_files(folder)
     if not files:
-        raise TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
+        raise none_in(folder)
     for number, file in enumerate(files):
         pixels = eight_bit_rgb(read_photo(file).pixels)
         clean, unharmed = as_images(pixels), np.zeros(pixels.shape[:2], bool)

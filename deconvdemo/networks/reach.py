@@ -8,9 +8,8 @@ from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.gated_expert import GatedExpert
 
-Step = tuple[
-    str, int, int
-]  # kind of layer, its level (0: the photo's own pixels), pixels seen in each direction so far
+# kind of layer, its level (0: the photo's own pixels), pixels seen in each direction so far
+Step = tuple[str, int, int]
 
 
 def reach(network: nn.Module) -> list[Step]:

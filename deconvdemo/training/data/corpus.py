@@ -22,6 +22,11 @@ from deconvdemo.training.data.sources import SUFFIXES, ImageFolder, ImageSource,
 __all__ = ["SUFFIXES", "Corpus", "source"]
 
 
+def unnamed(place: str | Path) -> str:
+    """For a header: images of which nobody said whose they are."""
+    return f"{Path(place).name} (see the person who trained this)"
+
+
 def source(text: str | Path) -> ImageSource:
     """What one argument of --images names. Raises ControlError for a Hub address that is none."""
     if str(text).startswith("hf://"):
@@ -80,9 +85,7 @@ class Corpus:
 
     def described(self, said: Sequence[str] | None) -> list[str]:
         """For a header: what the person says of the images, and what the sources say of themselves."""
-        unsaid = [
-            f"{Path(name).name} (see the person who trained this)" for name, data in self.data.items() if not data
-        ]
+        unsaid = [unnamed(name) for name, data in self.data.items() if not data]
         own = [text for data in self.data.values() for text in data]
         return list(dict.fromkeys([*(said or unsaid), *own]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
+from deconvdemo.checkpoints.header import today
 from deconvdemo.networks import NETWORKS
 from deconvdemo.tasks.articles import ARTICLES, HEADER_TASK, Article
 from deconvdemo.training.data.dead_leaves import dead_leaves
@@ -77,10 +77,9 @@ def train_article(
         data=[*data],
         recipe=recipe,
         measured={f"training {article.loss}": round(float(np.mean(losses[-MEASURED_STEPS:])), 5)},
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        created=today(),
     )
-    tensors = {name: value for name, value in network.state_dict().items()}
-    save_checkpoint(file, header, tensors, torch.float16)
+    save_checkpoint(file, header, network.state_dict(), torch.float16)
     return header
 
 

@@ -5,7 +5,6 @@ No adversary is trained, and no noise belongs to a photo: batches of both are co
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
 from deconvdemo.checkpoints.file import write_file
+from deconvdemo.checkpoints.header import today
 from deconvdemo.errors import TrainingError
 from deconvdemo.networks.decoder import Decoder
 from deconvdemo.tasks.helpers import GENERATE
@@ -71,9 +71,8 @@ def train_decoder(
         "steps": steps, "batch": BATCH, "directions": DIRECTIONS, "rate": RATE, "optimizer": "adam", "seed": seed,
         "loss": "sliced Wasserstein of patches", "crops": len(real),
     }  # fmt: skip
-    created = datetime.datetime.now(datetime.UTC).date().isoformat()
     sizes = {"latent": mean.latent, "widths": list(mean.widths)}
-    header = Header("Decoder", sizes, GENERATE, data=[*data], recipe=recipe, measured=measured, created=created)
+    header = Header("Decoder", sizes, GENERATE, data=[*data], recipe=recipe, measured=measured, created=today())
     save_checkpoint(file, header, mean.state_dict(), torch.float16)
     state.unlink(missing_ok=True)
     return measured

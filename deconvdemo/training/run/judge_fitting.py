@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
+from deconvdemo.checkpoints.header import today
 from deconvdemo.errors import TrainingError
 from deconvdemo.networks.harm_judge import JPEG, LEVELS, WHITE, HarmJudge, statistics
 from deconvdemo.tasks.helpers import JUDGE
@@ -41,8 +41,7 @@ def train_judge(
     network = fitted(found[~held_out], facts[~held_out], seed)
     measured = reached(network, found[held_out], facts[held_out])
     recipe = {"patches": len(found), "patch": PATCH, "steps": STEPS, "batch": BATCH, "rate": RATE, "seed": seed}
-    created = datetime.datetime.now(datetime.UTC).date().isoformat()
-    header = Header("HarmJudge", network.config, JUDGE, data=[*data], recipe=recipe, measured=measured, created=created)
+    header = Header("HarmJudge", network.config, JUDGE, data=[*data], recipe=recipe, measured=measured, created=today())
     save_checkpoint(file, header, network.state_dict(), torch.float16)
     return measured
 

@@ -14,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from deconvdemo.checkpoints.checkpoint import Header, save_checkpoint
+from deconvdemo.checkpoints.header import today
 from deconvdemo.errors import TrainingError
 from deconvdemo.training.recipes import Phase, Recipe
 from deconvdemo.training.run.log import Log
@@ -139,7 +140,7 @@ class RunWriter:
                 **self.output.about,
             },
             measured=dict(measured),
-            created=time.strftime("%Y-%m-%d", time.gmtime()),
+            created=today(),
         )
         save_checkpoint(self.output.file, header, state.averaged)
 

@@ -24,7 +24,7 @@ function startCheckerboard() {
   function drawColumn(column, k, s) {
     const counts = transposed(gridOf(FLAT, FLAT, () => 1), gridOf(k, k, () => 1), s, 0);
     const border = Math.min(k, Math.floor((counts.length - s) / 2)); // the border has fewer strokes by itself
-    const inside = counts.slice(border, counts.length - border).flatMap((row) => row.slice(border, row.length - border));
+    const inside = insideOf(counts, border);
     const [least, most] = [Math.min(...inside), Math.max(...inside)];
     const shown = Math.min(SHOWN_CELLS, counts.length); // of the middle, where the border says nothing
     const from = Math.floor((counts.length - shown) / 2);

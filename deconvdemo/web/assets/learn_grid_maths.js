@@ -29,9 +29,12 @@ function transposed(input, kernel, stride, padding, steps = Infinity) {
   return output;
 }
 
+/** What is farther than `border` cells from every side, one row after another. */
+const insideOf = (grid, border) => grid.slice(border, grid.length - border).flatMap((row) => row.slice(border, row.length - border));
+
 /** (highest − lowest) / mean of what is farther than a kernel from the border: 0 where there is no checkerboard. */
 function unevenness(grid, border) {
-  const inside = grid.slice(border, grid.length - border).flatMap((row) => row.slice(border, row.length - border));
+  const inside = insideOf(grid, border);
   const mean = inside.reduce((sum, value) => sum + value, 0) / inside.length;
   return (Math.max(...inside) - Math.min(...inside)) / mean;
 }

@@ -21,7 +21,7 @@ from deconvdemo.tasks.denoise import LEAST_TOLD, MAX_SIGMA, told_of
 from deconvdemo.tasks.harm import Harm
 
 DENOISE = TASKS["denoise"]
-MORE = 1.23  # times as much as where the photo is only denoised: half of much is better here than all of less
+TOLD = 1.35  # of the level that is judged, more than for denoising alone: half of much is better than all of less
 CLEANER = DENOISE.weights({"variant": PHOTO})
 
 
@@ -38,7 +38,7 @@ def cleaner(work: Work, checkpoint: Checkpoint, network: nn.Module, harm: Harm |
     What nobody sees is filled from its visible surroundings already.
     """
     # a photo that looks clean is cleaned of a little, where somebody asks for that
-    level = None if harm is None else round(min(max(MORE * told_of(harm), LEAST_TOLD), MAX_SIGMA), 1)
+    level = None if harm is None else round(min(max(told_of(harm, TOLD), LEAST_TOLD), MAX_SIGMA), 1)
     controls = DENOISE.checked(
         {"sigma": level, "strength": work.task.cleaning(work.controls), "variant": PHOTO, "wrap": work.wraps}
     )

@@ -11,7 +11,7 @@ from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
 from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
-from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.harm import Harm, ramp
 from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
 from deconvdemo.units import GREY_LEVELS
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 MAX_SIGMA = 75.0
 NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
-TOLD, TOLD_OF_JPEG = 1.1, 0.95  # of what is judged: what is best for noise, and where there are traces of JPEG alone
+# of the level that is judged, where harm is slight and where it is much: too much takes fine texture, too little leaves
+# noise
+TOLD, MUCH, SLIGHT_TO_MUCH = 0.9, 1.15, (6.0, 12.0)  # grey levels
 OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
 LEAST_TOLD = 3.0  # grey levels, for a photo with noise
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
@@ -32,9 +34,10 @@ CAMERA_QUALITY = 92  # of the JPEG that the camera writes, with halved chroma
 USUAL = {"contrast": 1.6, "lift": 0.6, "saturation": 1.2, "chroma_blur": 1.5, "luma_blur": 1.2, "grain": 0.3}
 
 
-def told_of(harm: Harm) -> float:
-    """The level, in grey levels, that the network for photos is told of a photo so harmed."""
-    share = TOLD if harm.is_noisy else TOLD_OF_JPEG
+def told_of(harm: Harm, share: float | None = None) -> float:
+    """The level, in grey levels, that the network for photos is told: a `share` of what is judged, more of more."""
+    if share is None:
+        share = TOLD + (MUCH - TOLD) * ramp(harm.level, *SLIGHT_TO_MUCH)
     return max(share * harm.level, OF_NOISE * harm.noise)
 
 

@@ -9,6 +9,11 @@ NOISY = 0.3  # grey levels: from here on what disturbs is noise, too, not JPEG a
 SOFT = 1.0  # pixels
 
 
+def ramp(value: float, start: float, end: float) -> float:
+    """0 up to `start`, 1 from `end` on, and even between them."""
+    return min(max((value - start) / (end - start), 0.0), 1.0)
+
+
 @dataclass(frozen=True)
 class Harm:
     """Levels are in 8-bit grey levels, root mean square."""

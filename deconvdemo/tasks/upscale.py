@@ -10,7 +10,7 @@ import numpy as np
 from deconvdemo.tasks.classical import bicubic, lanczos
 from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
-from deconvdemo.tasks.harm import Harm
+from deconvdemo.tasks.harm import Harm, ramp
 from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
 from deconvdemo.tasks.wild import SEVERITIES, seen_as, shrunk
 from deconvdemo.units import GREY_LEVELS
@@ -154,8 +154,4 @@ class Upscale(Task):
 
 def _cleanup_for(harm: Harm) -> float:
     share = harm.noise / max(harm.level, harm.noise, CLEAN)
-    return round(MOST_CLEANED * _ramp(harm.noise, *NOISE) * _ramp(share, *SHARE), 2)
-
-
-def _ramp(value: float, start: float, end: float) -> float:
-    return min(max((value - start) / (end - start), 0.0), 1.0)
+    return round(MOST_CLEANED * ramp(harm.noise, *NOISE) * ramp(share, *SHARE), 2)

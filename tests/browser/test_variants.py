@@ -53,7 +53,7 @@ def test_the_photo_chooses_the_network_until_somebody_does(open_page, app):
     says(page, "400×400, WEBP, 8 bit. JPEG traces, camera noise of about 9: Camera photos.")
     restored(page, "denoise")
     expect(seen(page, ".dd-status")).to_contain_text("JPEG traces, camera noise of about 9: Camera photos.")
-    expect(report(page)).to_contain_text("sigma 9.9 · strength 1 · variant photo · ")
+    expect(report(page)).to_contain_text("sigma 9.2 · strength 1 · variant photo · ")
     level(page).fill("40")
     expect(automatic(page)).not_to_be_checked()
     restored(page, "denoise")

@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from deconvdemo.errors import ControlError
+from deconvdemo.units import LUMA
 
-LARGEST = 101  # pixels a side
+LARGEST = 257  # pixels a side
+WIDEST = 101  # of those that words name
+BELOW = 0.01  # of the peak: what resampling or an estimate may leave below 0
+EMPTY = 1e-4  # of the peak: rows and columns at the rim that are darker hold nothing
 GAUSSIAN_REACH = 3.5  # standard deviations: beyond lies 0.05 % of the weight
 SAMPLES = 5  # a pixel's side: a disc's edge covers a part of a pixel
 FORMS = "gaussian:SIGMA, defocus:RADIUS or motion:LENGTH,ANGLE"
@@ -33,7 +38,7 @@ def gaussian(sigma: float) -> Tensor:
 
 def defocus(radius: float) -> Tensor:
     """A disc of `radius` in pixels, above 0 and at most 50: a point seen through a lens out of focus."""
-    radius = _within("defocus's radius", radius, LARGEST // 2)
+    radius = _within("defocus's radius", radius, WIDEST // 2)
     reach = math.ceil(radius)
     fine = _fine_grid(reach)
     inside = (fine[:, None] ** 2 + fine[None, :] ** 2 <= radius**2 + 1e-9).to(torch.float64)
@@ -42,7 +47,7 @@ def defocus(radius: float) -> Tensor:
 
 def motion(length: float, angle: float) -> Tensor:
     """A line of `length` pixels, above 0 and at most 100, at `angle` in degrees, counter-clockwise from the right."""
-    length, turn = _within("motion's length", length, LARGEST - 1.0), math.radians(float(angle))
+    length, turn = _within("motion's length", length, WIDEST - 1.0), math.radians(float(angle))
     along = torch.arange(-(length - 1) / 2, (length - 1) / 2 + 1e-9, 1 / 32, dtype=torch.float64)
     if length <= 1:
         along = torch.zeros(1, dtype=torch.float64)
@@ -74,6 +79,32 @@ def kernel_named(text: str) -> Tensor:
     if len(values) != count or not all(map(math.isfinite, values)):
         raise ControlError(f"kernel is {text[:60]!r}, but {kind} takes {count} number{'s' * (count > 1)}: {FORMS}")
     return maker(*values)
+
+
+def from_array(array: np.ndarray, centred: bool = False) -> Tensor:
+    """The kernel in an array of any numbers: (H, W), or a picture's (H, W, 1) or (H, W, 3), of which the luma counts.
+
+    → (H, W) float64 with a sum of 1, odd sides, and at most LARGEST pixels a side once its empty margins are cut off.
+    The array's [H // 2, W // 2] is the kernel's middle, and stays it: as much is cut off on either side. `centred` puts
+    the middle at the weights' centre instead, so that nothing in a photo moves: right for what was drawn by hand.
+    What is below 0 by no more than BELOW of the peak becomes 0. ControlError for what cannot be a blur.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
+        raise ControlError(
+            f"an array of {array.dtype} and shape {array.shape} is no kernel: "
+            "give numbers of shape (H, W), or a picture's of shape (H, W, 1) or (H, W, 3)"
+        )
+    weights = array.astype(np.float64)
+    if weights.ndim == 3:
+        weights = weights[..., 0] if weights.shape[2] == 1 else weights @ np.array(LUMA)
+    peak = weights.max(initial=0.0)
+    if np.isfinite(weights).all() and peak > 0:
+        weights = weights / peak  # so that no sum is beyond what a number holds
+        if weights.min() >= -BELOW:
+            weights = weights.clip(min=0)
+        weights = _cut(_cut(weights, 0, centred), 1, centred)
+    return normalised(torch.from_numpy(weights))
 
 
 def normalised(kernel: Tensor) -> Tensor:
@@ -115,3 +146,18 @@ def _trimmed(kernel: Tensor) -> Tensor:
         while kernel.shape[side] > 2 and not (kernel.select(side, 0).any() or kernel.select(side, -1).any()):
             kernel = kernel.narrow(side, 1, kernel.shape[side] - 2)
     return kernel
+
+
+def _cut(weights: np.ndarray, axis: int, centred: bool) -> np.ndarray:
+    """Its rows (axis 0) or columns from the first to the last that hold anything, as many on either side of the middle.
+
+    Of weights whose peak is 1.
+    """
+    middle = weights.shape[axis] // 2
+    if centred:
+        profile = np.abs(weights).sum(axis=1 - axis)
+        middle = round(float(profile @ np.arange(len(profile)) / profile.sum()))
+    held = np.flatnonzero(np.abs(weights).max(axis=1 - axis) > EMPTY)
+    reach = max(middle - held[0], held[-1] - middle)
+    around = [(reach, reach) if one == axis else (0, 0) for one in (0, 1)]
+    return np.pad(weights, around).take(np.arange(middle, middle + 2 * reach + 1), axis)

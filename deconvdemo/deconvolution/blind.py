@@ -90,16 +90,16 @@ def estimate_blur(pixels: np.ndarray, noise: float | None = None, seen: np.ndarr
 def _likeliest(power: np.ndarray, side: int, step: int, noise: float | None) -> Blur:
     cost = _cost(power, side, noise)
     sharp, begins, best = cost[0], 1, dict[Kind, tuple[float, float]]()
-    for kind, (least, most, count) in WIDTHS.items():
-        best[kind] = _least(cost[begins : begins + count], np.geomspace(least, most, count))
+    for name, (least, most, count) in WIDTHS.items():
+        best[name] = _least(cost[begins : begins + count], np.geomspace(least, most, count))
         begins += count
     kind: Kind = "gaussian" if best["gaussian"][0] <= best["defocus"][0] else "defocus"
     asked = EVIDENCE * step * max(1.0, best[kind][1] / SLIGHT[kind] / 2)
-    costs = {**{name: one for name, (one, _) in best.items()}, "sharp": sharp - asked}
+    costs: dict[Kind, float] = {"sharp": sharp - asked, **{each: one for each, (one, _) in best.items()}}
     if costs["sharp"] <= costs[kind] or best[kind][1] < SLIGHT[kind]:
         kind = "sharp"
         costs["sharp"] = min(costs.values())
-    chances = {name: float(np.exp((min(costs.values()) - one) / 2)) for name, one in costs.items()}
+    chances: dict[Kind, float] = {each: float(np.exp((min(costs.values()) - one) / 2)) for each, one in costs.items()}
     return Blur(kind, 0.0 if kind == "sharp" else step * best[kind][1], chances[kind] / sum(chances.values()))
 
 

@@ -124,7 +124,9 @@ def _told(patches: np.ndarray, step: int) -> np.ndarray:
     few = patches[:, ::SOME, ::SOME]
     clipped = ((few <= 0) | (few >= top)).reshape(len(few), -1).mean(axis=1) > CLIPPED
     shares = [1.0] if patches.shape[3] == 1 else LUMA
-    luma = sum(patches[..., at] * np.float32(share * GREY_LEVELS / top) for at, share in enumerate(shares))
+    luma = np.zeros(patches.shape[:3], np.float32)
+    for at, share in enumerate(shares):
+        luma += patches[..., at] * np.float32(share * GREY_LEVELS / top)
     painted = (np.ptp(luma[:, :, ::SOME], axis=2) == 0).any(axis=1) | (np.ptp(luma[:, ::SOME], axis=1) == 0).any(axis=1)
     for spoiled in (clipped | painted, painted):
         if not spoiled.all():

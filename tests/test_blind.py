@@ -19,7 +19,7 @@ from deconvdemo.image.pixels import as_images, as_pixels
 from deconvdemo.image.reading import read_photo
 from deconvdemo.units import LUMA
 
-WORDS = ["gaussian:1.2", "gaussian:2.5", "gaussian:7", "defocus:2", "defocus:4", "defocus:8", "defocus:14"]
+WORDS = ["gaussian:1.2", "gaussian:2.5", "gaussian:7", "defocus:2", "defocus:4", "defocus:8", "defocus:20"]
 
 
 def photo(name: str = "astronaut") -> np.ndarray:
@@ -56,6 +56,13 @@ def test_the_blur_is_found(words, noise, harm):
     assert about(words, found), found
     assert found.sure > 0.5
     assert len(kernel_named(found.words())) > 1
+
+
+def test_a_photo_of_hardly_anything_gets_a_blur_that_there_is_a_kernel_of():
+    few = Image.fromarray(photo()).resize((8, 8), Image.Resampling.BOX)
+    found = estimate_blur(np.asarray(few.resize((700, 700), Image.Resampling.BICUBIC)))
+    assert found.width == {"gaussian": 14, "defocus": 50}[found.kind]
+    assert max(kernel_named(found.words()).shape) > 98
 
 
 @pytest.mark.parametrize("name", ["cat", "coffee", "astronaut"])

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from deconvdemo.deconvolution.kernels import defocus, gaussian
+from deconvdemo.deconvolution.kernels import WIDEST, WIDEST_SIGMA, defocus, gaussian
 from deconvdemo.deconvolution.photo_spectra import SIDES, gradient, leaked, radii, rings, spectrum, white
 from deconvdemo.errors import ControlError
 from deconvdemo.units import LUMA
@@ -27,8 +27,9 @@ WIDE: dict[Kind, float] = {
     "defocus": 5.0,
 }  # pixels: seen well enough, narrower ones better in a larger photo
 SLIGHT: dict[Kind, float] = {"gaussian": 0.5, "defocus": 1.0}  # pixels: no more than any lens does
+MOST: dict[Kind, float] = {"gaussian": WIDEST_SIGMA, "defocus": float(WIDEST // 2)}  # that a kernel is made of
 SMALLER = (4, 2, 1)  # times: a wide blur leaves nothing in a large photo that would tell it from a narrower one
-# twice the difference of log likelihoods from which on it is a blur, times SMALLER; a wide one should be plain to see
+# twice the difference of log likelihoods from which on it is a blur, times SMALLER, or more: a wide one is plain to see
 EVIDENCE = 5.0
 
 # log spectrum = (1, x, x², f, f²) · (MEAN + SPREAD z), z of unit variance, x = log₂ 8f, over what a slope of -2 gives
@@ -65,7 +66,7 @@ def estimate_blur(pixels: np.ndarray, noise: float | None = None, seen: np.ndarr
     """What blurred a photo, (H, W, C) of any of Photo's dtypes, all over: a Gaussian, a disc, or nothing.
 
     `noise` is its standard deviation in 8-bit grey levels, roughly; None: it is found, too. `seen`, (H, W) bool, is
-    where there is a photo; None: everywhere. A Gaussian of 0.6 to 22 pixels or a disc of 1.2 to 40 is found; where a
+    where there is a photo; None: everywhere. A Gaussian of 0.6 to 14 pixels or a disc of 1.2 to 50 is found; where a
     photo is too small, or shows nothing, it is called sharp, and `sure` is 0. ControlError for a noise below 0, or
     `seen` of another size.
     """
@@ -94,13 +95,14 @@ def _likeliest(power: np.ndarray, side: int, step: int, noise: float | None) -> 
         best[name] = _least(cost[begins : begins + count], np.geomspace(least, most, count))
         begins += count
     kind: Kind = "gaussian" if best["gaussian"][0] <= best["defocus"][0] else "defocus"
-    asked = EVIDENCE * step * max(1.0, best[kind][1] / SLIGHT[kind] / 2)
+    asked = EVIDENCE * max(step, best[kind][1] / SLIGHT[kind] / 2)
     costs: dict[Kind, float] = {"sharp": sharp - asked, **{each: one for each, (one, _) in best.items()}}
     if costs["sharp"] <= costs[kind] or best[kind][1] < SLIGHT[kind]:
         kind = "sharp"
         costs["sharp"] = min(costs.values())
     chances: dict[Kind, float] = {each: float(np.exp((min(costs.values()) - one) / 2)) for each, one in costs.items()}
-    return Blur(kind, 0.0 if kind == "sharp" else step * best[kind][1], chances[kind] / sum(chances.values()))
+    width = 0.0 if kind == "sharp" else min(step * best[kind][1], MOST[kind])
+    return Blur(kind, width, chances[kind] / sum(chances.values()))
 
 
 def _least(cost: np.ndarray, widths: np.ndarray) -> tuple[float, float]:

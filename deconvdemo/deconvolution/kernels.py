@@ -20,6 +20,7 @@ LARGEST = 257  # pixels a side
 WIDEST = 101  # of those that words name
 BELOW = 0.01  # of the peak: what resampling or an estimate may leave below 0
 EMPTY = 1e-4  # of the peak: rows and columns at the rim that are darker hold nothing
+WIDEST_SIGMA = 14.0  # pixels, of a Gaussian
 GAUSSIAN_REACH = 3.5  # standard deviations: beyond lies 0.05 % of the weight
 SAMPLES = 5  # a pixel's side: a disc's edge covers a part of a pixel
 FORMS = "gaussian:SIGMA, defocus:RADIUS or motion:LENGTH,ANGLE"
@@ -27,7 +28,7 @@ FORMS = "gaussian:SIGMA, defocus:RADIUS or motion:LENGTH,ANGLE"
 
 def gaussian(sigma: float) -> Tensor:
     """A Gaussian of standard deviation `sigma` in pixels, above 0 and at most 14."""
-    sigma = _within("gaussian's sigma", sigma, 14.0)
+    sigma = _within("gaussian's sigma", sigma, WIDEST_SIGMA)
     radius = max(1, math.ceil(GAUSSIAN_REACH * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     # integrals over pixels, not samples in their middle: right for slight blurs, too

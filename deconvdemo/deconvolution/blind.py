@@ -22,10 +22,8 @@ from deconvdemo.units import LUMA
 
 Kind = Literal["gaussian", "defocus", "sharp"]
 WIDTHS: dict[Kind, tuple[float, float, int]] = {"gaussian": (0.4, 9.0, 24), "defocus": (0.8, 15.0, 46)}
-WIDE: dict[Kind, float] = {
-    "gaussian": 2.7,
-    "defocus": 5.0,
-}  # pixels: seen well enough, narrower ones better in a larger photo
+# pixels: seen well enough; narrower ones are seen better in a larger photo
+WIDE: dict[Kind, float] = {"gaussian": 2.7, "defocus": 5.0}
 SLIGHT: dict[Kind, float] = {"gaussian": 0.5, "defocus": 1.0}  # pixels: no more than any lens does
 MOST: dict[Kind, float] = {"gaussian": WIDEST_SIGMA, "defocus": float(WIDEST // 2)}  # that a kernel is made of
 SMALLER = (4, 2, 1)  # times: a wide blur leaves nothing in a large photo that would tell it from a narrower one

@@ -194,6 +194,7 @@ def here(tmp_path, monkeypatch) -> Path:
         "photo.jpg",
         "Set5/bird.png",
         "album/a.jpg",
+        "moved.jpg",
     ):
         Path(name).parent.mkdir(exist_ok=True)
         picture.save(name)
@@ -218,7 +219,7 @@ def test_the_readmes_commands_run(here, tiny_weights, capsys):
             given += ["--weights", str(tiny_weights), "--device", "cpu", "--precision", "fp32"]
         assert main(given) == 0, (words, capsys.readouterr().err)
         done += 1
-    assert done == 14
+    assert done == 15
     assert Image.open("cat-large.png").size == (120, 96)
     assert (here / "flags" / "data").is_dir()
 

@@ -17,7 +17,7 @@ from tiny import picture
 
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.image.reading import read_photo
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import TASKS, TRAINED
 
 MASK = np.zeros((40, 56, 1), np.uint8)
 MASK[10:20, 20:40] = 255
@@ -241,7 +241,7 @@ def test_healthz_tells_what_serves(app, client):
     assert (status, facts["status"]) == (200, "ok")
     assert {"version", "flags", "weights"} <= set(facts)
     assert facts["compute"] == {"device": "cpu", "precision": "fp32", "why": "a test", "layout": "channels_last"}
-    assert set(facts["weights"]) >= set(TASKS) - {"upscale"}
+    assert set(facts["weights"]) >= set(TRAINED) - {"upscale"}
 
 
 @pytest.mark.parametrize("path", ["results/../../x", "results/%2e%2e/x", "results/abc/x", f"results/{'0' * 32}/x.png"])

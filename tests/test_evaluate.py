@@ -211,7 +211,7 @@ def test_each_variant_is_measured_by_the_protocol_of_its_task(folder, tiny_weigh
         (["--method", "classical:median"], 2, "no classical method 'median'"),
         (["--sigma", "15,many"], 2, "--sigma is '15,many', but it takes numbers"),
         (["--images", "nowhere"], 1, "nowhere is not a folder"),
-        (["--all"], 2, "name one task (denoise, upscale, inpaint), or say --all"),
+        (["--all"], 2, "name one task (denoise, upscale, inpaint, deblur), or say --all"),
         (["--out", "nowhere/scores.json"], 2, "there is no folder nowhere"),
     ],
 )

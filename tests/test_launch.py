@@ -17,7 +17,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.feedback.dataset.publish import NoPublisher
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS
+from deconvdemo.tasks import TASKS, TRAINED
 from deconvdemo.web.demo import build, launch
 from deconvdemo.web.head_and_foot import foot
 
@@ -33,7 +33,9 @@ def test_weights_that_cannot_be_read_leave_a_page_that_says_so(tmp_path, restore
     damaged = Restorer(Weights(tmp_path), restorer.compute_on)
     pages = build(Settings(data_dir=tmp_path / "data"), damaged)
     radios = [block for block in pages.blocks.blocks.values() if isinstance(block, gr.Radio)]
-    assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(TASKS)
+    assert [radio.visible for radio in radios if radio.label == TASKS["denoise"].variant.label] == [False] * len(
+        TRAINED
+    )
     assert "is not an index of weights" in foot(damaged, NoPublisher())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import AUTO, PHOTO, STANDARD, TASKS
+from deconvdemo.tasks import AUTO, PHOTO, STANDARD, TASKS, Task
 from deconvdemo.tasks.declared import Axis
 from deconvdemo.tasks.helpers import FINDERS
 from deconvdemo.tasks.wild import SEVERITIES
@@ -29,7 +29,7 @@ def add_verbs(verbs) -> None:
         "*_lr_x3, *_lr_x4 to enlarge. With --all: a folder of such folders, named set5, cbsd68, inpaint, polyu, …",
     )  # fmt: skip
     for name, (task, axis) in _axes().items():
-        default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis.values)
+        default = _between(axis).join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis.values)
         verb.add_argument(f"--{name}", default=default, help=f"{task}: {axis.words} (default: {default})")
     verb.add_argument(
         "--variant", metavar="NAME",
@@ -252,11 +252,20 @@ def _axes() -> dict[str, tuple[str, Axis]]:
 
 def _values(options: argparse.Namespace) -> dict[str, list[Any]]:
     """name → the values that were asked for, of the same kind as the axis's own."""
-    return {name: _listed(name, getattr(options, name), type(axis.values[0])) for name, (_, axis) in _axes().items()}
+    return {name: _listed(TASKS[task], name, getattr(options, name), axis) for name, (task, axis) in _axes().items()}
 
 
-def _listed(name: str, text: str, kind: type) -> list[Any]:
+def _between(axis: Axis) -> str:
+    """What stands between its values: words have commas in them."""
+    return ";" if isinstance(axis.values[0], str) else ","
+
+
+def _listed(task: Task, name: str, text: str, axis: Axis) -> list[Any]:
+    parts = text.split(_between(axis))
+    if isinstance(axis.values[0], str):
+        control = next(control for control in task.controls if control.name == name)
+        return [control.checked(control.here(part.strip())) for part in parts]
     try:
-        return [kind(part) for part in text.split(",")]
+        return [type(axis.values[0])(part) for part in parts]
     except ValueError:
         raise ControlError(f"--{name} is {text!r}, but it takes numbers with commas between them") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.feedback.events.records import REASONS
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import PLANNED, TASKS
+from deconvdemo.tasks import TASKS
 
 
 def add_verbs(verbs) -> None:
@@ -54,7 +54,7 @@ def add_verbs(verbs) -> None:
     )
     imports = actions.add_parser("import", help="take in flags from elsewhere", description=what)
     imports.add_argument("place", metavar="PLACE", help="the folder, file or dataset")
-    tasks = (*TASKS, *PLANNED)
+    tasks = tuple(TASKS)
     imports.add_argument("--task", default="", choices=tasks, metavar="TASK", help=", ".join(tasks))
     columns = {
         "observed": "the column with what went in (default: if names leave no choice)",

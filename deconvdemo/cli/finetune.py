@@ -11,7 +11,7 @@ from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.cli.flags import add_flags_option, flags_of
 from deconvdemo.engine.options import compute_on
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks import STANDARD, TRAINED
 from deconvdemo.tasks.upscale import SCALES
 
 
@@ -23,7 +23,7 @@ def add_verbs(verbs) -> None:
         "Flags that the gate judges by are kept back. The result is a candidate: `deconvdemo promote` decides."
     )
     verb = verbs.add_parser("finetune", help=summary, description=what)
-    verb.add_argument("task", choices=list(TASKS), metavar="TASK", help=", ".join(TASKS))
+    verb.add_argument("task", choices=TRAINED, metavar="TASK", help=", ".join(TRAINED))
     verb.add_argument("--images", nargs="+", required=True, metavar="PLACE", help=IMAGES)
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
     add_flags_option(verb)

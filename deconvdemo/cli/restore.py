@@ -1,4 +1,4 @@
-"""`denoise`, `upscale`, `inpaint`: restoring files and folders. Their options come from the tasks' controls."""
+"""`denoise`, `upscale`, `inpaint`, `deblur`: restoring files and folders, with options from the tasks' controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deconvdemo.cli.targets import THERE, OverwriteGuard, TakenError, Target, re
 from deconvdemo.engine.options import add_engine_options, restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import TASKS, Control, Number, Switch, Task
+from deconvdemo.tasks import AUTO, TASKS, Choice, Control, Number, Switch, Task
 
 if TYPE_CHECKING:
     from deconvdemo.engine.restoration import Restoration
@@ -51,7 +51,7 @@ def add_verbs(verbs) -> None:
 
 def _metavar(control: Control) -> str:
     if not isinstance(control, Number):
-        return "NAME"
+        return "NAME" if isinstance(control, Choice) else control.name.upper()
     if control.choices:
         return "|".join(map(str, control.choices))
     return f"auto|{control.name.upper()}" if control.automatic else control.name.upper()
@@ -60,9 +60,11 @@ def _metavar(control: Control) -> str:
 def _help(control: Control) -> str:
     if isinstance(control, Switch):
         return control.meaning
-    if not isinstance(control, Number):  # which there are, the weights tell: reading them would make help slow
+    if isinstance(control, Choice):  # which there are, the weights tell: reading them would make help slow
         return f"{control.meaning} `deconvdemo weights list` tells which there are (default: auto)"
-    default = "auto" if control.default is None else f"{control.default:g}"
+    default = control.default if isinstance(control.default, str) else AUTO
+    if isinstance(control, Number) and control.default is not None:
+        default = f"{control.default:g}"
     return f"{control.meaning} {control.expected()[0].upper()}{control.expected()[1:]} (default: {default})"
 
 
@@ -196,7 +198,7 @@ class _Work:
         engine = restorer(self.options, self.settings)
         given = {control.name: getattr(self.options, control.name) for control in self.task.controls}
         named = {name: value for name, value in given.items() if value is not None}
-        return engine, engine.task(self.task.name).checked(named)
+        return engine, engine.task(self.task.name).checked(self.task.here(named))
 
     def restored(self, source: Path, target: Target) -> Path | None:
         """Restores a photo into its target, and says so; or gives what is there already, and stays."""

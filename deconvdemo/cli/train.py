@@ -12,7 +12,7 @@ from deconvdemo.cli.corpus import IMAGES
 from deconvdemo.engine.options import compute_on
 from deconvdemo.errors import ControlError, TrainingError
 from deconvdemo.settings import Settings
-from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks import STANDARD, TASKS, TRAINED
 from deconvdemo.tasks.helpers import FINDERS, GENERATE, HELPERS, JUDGE
 from deconvdemo.tasks.upscale import SCALES
 
@@ -27,7 +27,7 @@ def add_verbs(verbs) -> None:
     verb.add_argument(
         "task",
         metavar="TASK",
-        help=f"{', '.join([*TASKS, *HELPERS])}; or a network's name, such as upscale-x3 or denoise-photo",
+        help=f"{', '.join([*TRAINED, *HELPERS])}; or a network's name, such as upscale-x3 or denoise-photo",
     )
     verb.add_argument("--images", nargs="+", required=True, metavar="PLACE", help=IMAGES)
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
@@ -238,6 +238,8 @@ def _recipe(options: argparse.Namespace):
     from deconvdemo.training.recipes import RECIPES
 
     task = TASKS.get(options.task)
+    if task and not task.trains:
+        raise ControlError(f"{task.name} has no network of its own: it asks that of {task.weights({})}, train that")
     name = task.weights({"scale": options.scale, "variant": options.variant}) if task else options.task
     if name not in RECIPES:
         there_are = sorted(recipe.name for recipe in RECIPES.values() if not task or recipe.task == task.name)

@@ -3,3 +3,5 @@
 y = A(x) + n: a convolution A blurred the photo x, and noise n of standard deviation sigma was added. A transposed
 convolution is A's *adjoint*, Aᵀ, not its inverse: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩. The inverse divides in the Fourier domain.
 """
+
+FORMS = "gaussian:SIGMA, defocus:RADIUS or motion:LENGTH,ANGLE"  # of a kernel in words

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deconvdemo.deconvolution import FORMS
 from deconvdemo.errors import ControlError
 from deconvdemo.units import LUMA
 
@@ -23,7 +24,6 @@ EMPTY = 1e-4  # of the peak: rows and columns at the rim that are darker hold no
 WIDEST_SIGMA = 14.0  # pixels, of a Gaussian
 GAUSSIAN_REACH = 3.5  # standard deviations: beyond lies 0.05 % of the weight
 SAMPLES = 5  # a pixel's side: a disc's edge covers a part of a pixel
-FORMS = "gaussian:SIGMA, defocus:RADIUS or motion:LENGTH,ANGLE"
 
 
 def gaussian(sigma: float) -> Tensor:

@@ -8,7 +8,7 @@ denoiser prior", IEEE TPAMI 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from deconvdemo.units import GREY_LEVELS
 
 Denoiser = Callable[[Tensor, float], Tensor]  # images and the noise's sigma in grey levels → images without it
 LEAST_SIGMA = 0.5  # grey levels: a photo has been rounded, at least
+BEYOND = 4  # times a turn that what lies beyond the borders is guessed anew
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,82 @@ class Schedule:
         return [max(self.first, last) ** (1 - float(one)) * last ** float(one) for one in share]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What the prior is asked: what it makes of `image`, taken to have noise of `sigma` grey levels."""
+
+    image: Tensor
+    sigma: float
+    number: int  # from 1 on
+    of: int
+
+
+Turns = Generator[Turn, Tensor, Tensor]  # is sent what the prior says of each, and returns the last
+
+
+def splitting_turns(
+    observed: Tensor, kernel: Tensor, sigma: float, schedule: Schedule | None = None, known: Tensor | None = None
+) -> Turns:
+    """Half-quadratic splitting, for whoever asks the prior in a way of their own: tile by tile, or not to the end.
+
+    (N, C, H, W) in [0, 1], periodic, blurred by `kernel`, with noise of `sigma` grey levels.
+    x ← argmin ‖M (k ∗ x − y)‖² + a ‖x − z‖², a = balance · (sigma / s)², and z ← denoiser(x, s).
+    `known`, (H, W) bool, is M: where `observed` was seen; elsewhere it is but a guess, and becomes what x says.
+    """
+    schedule, sigmas = schedule or Schedule(), (schedule or Schedule()).sigmas(sigma)
+    noise, transfer = max(sigma, LEAST_SIGMA), _transfer(observed, kernel)
+    believed = deblurred = observed
+    for number, level in enumerate(sigmas, 1):
+        nearness = schedule.balance * (noise / level) ** 2
+        channels = zip(*(one.double().split(1, dim=1) for one in (observed, believed, deblurred)), strict=True)
+        planes = [_nearest(y, z, x, transfer, nearness, known) for y, z, x in channels]  # a third of the memory
+        deblurred = torch.cat(planes, 1).to(observed.dtype)
+        believed = yield Turn(deblurred, level, number, len(sigmas))
+    return believed
+
+
+def _nearest(
+    observed: Tensor, believed: Tensor, start: Tensor, transfer: Tensor, nearness: float, known: Tensor | None
+) -> Tensor:
+    """argmin ‖M (k ∗ x − y)‖² + nearness · ‖x − z‖²: in closed form, or with a mask M by conjugate gradients.
+
+    What they would be without the mask is their preconditioner.
+    """
+    size = (observed.shape[-2], observed.shape[-1])
+
+    def filtered(image: Tensor, by: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(image) * by, s=size)
+
+    whole = 1 / (transfer.abs() ** 2 + nearness)
+    if known is None:
+        return filtered(filtered(observed, transfer.conj()) + nearness * believed, whole)
+    x = start
+    residual = filtered(known * (observed - filtered(x, transfer)), transfer.conj()) + nearness * (believed - x)
+    direction = eased = filtered(residual, whole)
+    size_of = (residual * eased).sum()
+    for _ in range(BEYOND):
+        image = filtered(known * filtered(direction, transfer), transfer.conj()) + nearness * direction
+        step = size_of / (direction * image).sum().clamp_min(1e-30)
+        x, residual = x + step * direction, residual - step * image
+        eased = filtered(residual, whole)
+        size_before, size_of = size_of, (residual * eased).sum()
+        direction = eased + size_of / size_before.clamp_min(1e-30) * direction
+    return x
+
+
 def half_quadratic_splitting(
     observed: Tensor, kernel: Tensor, sigma: float, denoiser: Denoiser, schedule: Schedule | None = None
 ) -> Iterator[Tensor]:
-    """(N, C, H, W) in [0, 1], periodic, blurred by `kernel` with noise of `sigma` grey levels → each turn's estimate.
-
-    x ← argmin ‖k ∗ x − y‖² + a ‖x − z‖², a = balance · (sigma / s)², and z ← denoiser(x, s).
-    """
-    schedule, size = schedule or Schedule(), (observed.shape[-2], observed.shape[-1])
-    noise = max(sigma, LEAST_SIGMA)
-    back, power = _normal_equations(observed, kernel)
-    believed = observed
-    for level in schedule.sigmas(sigma):
-        nearness = schedule.balance * (noise / level) ** 2
-        spectrum = (back + nearness * torch.fft.rfft2(believed.double())) / (power + nearness)
-        deblurred = torch.fft.irfft2(spectrum, s=size).to(observed.dtype)
-        believed = denoiser(deblurred, level)
+    """As `splitting_turns` with a prior that is at hand: (N, C, H, W) → each turn's estimate."""
+    turns = splitting_turns(observed, kernel, sigma, schedule)
+    turn = next(turns)
+    while True:
+        believed = denoiser(turn.image, turn.sigma)
         yield believed
+        try:
+            turn = turns.send(believed)
+        except StopIteration:
+            return
 
 
 def sparse_gradients(
@@ -91,8 +151,12 @@ WEIGHT = {True: 0.15, False: 0.3}  # of total variation and of the sparser prior
 
 def _normal_equations(observed: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """F k* · F y and |F k|², of which (|F k|² + …) · F x = F k* · F y + … is made."""
-    transfer = transfer_function(kernel, (observed.shape[-2], observed.shape[-1])).to(observed.device)
+    transfer = _transfer(observed, kernel)
     return transfer.conj() * torch.fft.rfft2(observed.double()), transfer.abs() ** 2
+
+
+def _transfer(observed: Tensor, kernel: Tensor) -> Tensor:
+    return transfer_function(kernel, (observed.shape[-2], observed.shape[-1])).to(observed.device)
 
 
 def _shrunk(values: Tensor, agreement: float, exponent: float) -> Tensor:

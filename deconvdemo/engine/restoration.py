@@ -68,7 +68,7 @@ class Restoration:
 
     def _told(self) -> list[str]:
         """What was seen in the photo, as far as that was asked."""
-        return [self.saw] if self.saw else ["nothing to remove"] if self.is_as_it_was else []
+        return [self.saw] if self.saw else [TASKS[self.task].nothing] if self.is_as_it_was else []
 
     def report(self) -> dict[str, Any]:
         """How it was made, as JSON-able values."""

@@ -17,6 +17,7 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.engine import cleaning
 from deconvdemo.engine import device as devices
 from deconvdemo.engine.admission import Admission, Asker, expected_bytes
+from deconvdemo.engine.by_turns import LARGEST_BLOCK, TURNING, by_turns
 from deconvdemo.engine.feeding import require_fed, require_known
 from deconvdemo.engine.judging import Judgements
 from deconvdemo.engine.large_holes import middle_filled
@@ -106,12 +107,13 @@ class Restorer:
         """Restores a photo: a path, bytes, a Pillow image, or a uint8, uint16 or float array (H, W, C).
 
         `controls` are the task's (`TASKS[task].controls`): sigma in 8-bit grey levels, scale, strength in [0, 1],
-        variant ("auto", which chooses by what the photo is, or one of the task's networks), …
+        variant ("auto", which chooses by what the photo is, or one of the task's networks), kernel (an array, words
+        such as "motion:15,30", or the path of a picture or .npy file), …
         Raises PhotoError and ControlError before any work starts, and DeviceError where this machine cannot do it.
 
         >>> Restorer.load().restore("upscale", "cat.png", scale=2).save("cat-large.png")  # doctest: +SKIP
         """
-        *_, restoration = self.steps(task, photo, mask, **controls)
+        *_, restoration = self.steps(task, photo, mask, **task_named(task).here(controls))
         assert isinstance(restoration, Restoration)
         return restoration
 
@@ -132,14 +134,15 @@ class Restorer:
         _, network = self._served(SCRATCHES.name)
         return find(opened, network, self.compute_on, float(sensitivity or 0))
 
-    def cost(self, *files: Any, scale: int = 1) -> int:
+    def cost(self, *files: Any, scale: int = 1, by_turns: bool = False) -> int:
         """What these photos and masks, as paths or bytes, take in memory while they are worked on."""
-        return expected_bytes(files, scale, self.max_pixels)
+        cost = expected_bytes(files, scale, self.max_pixels)
+        return cost + min(LARGEST_BLOCK, TURNING * cost) if by_turns else cost
 
     @contextmanager
-    def place(self, *files: Any, scale: int = 1, asker: Asker | None = None) -> Iterator[None]:
+    def place(self, *files: Any, scale: int = 1, asker: Asker | None = None, by_turns: bool = False) -> Iterator[None]:
         """Waits for a place to work on these photos and masks in: BusyError where too many wait already."""
-        with self.admission.place(self.cost(*files, scale=scale), asker):
+        with self.admission.place(self.cost(*files, scale=scale, by_turns=by_turns), asker):
             yield
 
     def steps(self, task: str, photo: Any, mask: Any = None, **controls: Any) -> Iterator[Progress | Restoration]:
@@ -151,7 +154,7 @@ class Restorer:
         yield from middle_filled(work, self.tile)
         started = time.monotonic()
         yield from cleaning.cleaned_first(work)
-        tiles = yield from tile_by_tile(work, self.tile)
+        tiles = yield from (by_turns if work.task.by_turns else tile_by_tile)(work, self.tile)
         yield Restoration(
             photo=work.photo.with_pixels(work.result, work.wraps),
             observed=work.photo,
@@ -186,8 +189,7 @@ class Restorer:
             notes += coverage(mask)
         weight = task.hole_weight(mask, controls)
         seen = visible(photo.alpha)
-        controls, saw = self.chosen(task, controls, photo)
-        controls = task.settled(photo.pixels, controls, seen)
+        controls, saw = self.settled(task, controls, photo)
         controls, refused = cleaning.possible(task, controls, self.weights.names())
         checkpoint, network = self._served(task.weights(controls))
         if weight is not None and seen is not None and (unseen := (~seen & (weight > 0)).sum()):
@@ -201,6 +203,12 @@ class Restorer:
             cleaner, cleaning_network = self._served(cleaning.CLEANER)
             work.cleaner = cleaning.cleaner(work, cleaner, cleaning_network, self.judged(photo))
         return work
+
+    def settled(self, task: Task, controls: dict[str, Any], photo: Photo) -> tuple[dict[str, Any], str]:
+        """As `chosen`, with every automatic control estimated, too."""
+        asked, saw = self.chosen(task, controls, photo)
+        controls = task.settled(photo.pixels, asked, visible(photo.alpha))
+        return controls, saw or task.found(asked, controls)
 
     def chosen(self, task: Task, controls: dict[str, Any], photo: Photo) -> tuple[dict[str, Any], str]:
         """Checked `controls` of one of `self.task`'s with a network in the place of AUTO, and in words what it was

@@ -64,8 +64,11 @@ class Work:
             self.notes.append(text)
 
     @torch.inference_mode()
-    def run(self, tile: Tile) -> None:
-        """Computes `tile` and puts its core into the result: plain + strength · weight · (estimate − plain)."""
+    def run(self, tile: Tile, estimate: Tensor | None = None) -> None:
+        """Computes `tile` and puts its core into the result: plain + strength · weight · (estimate − plain).
+
+        The estimate is the network's, unless one is given, as large as the tile's window.
+        """
         core = (..., *tile.kept(self.scale))
         shown = as_images(window_of(self.colours if self.shown is None else self.shown, tile))
         filled = None if self.middle is None else torch.from_numpy(window_of(self.middle, tile))
@@ -76,7 +79,8 @@ class Work:
             strength = strength * as_images(window_of(self.seen, tile)[..., None])[core]
         if strength.any():
             # exact where the strength is 0 or 1: there, rounding lets nothing through of what was lost
-            restored = torch.lerp(restored, self._estimate(shown, weight, filled)[core], strength)
+            estimate = self._estimate(shown, weight, filled) if estimate is None else estimate
+            restored = torch.lerp(restored, estimate[core], strength)
         if self.scale > 1 and self.photo.alpha is not None:
             alpha = as_images(window_of(self.photo.alpha, tile)[..., None])
             restored = restored + towards_visible(shown, alpha, self.scale)[core]

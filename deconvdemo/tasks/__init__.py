@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from deconvdemo.errors import ControlError
 from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant, in_words
+from deconvdemo.tasks.deblur import Deblur
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.tasks.inpaint import Inpaint
 from deconvdemo.tasks.task import PHOTO, STANDARD, Task
 from deconvdemo.tasks.upscale import Upscale
 
-TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint())}
-# flags of these can be imported already, though nothing here restores so yet
-PLANNED = ("deblur",)
+TASKS: dict[str, Task] = {task.name: task for task in (Denoise(), Upscale(), Inpaint(), Deblur())}
+TRAINED = tuple(name for name, task in TASKS.items() if task.trains)  # those that have networks of their own
 
 
 def task_named(name: str) -> Task:
@@ -24,9 +24,9 @@ def task_named(name: str) -> Task:
 __all__ = [
     "AUTO",
     "PHOTO",
-    "PLANNED",
     "STANDARD",
     "TASKS",
+    "TRAINED",
     "Choice",
     "Control",
     "Number",

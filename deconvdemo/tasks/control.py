@@ -22,6 +22,10 @@ class Control:
         """`value` as this control's, or ControlError with what was expected."""
         raise NotImplementedError
 
+    def here(self, value: Any) -> Any:
+        """`value` as who runs the program gives it: some controls take the name of a file then."""
+        return value
+
     def expected(self) -> str:
         """The values it takes, in words."""
         raise NotImplementedError
@@ -73,6 +77,7 @@ class Variant:
     label: str
     meaning: str
     judges: tuple[str, ...] = ()  # automatic controls that are not estimated for it: it finds them out by itself
+    network: bool = True  # whether it is one; else a classical method, which the task's networks are compared with
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,18 @@ def in_words(controls: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def in_short(value: str) -> str:
+    """A control's word as it is shown: of what no person reads, such as a drawn kernel, only what it begins with."""
+    return value if len(value) <= _LONGEST_SHOWN else value.rpartition(":")[0]
+
+
+_LONGEST_SHOWN = 40  # characters
+
+
 def _in_words(value: Any) -> str:
     if value is None:
         return "auto"
-    return value if isinstance(value, str) else f"{value:g}"
+    return in_short(value) if isinstance(value, str) else f"{value:g}"
 
 
 def _either(values: Sequence[object]) -> str:

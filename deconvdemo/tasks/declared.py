@@ -51,11 +51,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture in the page's assets/examples that a visitor can try, and the mask that goes with it."""
+    """A picture in the page's assets/examples that a visitor can try, and the mask and settings that go with it."""
 
     label: str
     photo: str
     mask: str = ""
+    controls: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from deconvdemo.tasks.harm import Harm
 if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay for torch
     from torch import Tensor
 
+    from deconvdemo.deconvolution.splitting import Turns
+
 # grey levels: what a network that judges by itself how much disturbs a photo is shown in place of a level
 UNKNOWN_SIGMA = -25.0
 PHOTO = "photo"  # the variant for what people's photos went through, where a task has one
@@ -44,9 +46,9 @@ WRAP = Switch(
 )
 
 
-def variants(**options: Variant) -> Choice:
+def variants(label: str = "Network made for", **options: Variant) -> Choice:
     """The control by which the user chooses among a task's networks, or leaves that to what the photo is."""
-    return Choice("variant", "Network made for", "Which of the task's networks restores.", AUTO, options)
+    return Choice("variant", label, "Which of the task's networks restores.", AUTO, options)
 
 
 class Task:
@@ -61,7 +63,10 @@ class Task:
     promise: ClassVar[str]  # one sentence under the title
     # in the order of the HTTP endpoint's parameters: a new one comes last. One is what `variants` gives
     controls: tuple[Control, ...]
+    nothing: ClassVar[str] = "nothing to remove"  # of a photo that comes back as it is, though it was to be restored
     needs_mask: ClassVar[bool] = False
+    by_turns: ClassVar[bool] = False  # whether `turns` estimates what is restored, of all of a photo at once
+    trains: ClassVar[bool] = True  # whether it has networks of its own; else it asks another task's
     # the variants whose networks may leave alone what `inputs` shows beside the image
     blind: ClassVar[tuple[str, ...]] = ()
     # how far, in pixels, from what is known it can continue a photo, and what is said of larger masks before it runs
@@ -141,6 +146,11 @@ class Task:
             raise ControlError(f"there are no weights for {missing}: choose what {there_are} can do")
         return controls
 
+    def here(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`given` by who runs the program, whose files may be opened, as `checked` takes it."""
+        known = {control.name: control for control in self.controls}
+        return {name: known[name].here(value) if name in known else value for name, value in given.items()}
+
     def able(self, controls: Mapping[str, Any]) -> list[str]:
         """The variants whose weights can do what these controls ask for: one, or for AUTO all that there are."""
         asked = list(self.variant.options) if controls["variant"] == AUTO else [controls["variant"]]
@@ -188,6 +198,10 @@ class Task:
         """
         return controls
 
+    def found(self, asked: Mapping[str, Any], settled: Mapping[str, Any]) -> str:
+        """What `settled` found out of the photo that a person should be told, in words; empty: nothing."""
+        return ""
+
     def strength(self, controls: Mapping[str, Any]) -> float:
         """How much of the network's correction is applied, 0 to 1; at 0 the network is not asked."""
         return controls["strength"]
@@ -216,6 +230,13 @@ class Task:
     def inputs(self, observed: Tensor, holes: Tensor | None, controls: Mapping[str, Any]) -> Tensor:
         """What the network sees of (1, 3, H, W) `observed`, with the side channels its weights were trained on."""
         return observed
+
+    def turns(self, observed: Tensor, controls: Mapping[str, Any]) -> Turns:
+        """For a task that is `by_turns`: (1, C, H, W) `observed` → what is restored of it.
+
+        A generator: it yields what the denoiser is to look at, is sent what that makes of it, and returns the result.
+        """
+        raise NotImplementedError
 
     def plain(self, observed: Tensor, controls: Mapping[str, Any]) -> Tensor:
         """The image at strength 0."""

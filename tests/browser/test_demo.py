@@ -20,7 +20,12 @@ from deconvdemo.image.reading import read_photo
 from deconvdemo.image.writing import encode_photo
 from deconvdemo.tasks import TASKS
 
-EXAMPLES = {"denoise": "Portrait, noise", "upscale": "Small cat", "inpaint": "Scratched coffee"}
+EXAMPLES = {
+    "denoise": "Portrait, noise",
+    "upscale": "Small cat",
+    "inpaint": "Scratched coffee",
+    "deblur": "Portrait, out of focus",
+}
 NASTY = "<script>window.hacked = 1</script> & <img src=x onerror='window.hacked = 1'>"
 
 
@@ -165,6 +170,7 @@ def test_scratches_are_found_changed_and_filled_in(open_page, app):
 VISITS = {
     "denoise": ("holiday.png", deep_png, "holiday-denoise.png", "PNG", 16, False),
     "upscale": ("holiday.jpg", lambda: jpeg(picture(60, 80)), "holiday-upscale.jpg", "JPEG", 8, False),
+    "deblur": ("walk.png", lambda: png(picture(60, 80)), "walk-deblur.png", "PNG", 8, False),
     "inpaint": ("scan.png", lambda: png(picture(60, 80, 1)), "scan-inpaint.png", "PNG", 8, True),
 }
 
@@ -176,6 +182,8 @@ def test_a_photo_is_restored_downloaded_and_flagged(open_page, app, task):
     opened(page, name, file())
     if TASKS[task].needs_mask:
         paint(page)
+    if TASKS[task].has("kernel"):
+        seen(page, ".dd-kernel").get_by_role("button", name="Soft").click()
     before, after = restored(page, task)
 
     name, data = downloaded(page)

@@ -76,6 +76,7 @@ def test_on_a_phone_everything_fits_and_can_be_hit(open_page, app, dark):
         expect(seen(page, ".dd-run")).to_be_visible()
         fits(page)
         reads(page)
+    page.get_by_role("tab", name=TASKS["inpaint"].title).click()
     page.get_by_role("button", name=EXAMPLES["inpaint"]).click()
     says(page, " bit")
     restored(page, "inpaint")

@@ -79,7 +79,8 @@ function drawControls(flag) {
     if (control.options) {
       input = make("select", { name: control.name });
       for (const [word, label] of Object.entries(control.options)) input.append(make("option", { value: word, textContent: label }));
-    } else {
+    } else if (control.words) input = make("input", { name: control.name, type: "text" });
+    else {
       input = make("input", { name: control.name, type: "number", min: control.minimum, max: control.maximum, step: "any" });
       if (control.automatic) input.placeholder = "auto";
     }

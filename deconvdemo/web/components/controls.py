@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
 from deconvdemo.tasks import AUTO, Number, Switch, Task
+from deconvdemo.tasks.kernel import Kernel
 from deconvdemo.web.asset import in_the_browser, looked_up
+from deconvdemo.web.components.kernel_pad import kernel_pad
 
 AUTO_LABEL = "Auto"
 AUTO_MEANING = "Looks at the photo, and takes the network that is made for what it finds there."
@@ -39,6 +41,7 @@ class ControlPanel:
         self.task = task
         self.controls = [control for control in task.controls if isinstance(control, Number)]
         switches = [control for control in task.controls if isinstance(control, Switch)]
+        self._kernels = {control.name: kernel_pad(control) for control in task.controls if isinstance(control, Kernel)}
         judged = self.judged(AUTO)
         labels = {AUTO: AUTO_LABEL} if task.chooses else {}
         labels |= {word: option.label for word, option in task.variant.options.items()}
@@ -69,14 +72,16 @@ class ControlPanel:
     @property
     def components(self) -> list[Any]:
         """What events take as inputs for `given`, and as outputs for `opened`."""
-        return [self.variant, *self._numbers, *self._automatic.values(), *self._switches.values()]
+        numbers, automatic = self._numbers, self._automatic.values()
+        return [self.variant, *numbers, *automatic, *self._switches.values(), *self._kernels.values()]
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The components' values as the task's controls; what the network is to judge by itself is None."""
         rest = iter(values)
         controls = dict(zip(["variant", *(control.name for control in self.controls)], rest, strict=False))
         automatic = dict(zip(self._automatic, rest, strict=False))
-        controls |= dict(zip(self._switches, rest, strict=True))
+        controls |= dict(zip(self._switches, rest, strict=False))
+        controls |= dict(zip(self._kernels, rest, strict=True))
         for name in self.judged(controls["variant"]):
             controls[name] = None if automatic[name] else controls[name]
         return controls
@@ -92,7 +97,11 @@ class ControlPanel:
     def opened(self, estimates: dict[str, Any]) -> list[Any]:
         """For a new photo: its estimates; what is judged is automatic again; other settings stay as they were."""
         numbers = [gr.update(value=estimates[c.name]) if c.name in estimates else gr.skip() for c in self.controls]
-        return [gr.skip(), *numbers, *[True] * len(self._automatic), *[gr.skip()] * len(self._switches)]
+        return [gr.skip(), *numbers, *[True] * len(self._automatic), *self._unchanged]
+
+    def told(self, controls: Mapping[str, Any]) -> dict[Any, Any]:
+        """For settings that go with a photo: their values, by component."""
+        return {self._kernels[name]: value for name, value in controls.items() if name in self._kernels}
 
     def chosen(self, variant: str, *choices: int) -> list[Any]:
         """What the page shows for this network: what it is made for, and the numbers that it takes.
@@ -102,7 +111,12 @@ class ControlPanel:
         values = iter(choices)
         numbers = [self._shown(control, variant, values) for control in self.controls]
         checkboxes = [gr.update(visible=name in self.judged(variant)) for name in self._automatic]
-        return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes, *[gr.skip()] * len(self._switches)]
+        return [gr.update(info=self._meaning(variant)), *numbers, *checkboxes, *self._unchanged]
+
+    @property
+    def _unchanged(self) -> list[Any]:
+        """What neither a new photo nor another network changes."""
+        return [gr.skip()] * (len(self._switches) + len(self._kernels))
 
     def _connect(self) -> None:
         choosing = [control for control in self.controls if control.choices]

@@ -6,8 +6,10 @@ Made from scikit-image's sample images: "astronaut" (NASA, public domain), "chel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deconvdemo.tasks import Task
 from deconvdemo.web.asset import ASSETS
@@ -17,13 +19,17 @@ FOLDER = ASSETS / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """A photo, and for inpainting the mask that goes with it."""
+    """A photo, for inpainting the mask that goes with it, and settings that do."""
 
     label: str
     photo: Path
     mask: Path | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)
 
 
 def examples_of(task: Task) -> list[Example]:
     """What can be tried of a task, which says what it is."""
-    return [Example(one.label, FOLDER / one.photo, FOLDER / one.mask if one.mask else None) for one in task.examples]
+    return [
+        Example(one.label, FOLDER / one.photo, FOLDER / one.mask if one.mask else None, one.controls)
+        for one in task.examples
+    ]

@@ -15,7 +15,7 @@ import gradio as gr
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import DeconvdemoError
 from deconvdemo.feedback.events.records import REASONS
-from deconvdemo.tasks import Choice, Control, Switch, Task
+from deconvdemo.tasks import Control, Number, Switch, Task
 from deconvdemo.tasks.helpers import FINDERS, Finder
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.restore.flag_routes import erase_link
@@ -42,8 +42,10 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
         given = dict(zip(names, values, strict=True))
         paths = [given.pop(name) for name in files]
         try:
-            scale = task.scale(restorer.task(task.name).checked(given))
-            with restorer.place(*paths, scale=scale, asker=asker(flagging.behind_proxy)):
+            given = restorer.task(task.name).checked(given)  # so that no stranger's text names a file here
+            scale = task.scale(given)
+            who = asker(flagging.behind_proxy)
+            with restorer.place(*paths, scale=scale, asker=who, by_turns=task.by_turns):
                 restoration = restorer.restore(task.name, *paths, **given)
                 kept = flagging.results.keep(restoration, Path(paths[0]).name)
         except DeconvdemoError as error:
@@ -91,7 +93,7 @@ def _file(name: str) -> PhotoInput:
 
 def _setting(control: Control) -> gr.components.Component:
     # a text, not a list to choose from: Gradio would refuse another word before our sentence can say which there are
-    component = {Choice: gr.Textbox, Switch: gr.Checkbox}.get(type(control), gr.Number)
+    component = {Number: gr.Number, Switch: gr.Checkbox}.get(type(control), gr.Textbox)
     return component(value=control.default, label=f"{control.name}: {control.expected()}", visible=False)
 
 

@@ -72,11 +72,12 @@ class RestoreService:
                 return {name: settled[name] for name in left_open}
         return {}
 
-    def saw(self, photo: Photo) -> str:
-        """What the network will be chosen by if that is left to the photo; empty where there is no choice."""
+    def saw(self, photo: Photo, variant: str = AUTO) -> str:
+        """What is found out of a photo for a network, or all of them; empty where nothing is left to that."""
         task = self.restorer.task(self.task.name)
-        controls = task.checked({"variant": AUTO})
-        return self.restorer.chosen(task, controls, photo)[1]
+        if variant != AUTO and variant not in task.variant.options:  # the page was built with other weights
+            return ""
+        return self.restorer.settled(task, task.checked({"variant": variant}), photo)[1]
 
     def painting(self, photo: Photo, mask: str | Path | np.ndarray | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask, of a file or (H, W) bool."""
@@ -95,7 +96,8 @@ class RestoreService:
     def seat(self, path: str | None, controls: dict[str, Any], asker: Asker) -> AbstractContextManager[Seat]:
         """A seat for restoring this photo with these controls: to be waited for. BusyError where too many wait."""
         file, scale = _present(path), self.task.scale(self.restorer.task(self.task.name).checked(controls))
-        return self.restorer.admission.asking(self.restorer.cost(file, scale=scale), asker.who)
+        cost = self.restorer.cost(file, scale=scale, by_turns=self.task.by_turns)
+        return self.restorer.admission.asking(cost, asker.who)
 
     def asker(self) -> Asker:
         """Whom Gradio has called this thread for."""

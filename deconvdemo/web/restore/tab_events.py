@@ -14,7 +14,7 @@ from deconvdemo.engine.admission import Asker, each_for
 from deconvdemo.engine.restoration import Progress, Restoration
 from deconvdemo.errors import DeconvdemoError, LeftError
 from deconvdemo.image.photo import Photo
-from deconvdemo.tasks import AUTO
+from deconvdemo.tasks import AUTO, TASKS
 from deconvdemo.web.components.examples import Example
 from deconvdemo.web.components.viewer import comparison
 from deconvdemo.web.restore import html
@@ -52,8 +52,10 @@ class RestoreEvents:
         """The function of an event that opens an example, or nothing."""
 
         def opens(request: gr.Request, ticket: str, variant: str) -> Changes:
-            photo, mask = (str(example.photo), example.mask) if example else (None, None)
-            return self.opened(request, photo, ticket, variant, mask)
+            if not example:
+                return self.opened(request, None, ticket, variant)
+            found = self.opened(request, str(example.photo), ticket, variant, example.mask)
+            return found | self.parts.controls.told(example.controls)
 
         return opens
 
@@ -113,7 +115,7 @@ class RestoreEvents:
         with service.place(path, mask):
             photo = service.open(path, request.session_hash)
             shown, estimates = service.preview(path, photo), service.estimates(photo)
-            saw = service.saw(photo) if variant == AUTO else ""
+            saw = service.saw(photo, variant)
             painting = {parts.canvas: service.painting(photo, mask)} if parts.canvas else {}
         # without somebody who could say what harms the photo, Auto is the standard network, which needs the estimate
         judged = parts.controls.judged(variant) if saw or variant != AUTO else ()
@@ -149,7 +151,7 @@ class RestoreEvents:
 
 def _ending_words(restoration: Restoration) -> str:
     if restoration.is_as_it_was:
-        return "Nothing to remove: the photo is given back as it is"
+        return f"{TASKS[restoration.task].nothing.capitalize()}: the photo is given back as it is"
     return ". ".join([f"Done in {restoration.seconds:.1f} s", *_begun(restoration.saw)])
 
 

@@ -172,7 +172,8 @@ def _control(control: Any) -> dict[str, Any]:
         return {**facts, "options": {word: option.label for word, option in control.options.items()}}
     if isinstance(control, Switch):
         return {**facts, "options": {"false": "Off", "true": "On"}}
-    assert isinstance(control, Number)
+    if not isinstance(control, Number):
+        return {**facts, "words": True}
     if control.choices:
         return {**facts, "options": {str(choice): str(choice) for choice in control.choices}}
     facts["automatic"] = control.automatic

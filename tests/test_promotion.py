@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from deconvdemo.evaluation import acceptance, promoting, stress, variety
 from deconvdemo.evaluation.acceptance import judge
 from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
 from deconvdemo.evaluation.lineage import origins
+from deconvdemo.evaluation.stress import DRAWN
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import TARGET, Pair
 from deconvdemo.feedback.review import pairs
@@ -315,6 +317,13 @@ def test_the_command_promotes_what_passes_and_rolls_it_back(store, good, folder,
     told = capsys.readouterr().out
     assert "passed" in told
     assert serving(folder) == load_checkpoint(file).sha256
+    assert main(["weights", "show", NAME, "--weights", str(folder)]) == 0
+    [line] = json.loads(capsys.readouterr().out)["history"]
+    assert {row["images"]: "image" in row["worst"] for row in line["found"]} == {
+        dev.name: True,
+        DRAWN: True,
+        FLAGS: False,  # a flag's id would outlast its erasure
+    }
     assert main(["weights", "rollback", NAME, "--into", str(folder)]) == 0
     assert serving(folder) == first
 

@@ -84,7 +84,8 @@ def get_ready() -> None:
     with torch.device("meta"):  # torch imports much at the first use of some of its parts
         muon.optimizers(NETWORKS["DeconvUNet"](**tiny.SIZES["DeconvUNet"]), "muon")
     acceptance.TIMED, acceptance.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
-    variety.FEWEST_IMAGES, variety.SMALLEST, stress.drawn_pictures = 2, 1, lambda seed: []
+    variety.FEWEST_IMAGES, variety.SMALLEST = 2, 1
+    stress.drawn_pictures = lambda seed: iter(())
     real = fit.fit  # a state after each step, not every five minutes
 
     def fitting(run, output, say=print):

@@ -72,7 +72,8 @@ class Report:
                 f"{one.where:34.34} {np.mean(one.served):8.2f} {np.mean(one.candidate):9.2f} "
                 f"{one.mean:+10.2f} {between:>16} {one.p_value:6.3f} {one.differences.min():+6.2f}  {verdict}"
             )
-        lines.append(f"{'seconds a megapixel':34} {self.seconds[0]:8.2f} {self.seconds[1]:9.2f}")
+        if self.comparisons:
+            lines.append(f"{'seconds a megapixel':34} {self.seconds[0]:8.2f} {self.seconds[1]:9.2f}")
         judged = [one for one in self.comparisons if one.images != FLAGS]
         if judged:
             harmed = sum(one.losing for one in judged)

@@ -107,7 +107,9 @@ def _learn(gate: nn.Module, recipe: Recipe, corpus: Corpus, flagged: Flagged, al
 
 def shut(gate: nn.Module, search: Search, seen: Corpus, unseen: Corpus | None) -> Opening:
     """Shuts the gate as far as it takes for nothing to open it that is not flagged."""
-    last = gate.get_submodule("layers")[-1]
+    layers = gate.get_submodule("layers")
+    assert isinstance(layers, nn.Sequential)
+    last = layers[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
     others = [seen] if unseen is None else [seen, unseen]

@@ -85,7 +85,11 @@ def get_ready() -> None:
         muon.optimizers(NETWORKS["DeconvUNet"](**tiny.SIZES["DeconvUNet"]), "muon")
     acceptance.TIMED, acceptance.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
     variety.FEWEST_IMAGES, variety.SMALLEST = 2, 1
-    stress.drawn_pictures = lambda seed: iter(())
+
+    def drawing_nothing(seed=0, sizes=()):
+        return iter(())
+
+    stress.drawn_pictures = drawing_nothing
     real = fit.fit  # a state after each step, not every five minutes
 
     def fitting(run, output, say=print):

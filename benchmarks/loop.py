@@ -39,7 +39,7 @@ STEPS = 600
 # scikit-image's samples (public domain and CC0): to flag, to remember by, and to validate on
 FLAGGED = ("astronaut", "coffee", "rocket")
 REMEMBERED = ("motorcycle_left", "retina", "hubble_deep_field", "ihc", "moon", "coins")
-VALIDATED = ("chelsea", "camera")
+VALIDATED = ("chelsea", "camera", "brick", "gravel")
 
 
 def photograph(name: str) -> np.ndarray:
@@ -104,9 +104,9 @@ def loop(folder: Path) -> int:
     served = weights / f"{NAME}.safetensors"
     shutil.copy(bundled_folder() / served.name, served)
     add_to_index(served)
-    for names, place in ((REMEMBERED, corpus), (VALIDATED, validation)):
+    for names, place, side in ((REMEMBERED, corpus, 240), (VALIDATED, validation, 144)):
         for name in names:
-            for number, crop in enumerate(crops(photograph(name), 240)[:9]):
+            for number, crop in enumerate(crops(photograph(name), side)[:9]):
                 Image.fromarray(crop).save(place / f"{name}-{number}.png")
     flagged = [crop for name in FLAGGED for crop in crops(photograph(name), SIDE)]
     store = FeedbackStore(folder / "data", min_free_mb=0)

@@ -18,6 +18,7 @@ from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, FeedbackError
+from deconvdemo.evaluation import stress, variety
 from deconvdemo.evaluation.acceptance import judge
 from deconvdemo.evaluation.contenders import DuelSampler, words_of
 from deconvdemo.feedback.events.opinions import Verdict
@@ -25,6 +26,7 @@ from deconvdemo.feedback.events.records import PAIRS, TARGET
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.pairs import snapshot
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image.drawn import drawn_pictures
 from deconvdemo.release.card import model_card
 from deconvdemo.release.metadata import CardEntry
 from deconvdemo.release.pictures import caption, picture
@@ -159,11 +161,17 @@ def test_its_flags_are_exported_imported_and_learned_from(sqlite_store, tmp_path
         snapshot(sqlite_store, "denoise")
 
 
-def test_the_gate_measures_it_by_its_own_protocol(weights, images):
+def test_the_gate_measures_it_by_its_own_protocol(weights, images, monkeypatch):
+    monkeypatch.setattr(variety, "FEWEST_IMAGES", 1)
+    monkeypatch.setattr(variety, "SMALLEST", 1)
+    monkeypatch.setattr(stress, "drawn_pictures", lambda seed: drawn_pictures(seed, [(32, 32)]))
     served = load_checkpoint(weights / "invert.safetensors")
     candidate = load_checkpoint(tiny.shaken(served, weights.parent / "candidate.safetensors", 0.2))
     report = judge(served, candidate, [images], [], CPU)
-    assert [(one.images, one.setting) for one in report.comparisons] == [("images", "negative")]
+    assert [(one.images, one.setting) for one in report.comparisons] == [
+        ("images", "negative"),
+        ("drawn pictures", "negative"),
+    ]
 
 
 def test_what_a_task_names_of_others_is_there():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,21 +22,26 @@ from deconvdemo.checkpoints.serving import Weights
 from deconvdemo.cli import main
 from deconvdemo.engine.device import Compute
 from deconvdemo.errors import CheckpointError
-from deconvdemo.evaluation import acceptance, promoting
+from deconvdemo.evaluation import acceptance, promoting, stress, variety
 from deconvdemo.evaluation.acceptance import judge
 from deconvdemo.evaluation.comparison import CLEAN, FLAGS, Comparison
 from deconvdemo.evaluation.lineage import origins
+from deconvdemo.evaluation.stress import DRAWN
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.events.records import TARGET, Pair
 from deconvdemo.feedback.review import pairs
 from deconvdemo.feedback.review.lineage import learned_from
+from deconvdemo.image.drawn import drawn_pictures
 
 NAME = "denoise-fast"
 CPU = Compute("cpu", "fp32", "a test")
 
 
 @pytest.fixture(autouse=True)
-def small_photos_are_timed(monkeypatch):
+def few_and_small_pictures_are_judged(monkeypatch):
+    """What is asked of the validation images, and what the drawn ones are, `test_single_pictures.py` tests."""
+    monkeypatch.setattr(variety, "FEWEST_IMAGES", 4)
+    monkeypatch.setattr(stress, "drawn_pictures", lambda seed: list(drawn_pictures(seed, [(64, 64)]))[::3])
     monkeypatch.setattr(acceptance, "TIMED", 64)
     monkeypatch.setattr(acceptance, "SLOWER", np.inf)  # on so little, a busy machine says anything
 
@@ -311,6 +317,13 @@ def test_the_command_promotes_what_passes_and_rolls_it_back(store, good, folder,
     told = capsys.readouterr().out
     assert "passed" in told
     assert serving(folder) == load_checkpoint(file).sha256
+    assert main(["weights", "show", NAME, "--weights", str(folder)]) == 0
+    [line] = json.loads(capsys.readouterr().out)["history"]
+    assert {row["images"]: "image" in row["worst"] for row in line["found"]} == {
+        dev.name: True,
+        DRAWN: True,
+        FLAGS: False,  # a flag's id would outlast its erasure
+    }
     assert main(["weights", "rollback", NAME, "--into", str(folder)]) == 0
     assert serving(folder) == first
 
@@ -468,7 +481,7 @@ def test_the_function_promotes_what_passes_and_says_what_it_found(store, good, f
     assert (found.report.passed, found.serves) == (True, True)
     assert serving(folder) == found.candidate.sha256 == load_checkpoint(file).sha256
     line = promotion.history(folder)[-1]
-    assert line["found"] == found.report.facts()
+    assert {"found": line["found"]} == found.report.history()
     assert not {"learned", "flags"} & line.keys(), "the header and the record tell it"
     trained = {flag_id for flag_id, kept in store.held.items() if not kept}
     for one in (first, found.candidate.sha256):  # the weights before, and these: no file is needed to know

@@ -76,8 +76,10 @@ def made(tmp_path_factory) -> tuple[Path, list[str]]:
         store.add(Verdict(flag_id=ids[-1], reviewer="ada", decision="accept"))
     replay(store, folder)
     new = tiny.shaken(Weights().load(NAME), place / "new.safetensors", 0.0, flags={"from": "s", "target": 1})
-    found = [{"images": "held-back flags", "setting": "", "mean": 0.67}]
-    promote(new, folder, {"learned": ids[1:2], "flags": {"from": "s", "target": 1}, "found": found})
+    found = [{"images": "held-back flags", "setting": "", "mean": 0.67, "worst": {"difference": -0.2}}]
+    openings = {"pictures": 100, "false": 1, "worst": {"image": "net in set5", "share": 0.1}}
+    facts = {"learned": ids[1:2], "flags": {"from": "s", "target": 1}, "found": found, "openings": openings}
+    promote(new, folder, facts)
     replay(store, folder)
     store.close()
     return place, ids
@@ -132,6 +134,8 @@ def test_releases_tell_their_counts_and_their_history(replayed, folder):
     assert (now["serves"], before["serves"], now["here"], before["here"]) == (True, False, True, True)
     assert (now["learned"], before["learned"]) == (1, 0)
     assert [(line["what"], line["found"][0]["mean"]) for line in now["history"]] == [("promoted", 0.67)]
+    assert now["history"][0]["found"][0]["worst"] == {"difference": -0.2}
+    assert now["history"][0]["openings"]["worst"] == {"image": "net in set5", "share": 0.1}
     assert before["history"] == []
 
 

@@ -77,13 +77,19 @@ def get_ready() -> None:
     from sqlalchemy.dialects import sqlite  # noqa: F401
     from statsmodels.stats import proportion  # noqa: F401
 
-    from deconvdemo.evaluation import acceptance, promoting  # noqa: F401
+    from deconvdemo.evaluation import acceptance, promoting, stress, variety  # noqa: F401
     from deconvdemo.networks import NETWORKS
     from deconvdemo.training.run import fit, muon
 
     with torch.device("meta"):  # torch imports much at the first use of some of its parts
         muon.optimizers(NETWORKS["DeconvUNet"](**tiny.SIZES["DeconvUNet"]), "muon")
     acceptance.TIMED, acceptance.SLOWER = 96, float("inf")  # on so little, a busy machine says anything
+    variety.FEWEST_IMAGES, variety.SMALLEST = 2, 1
+
+    def drawing_nothing(seed=0, sizes=()):
+        return iter(())
+
+    stress.drawn_pictures = drawing_nothing
     real = fit.fit  # a state after each step, not every five minutes
 
     def fitting(run, output, say=print):

@@ -22,7 +22,12 @@ def add_verbs(verbs) -> None:
     verb = verbs.add_parser("promote", help=summary, description=what)
     verb.add_argument("file", type=Path, metavar="FILE", help="the candidate's .safetensors file")
     verb.add_argument(
-        "--dev", type=Path, nargs="+", default=[], metavar="DIR", help="folders of clean images to measure on"
+        "--dev",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of clean images to measure on: 29 different ones, or more",
     )
     verb.add_argument("--into", type=Path, metavar="DIR", help="the folder of weights that serve (default: bundled)")
     add_flags_option(verb)

@@ -28,7 +28,9 @@ def add_verbs(verbs) -> None:
     pulling.add_argument("--json", action="store_true", help="print JSON")
     pulling.set_defaults(run=_pull)
     showing = actions.add_parser(
-        "show", help="what a weights file says of itself", description="Prints a header as JSON."
+        "show",
+        help="what a weights file says of itself",
+        description="Prints a header as JSON, and, of weights that were promoted, their lines of the history.",
     )
     showing.add_argument("name", metavar="NAME|FILE", help="denoise, denoise-photo, upscale-x2, …, or a file")
     showing.add_argument("--weights", metavar="PATH|hf://…", help="of these instead of the bundled ones")
@@ -94,12 +96,16 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.checkpoints.checkpoint import load_checkpoint
     from deconvdemo.checkpoints.serving import Weights
 
+    history: list[dict] = []
     if options.name.endswith(".safetensors"):
         checkpoint = load_checkpoint(options.name)
     else:
-        checkpoint = Weights(spec=options.weights).load(options.name)
+        weights = Weights(spec=options.weights)
+        checkpoint = weights.load(options.name)
+        history = [line for line in weights.history() if line["sha256"] == checkpoint.sha256]
     facts = {"name": checkpoint.name, "source": checkpoint.source, "sha256": checkpoint.sha256}
-    print(json.dumps({**facts, **vars(checkpoint.header)}, indent=2, ensure_ascii=False))
+    told = {**facts, **vars(checkpoint.header), **({"history": history} if history else {})}
+    print(json.dumps(told, indent=2, ensure_ascii=False))
     return 0
 
 

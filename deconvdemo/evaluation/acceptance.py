@@ -2,7 +2,8 @@
 
 Both restore the same images with the same noise. What counts is the difference on each image: its mean, a 95 % interval
 and a paired t-test (Student 1908), for each validation set and for the accepted flags that were kept from training,
-which are restored with what their visitors had set. Then come the laws, and the time it takes.
+which are restored with what their visitors had set; and, of every picture that nobody flagged, that it loses next to
+nothing (law 9b). Then come the gate to an expert by itself, the laws, and the time it takes.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from deconvdemo.engine.compute import Compute
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.evaluation.acceptance_cases import flag_case, validation_cases
 from deconvdemo.evaluation.candidate_laws import broken_laws, usual_controls
-from deconvdemo.evaluation.comparison import FEWEST_FLAGS, FLAGS, Comparison
+from deconvdemo.evaluation.comparison import FEWEST_FLAGS, FLAGS, HARM, Comparison
 from deconvdemo.evaluation.measure import restoring
+from deconvdemo.evaluation.openings import Openings, opening_of
 from deconvdemo.evaluation.protocols import IN_HOLES, Case
+from deconvdemo.evaluation.stress import DRAWN, stress_cases
+from deconvdemo.evaluation.variety import too_few
 from deconvdemo.feedback.events.records import Pair
 from deconvdemo.image.pixels import to_depth
 
@@ -41,38 +45,42 @@ class Report:
     comparisons: tuple[Comparison, ...]
     seconds: tuple[float, ...]  # a megapixel of the result, of both
     refusals: tuple[str, ...] = field(default=())
+    openings: Openings = field(default_factory=Openings)  # of a gate to an expert, where nothing was flagged
 
     @property
     def passed(self) -> bool:
         return not self.refusals
 
     def facts(self) -> list[dict[str, Any]]:
-        """The comparisons for the history, JSON-able: `mean` is that of the difference, in dB, as is its interval."""
-        return [
-            {
-                "images": one.images,
-                "setting": one.setting,
-                "served": round(float(np.mean(one.served)), 4),
-                "candidate": round(float(np.mean(one.candidate)), 4),
-                "mean": round(one.mean, 4),
-                "interval": [round(end, 4) for end in one.interval] if math.isfinite(one.interval[0]) else None,
-            }
-            for one in self.comparisons
-        ]
+        """The comparisons for the history, JSON-able."""
+        return [one.facts() for one in self.comparisons]
+
+    def history(self) -> dict[str, Any]:
+        """What a line of the history keeps of it."""
+        openings = {"openings": self.openings.facts()} if self.openings.shares else {}
+        return {"found": self.facts(), **openings}
 
     def table(self) -> str:
         """For a person: served | candidate | difference | verdict."""
-        head = f"{'':34} {'served':>8} {'candidate':>9} {'difference':>10} {'95 %':>16} {'p':>6}  verdict"
+        head = f"{'':34} {'served':>8} {'candidate':>9} {'difference':>10} {'95 %':>16} {'p':>6} {'worst':>6}  verdict"
         lines = [head]
         for one in self.comparisons:
             low, high = one.interval
             between = f"{low:+.2f} to {high:+.2f}" if math.isfinite(low) else "–"
-            verdict = "refused" if one.refusal() else "good"
+            verdict = "refused" if one.refusal() or one.harm() else "good"
             lines.append(
-                f"{f'{one.images} {one.setting}':34.34} {np.mean(one.served):8.2f} {np.mean(one.candidate):9.2f} "
-                f"{one.mean:+10.2f} {between:>16} {one.p_value:6.3f}  {verdict}"
+                f"{one.where:34.34} {np.mean(one.served):8.2f} {np.mean(one.candidate):9.2f} "
+                f"{one.mean:+10.2f} {between:>16} {one.p_value:6.3f} {one.differences.min():+6.2f}  {verdict}"
             )
-        lines.append(f"{'seconds a megapixel':34} {self.seconds[0]:8.2f} {self.seconds[1]:9.2f}")
+        if self.comparisons:
+            lines.append(f"{'seconds a megapixel':34} {self.seconds[0]:8.2f} {self.seconds[1]:9.2f}")
+        judged = [one for one in self.comparisons if one.images != FLAGS]
+        if judged:
+            harmed = sum(one.losing for one in judged)
+            lines.append(
+                f"single pictures: {harmed} of {sum(len(one.served) for one in judged)} lose more than {HARM} dB"
+            )
+            lines.append(self.openings.told())
         lines += [f"refused: {reason}" for reason in self.refusals] or ["passed"]
         return "\n".join(lines)
 
@@ -97,40 +105,56 @@ def judge(
         refusals.append("these weights serve already")
     if refusals:
         return Report(served.sha256, candidate.sha256, (), (0.0, 0.0), tuple(refusals))
+    if few := too_few(sets):
+        return Report(served.sha256, candidate.sha256, (), (0.0, 0.0), (few,))
     found: list[Comparison] = []
+    openings = Openings()
     timed: Case | None = None
     for folder in sets:
         say(f"measuring on {folder.name}")
         cases = list(validation_cases(candidate, folder))
-        found += _compared(folder.name, cases, served, candidate, compute_on)
+        found += _compared(folder.name, cases, served, candidate, compute_on, openings)
         timed = timed or cases[0]
+    say(f"measuring on {DRAWN}")
+    found += _compared(DRAWN, list(stress_cases(candidate)), served, candidate, compute_on, openings)
     flags = [case for number, pair in enumerate(held_out) if (case := flag_case(pair, candidate, number))]
     say(f"measuring on {len(flags)} held-back flags")
     of_flags = _compared(FLAGS, flags, served, candidate, compute_on)
     if not of_flags:
         refusals.append(f"no held-back flag can be judged by: {FEWEST_FLAGS} accepted ones with a target are needed")
-    refusals += [reason for one in (*found, *of_flags) if (reason := one.refusal())]
+    refusals += [reason for one in (*found, *of_flags) for reason in (one.refusal(), one.harm()) if reason]
+    refusals += [reason] if (reason := openings.refusal()) else []
     refusals += broken_laws(candidate, compute_on)
     seconds = _seconds((served, candidate), timed, compute_on) if timed else (0.0, 0.0)
     if seconds[1] > SLOWER * seconds[0]:
         refusals.append(f"it takes {seconds[1] / seconds[0]:.2f} times as long, {SLOWER} at most are allowed")
-    return Report(served.sha256, candidate.sha256, (*found, *of_flags), seconds, tuple(refusals))
+    return Report(served.sha256, candidate.sha256, (*found, *of_flags), seconds, tuple(refusals), openings)
 
 
 def _compared(
-    images: str, cases: Sequence[Case], served: Checkpoint, candidate: Checkpoint, compute_on: Compute
+    images: str,
+    cases: Sequence[Case],
+    served: Checkpoint,
+    candidate: Checkpoint,
+    compute_on: Compute,
+    openings: Openings | None = None,
 ) -> list[Comparison]:
-    """The two on each case, by setting."""
+    """The two on each case, by setting; where the candidate's gate opens goes into `openings`."""
     both = [restoring(checkpoint, compute_on) for checkpoint in (served, candidate)]
-    rows: dict[str, list[tuple[float, float]]] = {}
+    opening = None if openings is None else opening_of(candidate)
+    rows: dict[str, list[tuple[float, float, str]]] = {}
     for case in cases:
-        scores = [case.score(to_depth(restore(case), np.uint8)) for restore in both]
-        measure = IN_HOLES if IN_HOLES in scores[0] else "PSNR"
-        pair = tuple(min(score[measure], LARGEST) for score in scores)
-        rows.setdefault(case.setting, []).append(pair)  # type: ignore[arg-type]
+        before, now = (case.score(to_depth(restore(case), np.uint8)) for restore in both)
+        measure = IN_HOLES if IN_HOLES in before else "PSNR"
+        row = (min(before[measure], LARGEST), min(now[measure], LARGEST), case.image)
+        rows.setdefault(case.setting, []).append(row)
+        if openings is not None and opening is not None:
+            openings.add(f"{case.image} in {images} {case.setting}".strip(), opening(case))
+    made = {setting: [*zip(*found, strict=True)] for setting, found in rows.items()}
+    # the flags' ids stay out of the history, which an erasure does not reach
     return [
-        Comparison(images, setting, tuple(a for a, _ in found), tuple(b for _, b in found))
-        for setting, found in rows.items()
+        Comparison(images, setting, before, now, () if images == FLAGS else names)
+        for setting, (before, now, names) in made.items()
     ]
 
 

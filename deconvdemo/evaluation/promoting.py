@@ -62,7 +62,7 @@ def promote(
     serves = report.passed and not dry_run
     if serves:
         note(store, served)  # before its file may go
-        promotion.promote(file, folder, {"found": report.facts()})
+        promotion.promote(file, folder, report.history())
         note(store, candidate)
     return Promotion(candidate, report, won, duels, serves)
 

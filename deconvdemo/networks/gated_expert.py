@@ -20,6 +20,8 @@ from deconvdemo.networks.deconv_sr import DeconvSR
 from deconvdemo.networks.deconv_unet import DeconvUNet
 from deconvdemo.networks.layers import Halving, pad_to_multiple
 
+SHUT = -0.5  # a logit up to which the gate is shut; from its negative on it is open
+
 KINDS: dict[str, type[DeconvUNet] | type[DeconvSR]] = {"DeconvUNet": DeconvUNet, "DeconvSR": DeconvSR}
 
 
@@ -142,4 +144,4 @@ class GatedExpert(nn.Module):
         # steps of eighths are exact, and at scale 3 its pixels repeat: here tiles and the whole round alike
         smooth = functional.interpolate(logits, scale_factor=float(self.gate.cell), mode="bilinear")
         smooth = smooth[..., :height, :width].repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
-        return (smooth + 0.5).clamp(0, 1)
+        return (smooth - SHUT).clamp(0, 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from deconvdemo.bounded import clipped
 from deconvdemo.checkpoints.checkpoint import Header
 from deconvdemo.checkpoints.promotion import PROMOTED
 from deconvdemo.feedback.events.records import PAIRS
@@ -135,7 +136,7 @@ def _gate(weights: Sequence[CardEntry], history: Sequence[Mapping[str, Any]]) ->
         found = let_in[-1].get("found") if let_in else None
         if found:
             rows = [_gate_row(row) for row in found]
-            head = ("on", "before", "now", "difference", "95 %")
+            head = ("on", "before", "now", "difference", "95 %", "worst picture")
             parts.append(f"`{one.name}`, {str(let_in[-1].get('when', ''))[:10]}:\n\n{_table(head, rows)}")
     if not parts:
         return ""
@@ -150,12 +151,16 @@ def _gate_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     low, high = row.get("interval") or (None, None)
     between = f"{told(low, '+.2f')} to {told(high, '+.2f')}" if low is not None and high is not None else "–"
     where = f"{row.get('images', '')} {row.get('setting', '')}".strip()
+    worst = row.get("worst")  # lines from before single pictures were judged have none
+    worst = worst if isinstance(worst, Mapping) else {}
+    image = f" ({clipped(str(worst['image']))})" if worst.get("image") else ""
     return (
         where,
         told(row.get("served"), ".2f"),
         told(row.get("candidate"), ".2f"),
         told(row.get("mean"), "+.2f"),
         between,
+        f"{told(worst.get('difference'), '+.2f')}{image}",
     )
 
 

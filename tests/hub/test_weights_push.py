@@ -453,7 +453,8 @@ def test_a_candidate_for_duels_goes_along_and_serves_nobody(hub, client, folder,
 def test_the_card_tells_what_the_headers_and_the_history_tell(hub, client, folder, repo):
     candidate = changed(load_checkpoint(folder / "denoise.safetensors"), folder.parent / "candidate.safetensors")
     compared = {"images": "cbsd68", "setting": "sigma 25", "served": 31.0, "candidate": 31.5, "mean": 0.5}
-    facts = {"found": [{**compared, "interval": [0.4, 0.6]}]}
+    worst = {"image": "148089", "difference": -0.3}
+    facts = {"found": [{**compared, "interval": [0.4, 0.6], "worst": worst}, compared]}
     now = promote(candidate, folder, facts).sha256
     pushed(client, folder, repo)
     text = hub.card(repo, "models")
@@ -477,7 +478,8 @@ def test_the_card_tells_what_the_headers_and_the_history_tell(hub, client, folde
     assert f"[lab/flags@{revision[:12]}](https://hf.co/datasets/lab/flags/tree/{revision})" in text
     assert "12 with a clean target, 3 noisy, without a target" in text
     assert f"fine-tuned from `{'f' * 12}`" in text
-    assert "| cbsd68 sigma 25 | 31.00 | 31.50 | +0.50 | +0.40 to +0.60 |" in text
+    assert "| cbsd68 sigma 25 | 31.00 | 31.50 | +0.50 | +0.40 to +0.60 | -0.30 (148089) |" in text
+    assert "| cbsd68 sigma 25 | 31.00 | 31.50 | +0.50 | – | – |" in text  # from before single pictures were judged
     assert f"`denoise` promoted, `{now[:12]}` serves" in text
     assert f"--weights hf://{repo}" in text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import exists, func, or_, select
@@ -21,6 +22,9 @@ from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import PIECES, flags, likenesses
 from deconvdemo.heartbeat import Look
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
 DIFFERENT_BITS = PIECES - 1  # at most so many between two of one picture
 BITS = 64
 SIDE, COEFFICIENTS = 32, 8
@@ -31,11 +35,18 @@ log = logging.getLogger(__name__)
 
 def perceptual_hash(image: bytes) -> int:
     """64 bits of a PNG or WebP file."""
-    import cv2
     from PIL import Image
 
     with Image.open(BytesIO(image)) as opened:
-        small = opened.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+        return hash_of(opened)
+
+
+def hash_of(picture: Picture) -> int:
+    """64 bits of an open picture."""
+    import cv2
+    from PIL.Image import Resampling
+
+    small = picture.convert("L").resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0)
     waves = cv2.dct(np.asarray(small, np.float32))[:COEFFICIENTS, :COEFFICIENTS].ravel()
     bits = waves > np.median(waves[1:])  # without the mean, which says nothing of the picture
     return int.from_bytes(np.packbits(bits).tobytes())

@@ -104,6 +104,11 @@ class Corpus:
             )
         return replace(self, shapes=self.shapes[fits], places=self.places[fits])
 
+    def of(self, numbers: Sequence[int]) -> Corpus:
+        """Only the images of these numbers."""
+        chosen = np.array(numbers, np.int64)
+        return replace(self, shapes=self.shapes[chosen], places=self.places[chosen])
+
     def crops(self, rng: np.random.Generator, count: int, patch: int) -> np.ndarray:
         """(count, patch, patch, 3) uint8: random places, each pixel of the corpus as likely, turned and mirrored."""
         area = self.shapes.prod(axis=1).astype(np.float64)

@@ -95,12 +95,13 @@ def finetune(
     dataset = {"repo": repo} if found.revision and repo else {}
     flagged = Flagged(found.pairs, plan.share, found.name)
     flags = f"flags of visitors: {used} (CC BY 4.0)"
+    gated = None if plan.resume else learn_gate(start, recipe, corpus, flagged, team, told)
     run = Run(
         recipe,
         corpus,
         Budget(steps=plan.steps),
         flagged=flagged,
-        start_from=None if plan.resume else learn_gate(start, recipe, corpus, flagged, team),
+        start_from=gated,
         resume=plan.resume,
         team=team,
         bf16=compute.precision == "bf16",

@@ -15,6 +15,14 @@ let viewer, viewerProps;
 const day = (moment) => `${moment.replace("T", " ").slice(0, 16)} UTC`;
 const figure = (value) => `${value.toFixed(2)} dB`;
 const change = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)} dB`;
+// lines of the history from before single pictures were judged have neither
+const worst = (one) => (one.worst ? `${change(one.worst.difference)}${one.worst.image ? ` (${one.worst.image})` : ""}` : "–");
+const openings = (found) =>
+  found
+    ? `Where nobody flagged anything, the expert was asked in ${found.false} of ${many(found.pictures, "picture")}${
+        found.worst ? `, most in ${found.worst.image} (${(100 * found.worst.share).toFixed(1)} % of it)` : ""
+      }.`
+    : "";
 const many = (number, words) => `${number.toLocaleString("en")} ${words}${number === 1 ? "" : "s"}`;
 const total = (counts) => ORDER.reduce((sum, state) => sum + counts[state], 0);
 const inWords = (counts) => ORDER.map((state) => `${counts[state]} ${board.states[state].toLowerCase()}`).join(", ");
@@ -64,11 +72,15 @@ function drawChosen() {
   for (const line of chosen.history) lines[capital(line.what)] = `${lines[capital(line.what)] ? `${lines[capital(line.what)]}; ` : ""}${day(line.when)}`;
   lines["Learned from"] = chosen.learned === null ? "its header does not tell" : chosen.learned ? many(chosen.learned, "flag") : "no flags";
   $("facts").replaceChildren(...Object.entries(lines).flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
-  const found = chosen.history.find((line) => line.found)?.found || [];
+  const judged = chosen.history.find((line) => line.found);
+  const found = judged?.found || [];
   $("gate").hidden = !found.length;
   $("gate-rows").replaceChildren(
-    ...found.map((one) => make("tr", {}, make("td", { textContent: `${one.images} ${one.setting}`.trim() }), make("td", { textContent: change(one.mean) }))),
+    ...found.map((one) =>
+      make("tr", {}, ...[`${one.images} ${one.setting}`.trim(), change(one.mean), worst(one)].map((textContent) => make("td", { textContent }))),
+    ),
   );
+  $("gate-openings").textContent = openings(judged?.openings);
   const held = total(chosen.held_back);
   $("fair").textContent = held
     ? `Of ${many(held, "flag")} held back from training: ${inWords(chosen.held_back)}. These tell how it does on photos that it has not learned from.`

@@ -19,7 +19,7 @@ from deconvdemo.web.review.thumbnails import Thumbnails
 TOLD_OF_REPLAY = ("flag_id", "state", "flagged", "now", "before", "target")
 ROLES = ("observed", "restored", "now", "target")
 KEPT_BYTES = 64_000_000  # of large pictures in memory: some ten of a phone's photos, hundreds of small ones
-TOLD_OF_HISTORY = ("when", "what", "found")  # of a line of history
+TOLD_OF_HISTORY = ("when", "what", "found", "openings")  # of a line of history
 # what a release has to do with a flag, in the page's words
 LEARNED = {
     "trained": "trained on",

@@ -300,7 +300,7 @@ def test_progress_is_shown_and_stop_stops(open_page, slow):
     expect(run_button(page, "denoise")).to_be_enabled()
     _stands_still(page, slow)
     expect(seen(page, ".dd-viewer .empty")).to_be_visible()
-    slow.restorer.pause = 0.0
+    slow.restorer.pause, slow.restorer.tile = 0.0, "auto"
     restored(page, "denoise")
 
 

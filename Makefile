@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 WORKERS ?= 3
 PY := $(VENV)/bin/python
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check $(COMPILE) -c $(CONSTRAINTS)
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts $(COMPILE) -c $(CONSTRAINTS)
 
 # the tests start hundreds of processes, each of which would compile all that it imports anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -115,15 +115,21 @@ $(VENV)/bin/python:
 	"$(PYTHON)" -m venv --clear $(VENV) || \
 	  { rm -rf $(VENV); echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 
-# what builds the package is installed beside it: pip would fetch the newest one each time, whatever is constrained
-$(VENV)/.runtime: requirements.txt pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+# pip itself first: one of 2023, as Python 3.11 brings it, takes twice as long for all the others. What builds the
+# package is installed beside it: pip would fetch the newest one each time, whatever is constrained
+$(VENV)/.required: requirements.txt $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --upgrade pip
 	$(PIP) -r requirements.txt editables hatchling hatch-requirements-txt
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml $(VENV)/.required
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.development: $(VENV)/.runtime
+# the package itself comes with its tools: it need not be built twice
+$(VENV)/.development: pyproject.toml $(VENV)/.required
 	$(PIP) --no-build-isolation --editable '.[dev]'
-	@touch $@
+	@touch $@ $(VENV)/.runtime
 
 lock: $(VENV)/bin/python
 	$(PIP) packaging

@@ -36,12 +36,12 @@ def project() -> dict:
 
 
 def asked_for() -> list[Requirement]:
-    """What the project itself names: to run, to develop, and to be built."""
+    """What the project itself names: to run, to develop, to be built, and to be installed."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     extras = project()["project"]["optional-dependencies"]
     names = [*Requirement(next(line for line in extras["dev"] if line.startswith("deconvdemo["))).extras, "dev"]
     lines += [line for name in names for line in extras[name] if not line.startswith("deconvdemo")]
-    return [Requirement(line) for line in [*lines, *project()["build-system"]["requires"]]]
+    return [Requirement(line) for line in [*lines, *project()["build-system"]["requires"], "pip"]]
 
 
 def environments() -> Iterator[dict[str, str]]:

@@ -91,6 +91,15 @@ def test_make_installs_all_that_builds_the_package(installs):
     assert set(line.split("requirements.txt")[1].split()) == built_with
 
 
+def test_make_installs_with_the_pip_that_is_locked():
+    """Python 3.11 brings one that takes twice as long: it would install all the others, and be as new afterwards."""
+    words = ["make", "-n", "VENV=nowhere", "CONSTRAINTS=constraints.txt", "nowhere/.development"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    first, *others = [line for line in done.stdout.splitlines() if " -m pip install " in line]
+    assert first.endswith(" -c constraints.txt --upgrade pip")
+    assert sum("--editable" in line for line in others) == 1  # the package itself is built once
+
+
 def test_the_wheel_has_all_of_the_package_and_says_that_it_is_typed():
     """Nothing is built for it, which takes long; `make release-check` builds, installs and uses it."""
     packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import gradio as gr
@@ -45,6 +47,13 @@ def test_gradio_writes_no_type_stubs_beside_components(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     assert importlib.import_module("mine").Mine.EVENTS
     assert [file.name for file in tmp_path.glob("mine.*")] == ["mine.py"]
+
+
+def test_gradios_question_for_a_backend_loads_no_plots():
+    """It asks around each request, where matplotlib is installed, though we draw nothing with it."""
+    pytest.importorskip("matplotlib")
+    script = "import matplotlib, sys; matplotlib.get_backend(); sys.exit('matplotlib.pyplot' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)  # as in a demo, which sets that in the environment
 
 
 def test_a_start_builds_the_web_application_once(tmp_path, restorer, monkeypatch):

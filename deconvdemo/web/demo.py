@@ -16,6 +16,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # nor count up its last ten thousand events after each of them
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+# where matplotlib is, Gradio asks for its backend around each request: the first would take half a second to find one
+os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.pop("GRADIO_SERVER_NAME", None)
 os.environ.pop("GRADIO_SERVER_PORT", None)
 

@@ -308,7 +308,7 @@ def test_progress_is_shown_and_stop_stops(open_page, slow):
     expect(run_button(page, "denoise")).to_be_enabled()
     _stands_still(page, slow)
     expect(seen(page, ".dd-viewer .empty")).to_be_visible()
-    slow.restorer.pause = 0.0
+    slow.restorer.pause, slow.restorer.tile = 0.0, "auto"
     restored(page, "denoise")
 
 
@@ -344,7 +344,7 @@ def _stands_still(page: Page, app: App) -> None:
 
 
 def test_two_visitors_never_see_each_others_photos(open_page, app):
-    pages = [visit(open_page, app, visitor=name) for name in ("ada", "ben")]
+    pages = [visit(open_page, app, visitor=name) for name in ("anyone", "ben")]
     photos = [png(picture(40, 56)), png(picture(56, 40)[::-1].copy())]
     for page, photo in zip(pages, photos, strict=True):
         opened(page, "mine.png", photo)

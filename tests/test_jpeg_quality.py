@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,8 @@ def test_luma_has_the_table_that_it_names():
     assert data[frame + 10 : frame + 13] == bytes([1, 0x22, 0])
     whole = quality(bytes(data))
     data[frame + 12] = 1  # chroma's
-    assert quality(bytes(data)) == nearest(Image.open(io.BytesIO(data)).quantization[1]) != whole
+    image: Any = Image.open(io.BytesIO(data))
+    assert quality(bytes(data)) == nearest(image.quantization[1]) != whole
 
 
 def with_steps(steps, wide=False) -> bytes:
@@ -102,7 +104,7 @@ def test_hostile_tables_never_fail(data, told):
 
 @pytest.mark.parametrize("told", [None, [], {}, {0: None}, {0: [1] * 63}, {0: ["a"] * 64}, {1: [1] * 64}])
 def test_whatever_a_pillow_image_says_of_its_tables_it_is_read(told):
-    image = Image.open(io.BytesIO(file_of(PICTURE, "JPEG")))
+    image: Any = Image.open(io.BytesIO(file_of(PICTURE, "JPEG")))
     image.load()
     image.quantization = told
     assert read_photo(image).quality is None

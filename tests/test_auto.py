@@ -121,6 +121,14 @@ def test_a_coarse_files_tables_leave_traces_whatever_its_pixels_show(seen):
             assert chosen(task, harm) == chosen(task, seen)
 
 
+def test_in_plain_colour_no_file_leaves_traces():
+    network = bundled_judge()
+    for colour in ((128, 128, 128), (250, 20, 40), (255, 255, 255)):
+        plain = np.full((64, 64, 3), colour, np.uint8)
+        harm = replace(judge(network, plain), quality=40)
+        assert (harm.is_compressed, harm.is_faint, chosen("denoise", harm)["sigma"]) == (False, True, 0)
+
+
 def test_what_was_seen_is_told():
     assert CAMERA.in_words() == "JPEG traces, camera noise of about 9"
     assert replace(CAMERA, quality=93).in_words() == "JPEG traces (quality 93), camera noise of about 9"

@@ -20,7 +20,7 @@ from deconvdemo.tasks.harm import Harm
 from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.restore.service import RestoreService
 
-UNSEEN = Harm(level=0.3, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)  # by the pixels it is a clean photo
+UNSEEN = Harm(level=0.5, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)  # by the pixels it is a clean photo
 PICTURE = Image.fromarray(tiny.picture(24, 32))
 NOTHING = "a clean photo, nothing to remove"
 FILES = {

@@ -170,5 +170,5 @@ class Denoise(Task):
 
 
 def _level_for(harm: Harm) -> float:
-    least = LEAST_TOLD if harm.is_noisy else OF_TRACES if harm.is_coarse else 0.0
+    least = LEAST_TOLD if harm.is_noisy else OF_TRACES if harm.is_marked else 0.0
     return min(round(max(told_of(harm), least), 1), MAX_SIGMA)

@@ -10,6 +10,7 @@ SOFT = 1.0  # pixels
 # of a JPEG file's quality: up to here its tables leave traces, whatever the pixels seem to show, and no noise stays
 # white. A finer file's tables say nothing of what the photo went through before: its pixels have the word, as a PNG's
 COARSE = 95
+EVEN = 0.3  # grey levels: photos, however soft, show more; plain colour, in which JPEG leaves nothing, shows less
 
 
 def ramp(value: float, start: float, end: float) -> float:
@@ -31,12 +32,12 @@ class Harm:
     @property
     def is_white(self) -> bool:
         """Noise of one strength everywhere, each pixel for itself."""
-        return self.white > 0.5 and not self.is_coarse
+        return self.white > 0.5 and not self.is_marked
 
     @property
     def is_faint(self) -> bool:
         """Nothing that could be removed without removing more of the photo."""
-        return not (self.is_white or self.is_noisy or self.is_coarse) and self.level < FAINT
+        return not (self.is_white or self.is_noisy or self.is_marked) and self.level < FAINT
 
     @property
     def is_noisy(self) -> bool:
@@ -45,11 +46,12 @@ class Harm:
     @property
     def is_compressed(self) -> bool:
         """By the file's own tables or, where they leave it open, by the pixels."""
-        return self.is_coarse or (self.jpeg > 0.5 and not self.is_white)
+        return self.is_marked or (self.jpeg > 0.5 and not self.is_white)
 
     @property
-    def is_coarse(self) -> bool:
-        return self.quality is not None and self.quality <= COARSE
+    def is_marked(self) -> bool:
+        """By its file, for certain."""
+        return self.quality is not None and self.quality <= COARSE and self.level >= EVEN
 
     @property
     def is_soft(self) -> bool:

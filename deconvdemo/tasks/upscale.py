@@ -23,8 +23,9 @@ CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is 
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
 HALVED_CHROMA = 2  # Pillow's word for 4:2:0, which both have
 # what Auto cleans first, more and more from one to the other: the noise in grey levels, and its share of all that
-# disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge
-NOISE, SHARE = (1.0, 3.0), (0.45, 0.7)
+# disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge;
+# but not what a file of poor quality did, as its tables tell
+NOISE, SHARE, POOR = (1.0, 3.0), (0.45, 0.7), (75, 60)
 GAINING = (2, 3)  # the scales at which that measures better
 MOST_CLEANED = 0.5  # by Auto: more costs photos of fine texture, which looks like noise, too
 
@@ -157,4 +158,6 @@ class Upscale(Task):
 
 def _cleanup_for(harm: Harm) -> float:
     share = harm.noise / max(harm.level, harm.noise, CLEAN)
-    return round(MOST_CLEANED * ramp(harm.noise, *NOISE) * ramp(share, *SHARE), 2)
+    by_noise = ramp(harm.noise, *NOISE) * ramp(share, *SHARE)
+    by_file = 0.0 if harm.quality is None else ramp(harm.quality, *POOR)
+    return round(MOST_CLEANED * max(by_noise, by_file), 2)

@@ -28,7 +28,7 @@ from deconvdemo.web.restore.tab_events import _ending_words
 
 CLEAN = Harm(level=0.3, noise=0.1, white=0.01, jpeg=0.1, blur=0.0)
 WHITE = Harm(level=14, noise=15, white=0.99, jpeg=0.1, blur=0.0)
-CAMERA = Harm(level=9, noise=8.6, white=0.01, jpeg=0.9, blur=1.4)
+CAMERA = Harm(level=9, noise=8.6, white=0.01, jpeg=0.9, blur=0.3)
 COMPRESSED = Harm(level=5, noise=0.2, white=0.01, jpeg=0.9, blur=0.0)
 EVERY = [task.weights(choices) for task in TASKS.values() for choices in task.combinations()]
 
@@ -83,8 +83,55 @@ def test_the_more_harm_the_larger_a_share_of_it_is_told():
     assert shares == pytest.approx([0.9, 1.025, 1.15], abs=0.01)
 
 
+@pytest.mark.parametrize("harm", [CAMERA, COMPRESSED, replace(CAMERA, level=30, noise=25)])
+def test_a_soft_photo_is_told_a_larger_share_since_it_has_no_fine_texture_to_lose(harm):
+    offered = TASKS["denoise"].offering(EVERY)
+    told = [offered.choosing(offered.checked({}), replace(harm, blur=blur)) for blur in (0.8, 1.0, 1.2, 3.0)]
+    levels = [controls["sigma"] for controls in told]
+    assert levels == sorted(levels)
+    assert levels[0] < levels[1] < levels[2] == levels[3] == pytest.approx(1.2 * harm.level, abs=0.05)
+    assert [offered.saw(one, replace(harm, blur=2.0)).count("soft") for one in told] == [1] * 4
+
+
+def test_the_line_says_what_softness_chose_and_where_it_chose_nothing():
+    soft = replace(CAMERA, blur=2.0)
+    denoise, upscale = (TASKS[name].offering(EVERY) for name in ("denoise", "upscale"))
+    saw = lambda task, harm, **given: task.saw(task.choosing(task.checked(given), harm), harm)
+    assert saw(denoise, soft) == "JPEG traces, camera noise of about 9, soft: Camera photos"
+    stays = "; soft, and stays so"
+    assert saw(denoise, soft, sigma=5) == f"JPEG traces, camera noise of about 9: Camera photos{stays}"
+    assert saw(denoise, replace(WHITE, blur=2.0)) == f"even noise of about 15: Even noise{stays}"
+    assert saw(upscale, soft, scale=4) == f"JPEG traces, camera noise of about 9: JPEG photos{stays}"
+    assert saw(upscale, soft, cleanup=0.5).endswith(f": cleaned first, JPEG photos{stays}")
+    assert saw(upscale, replace(CLEAN, blur=2.0)) == f"a clean photo: Clean pictures{stays}"
+    assert saw(denoise, replace(CLEAN, blur=2.0)) == "a clean photo, nothing to remove"
+
+
+@pytest.mark.parametrize("seen", [CLEAN, WHITE, CAMERA, COMPRESSED])
+def test_a_coarse_files_tables_leave_traces_whatever_its_pixels_show(seen):
+    for quality in (1, 40, 95):
+        harm = replace(seen, quality=quality)
+        assert (harm.is_compressed, harm.is_white, harm.is_faint) == (True, False, False)
+        controls = chosen("denoise", harm)
+        assert (controls["variant"], controls["sigma"] >= 1) == ("photo", True)
+    for quality in (96, 100, None):  # it was less fine before, perhaps, or noisy
+        harm = replace(seen, quality=quality)
+        assert (harm.is_compressed, harm.is_white, harm.is_faint) == (seen.is_compressed, seen.is_white, seen.is_faint)
+        for task in ("denoise", "upscale"):
+            assert chosen(task, harm) == chosen(task, seen)
+
+
+def test_in_plain_colour_no_file_leaves_traces():
+    network = bundled_judge()
+    for colour in ((128, 128, 128), (250, 20, 40), (255, 255, 255)):
+        plain = np.full((64, 64, 3), colour, np.uint8)
+        harm = replace(judge(network, plain), quality=40)
+        assert (harm.is_compressed, harm.is_faint, chosen("denoise", harm)["sigma"]) == (False, True, 0)
+
+
 def test_what_was_seen_is_told():
-    assert CAMERA.in_words() == "JPEG traces, camera noise of about 9, soft"
+    assert CAMERA.in_words() == "JPEG traces, camera noise of about 9"
+    assert replace(CAMERA, quality=93).in_words() == "JPEG traces (quality 93), camera noise of about 9"
     assert WHITE.in_words() == "even noise of about 15"
     assert CLEAN.in_words() == "a clean photo"
     assert COMPRESSED.in_words() == "JPEG traces"
@@ -144,7 +191,7 @@ def test_a_restoration_says_what_was_seen_and_chosen(judging):
     restorer, said = judging
     observed = tiny.picture(24, 30)
     done = restorer.restore("denoise", observed)
-    assert done.saw == "JPEG traces, camera noise of about 9, soft: Camera photos"
+    assert done.saw == "JPEG traces, camera noise of about 9: Camera photos"
     assert (done.controls["variant"], done.controls["sigma"], done.checkpoint["name"]) == (
         "photo",
         9.2,

@@ -40,6 +40,15 @@ def test_the_more_noise_the_more_is_cleaned_and_jpeg_alone_is_not():
     assert judged(scale=4) == 0 < judged(scale=3)
 
 
+def test_the_poorer_a_jpeg_files_quality_the_more_is_cleaned():
+    told = [judged(noise=0.2, level=6, quality=quality) for quality in (None, 98, 75, 70, 60, 20)]
+    assert told == sorted(told)
+    assert told[:3] == [0, 0, 0]
+    assert 0 < told[3] < told[4] == told[5] == judged()
+    assert judged(scale=4, noise=0.2, quality=20) == 0
+    assert judged(quality=90) == judged(quality=20) == judged()
+
+
 def test_what_is_cleaned_is_what_the_denoising_network_makes_of_it(tiny_weights):
     observed, restorer = tiny.picture(24, 30), serving(tiny_weights)
     cleaned = restorer.restore("denoise", observed, variant="photo", sigma=12.2, strength=0.5).photo.pixels

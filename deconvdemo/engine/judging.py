@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,7 +28,8 @@ class Judgements:
         known = self._known.get(photo)
         if known and known[0] is network:
             return known[1]
-        harm = compute(lambda: judge(network, photo.pixels, visible(photo.alpha)))
+        told = compute(lambda: judge(network, photo.pixels, visible(photo.alpha)))
+        harm = replace(told, quality=photo.quality)
         self._known[photo] = network, harm
         return harm
 

@@ -27,7 +27,8 @@ class Photo:
     may exceed it. `alpha` is (H, W) of the same dtype, and colours are not multiplied by it. `format` is what came
     in, by Pillow's name; `lossless` tells whether that file kept every bit. `colour` are PNG's own chunks about
     colours (gAMA, cHRM, sRGB, cICP, …) and `texts` its texts, each as (type, data). `notes` are what a person should
-    be told, such as "animated GIF: only its first frame is used".
+    be told, such as "animated GIF: only its first frame is used". `quality`, 1 to 100, is the one of libjpeg's that the
+    file's own compression is as strong as; None where the pixels are no JPEG file's.
     """
 
     pixels: np.ndarray
@@ -40,6 +41,7 @@ class Photo:
     resolution: Resolution | None = None
     colour: tuple[Chunk, ...] = ()
     texts: tuple[Chunk, ...] = ()
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -108,4 +110,4 @@ class Photo:
         icc = self.icc
         if icc and channels != self.pixels.shape[2] and icc[16:20] != {1: b"GRAY", 3: b"RGB "}.get(channels):
             icc = None  # a profile of grey levels says nothing about colours, and the other way round
-        return dataclasses.replace(self, pixels=pixels, alpha=alpha, icc=icc)
+        return dataclasses.replace(self, pixels=pixels, alpha=alpha, icc=icc, quality=None)

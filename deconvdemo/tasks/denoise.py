@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -24,8 +25,10 @@ NOTHING_TO_REMOVE = "a clean photo, nothing to remove"
 # of the level that is judged, where harm is slight and where it is much: too much takes fine texture, too little leaves
 # noise
 TOLD, MUCH, SLIGHT_TO_MUCH = 0.9, 1.15, (6.0, 12.0)  # grey levels
+# and where a photo is soft: there is no fine texture to lose
+OF_SOFT, SHARP_TO_SOFT = 1.2, (0.8, 1.2)  # pixels
 OF_NOISE = 0.7  # what JPEG leaves of the noise, at least
-LEAST_TOLD = 3.0  # grey levels, for a photo with noise
+LEAST_TOLD, OF_TRACES = 3.0, 1.0  # grey levels, for a photo with noise, and for a JPEG file that leaves traces
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
 ISOS = (400, 1600, 6400)
@@ -38,6 +41,7 @@ def told_of(harm: Harm, share: float | None = None) -> float:
     """The level, in grey levels, that the network for photos is told: a `share` of what is judged, more of more."""
     if share is None:
         share = TOLD + (MUCH - TOLD) * ramp(harm.level, *SLIGHT_TO_MUCH)
+        share += (OF_SOFT - share) * ramp(harm.blur, *SHARP_TO_SOFT)
     return max(share * harm.level, OF_NOISE * harm.noise)
 
 
@@ -107,11 +111,14 @@ class Denoise(Task):
             return {**chosen, "sigma": 0.0}
         if harm.is_white:
             return chosen
-        told = max(told_of(harm), LEAST_TOLD if harm.is_noisy else 0.0)
-        return {**chosen, "variant": PHOTO, "sigma": min(round(told, 1), MAX_SIGMA) if left_open else controls["sigma"]}
+        return {**chosen, "variant": PHOTO, "sigma": _level_for(harm) if left_open else controls["sigma"]}
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
         return NOTHING_TO_REMOVE if controls["sigma"] == 0 and harm.is_faint else super().saw(controls, harm)
+
+    def goes_by_softness(self, controls: Mapping[str, Any], harm: Harm) -> bool:
+        level = _level_for(harm)
+        return controls["variant"] == PHOTO and controls["sigma"] == level != _level_for(replace(harm, blur=0.0))
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         if controls["sigma"] is not None or "sigma" in self.judged(controls):
@@ -160,3 +167,8 @@ class Denoise(Task):
     def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[float]:
         sigma = controls.get("sigma")
         return (estimate_sigma(observed) if sigma is None else sigma,)
+
+
+def _level_for(harm: Harm) -> float:
+    least = LEAST_TOLD if harm.is_noisy else OF_TRACES if harm.is_marked else 0.0
+    return min(round(max(told_of(harm), least), 1), MAX_SIGMA)

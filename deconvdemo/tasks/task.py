@@ -179,8 +179,23 @@ class Task:
         return any(self.differs({**choices, "variant": AUTO}) for choices in self.combinations())
 
     def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
-        """What AUTO saw and chose, in words: "JPEG traces, camera noise of about 9: Camera photos"."""
-        return f"{harm.in_words()}: {self.variant.options[controls['variant']].label}"
+        """What AUTO saw and chose, in words: "JPEG traces, camera noise of about 9: Camera photos".
+
+        Before the colon stands what chose, after it what was chosen, and behind a semicolon what chose nothing.
+        """
+        chosen = self.chosen_in_words(controls)
+        if not harm.is_soft:
+            return f"{harm.in_words()}: {chosen}"
+        if self.goes_by_softness(controls, harm):
+            return f"{harm.in_words()}, soft: {chosen}"
+        return f"{harm.in_words()}: {chosen}; soft, and stays so"
+
+    def chosen_in_words(self, controls: Mapping[str, Any]) -> str:
+        return self.variant.options[controls["variant"]].label
+
+    def goes_by_softness(self, controls: Mapping[str, Any], harm: Harm) -> bool:
+        """Whether these controls, which AUTO chose, would be others for a sharp photo."""
+        return False
 
     def weights(self, controls: Mapping[str, Any]) -> str:
         """The name, in weights/index.json, of the weights that these controls need."""

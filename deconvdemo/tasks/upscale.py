@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 SCALES = (2, 3, 4)
 CLEAN = 1.0  # grey levels: what disturbs a picture less is not seen when it is enlarged
 QUALITIES = (75, 40)  # of the JPEG that is to be enlarged: the web's, and a poor one
+HALVED_CHROMA = 2  # Pillow's word for 4:2:0, which both have
 # what Auto cleans first, more and more from one to the other: the noise in grey levels, and its share of all that
-# disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge
-NOISE, SHARE = (1.0, 3.0), (0.45, 0.7)
+# disturbs. What JPEG alone did, the networks for photos undo better, and some of it looks like noise to the judge;
+# but not what a file of poor quality did, as its tables tell
+NOISE, SHARE, POOR = (1.0, 3.0), (0.45, 0.7), (75, 60)
 GAINING = (2, 3)  # the scales at which that measures better
 MOST_CLEANED = 0.5  # by Auto: more costs photos of fine texture, which looks like noise, too
 
@@ -92,10 +94,9 @@ class Upscale(Task):
             cleanup = _cleanup_for(harm) if controls["scale"] in GAINING else 0.0
         return {**chosen, "variant": PHOTO, "cleanup": cleanup}
 
-    def saw(self, controls: Mapping[str, Any], harm: Harm) -> str:
-        if not self.cleaning(controls):
-            return super().saw(controls, harm)
-        return f"{harm.in_words()}: cleaned first, {self.variant.options[controls['variant']].label}"
+    def chosen_in_words(self, controls: Mapping[str, Any]) -> str:
+        network = super().chosen_in_words(controls)
+        return f"cleaned first, {network}" if self.cleaning(controls) else network
 
     def settled(self, pixels: np.ndarray, controls: dict[str, Any], seen: np.ndarray | None = None) -> dict[str, Any]:
         return {**controls, "cleanup": self.cleaning(controls)}
@@ -131,7 +132,8 @@ class Upscale(Task):
 
         With a severity: as people's small photos are.
         """
-        from deconvdemo.degradations import BicubicDownscale, Jpeg
+        from deconvdemo.degradations import BicubicDownscale
+        from deconvdemo.degradations.jpeg import jpeg_file, read_back
         from deconvdemo.image.pixels import as_images, eight_bits
 
         scale, quality = setting["scale"], setting.get("quality")
@@ -139,13 +141,15 @@ class Upscale(Task):
         if "severity" in setting:
             cropped = eight_bits(shrink.crop(images))
             return seen_as(cropped, shrunk(cropped, scale, setting["severity"], seed), setting["severity"], scale)
-        small = shrink(images) if quality is None else Jpeg(quality)(shrink(images))
+        small = eight_bits(shrink(images))
+        file = None if quality is None else jpeg_file(small, quality, HALVED_CHROMA)
         return Degraded(
             eight_bits(shrink.crop(images)),
-            eight_bits(small),
+            small if file is None else read_back(file),
             f"×{scale}" + ("" if quality is None else f" jpeg {quality}"),
             f"made {scale} times smaller" + ("" if quality is None else f", JPEG of quality {quality}"),
             {"scale": scale},
+            file=file,
         )
 
     def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[int]:
@@ -154,4 +158,6 @@ class Upscale(Task):
 
 def _cleanup_for(harm: Harm) -> float:
     share = harm.noise / max(harm.level, harm.noise, CLEAN)
-    return round(MOST_CLEANED * ramp(harm.noise, *NOISE) * ramp(share, *SHARE), 2)
+    by_noise = ramp(harm.noise, *NOISE) * ramp(share, *SHARE)
+    by_file = 0.0 if harm.quality is None else ramp(harm.quality, *POOR)
+    return round(MOST_CLEANED * max(by_noise, by_file), 2)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from deconvdemo.image.formats.jpeg_quality import BEST
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.resolution import Resolution
 
@@ -54,6 +55,8 @@ def packed(photo: Photo, room: np.ndarray | None = None) -> tuple[dict[str, Any]
         answer[name] = [[kind.decode("ascii"), *place(data, len(data))] for kind, data in chunks]
     if resolution := photo.resolution:
         answer["resolution"] = [resolution.across, resolution.down, resolution.per_inch]
+    if photo.quality is not None:
+        answer["quality"] = photo.quality
     answer["size"] = end
     return answer, parts
 
@@ -101,7 +104,14 @@ def unpacked(answer: dict[str, Any], block: np.ndarray) -> Photo:
         resolution=resolution,
         colour=chunks(answer["colour"]),
         texts=chunks(answer["texts"]),
+        quality=_quality(answer["quality"]) if "quality" in answer else None,
     )
+
+
+def _quality(number: Any) -> int:
+    if not 1 <= _whole(number) <= BEST:
+        raise ValueError("a quality that no file has")
+    return number
 
 
 def _whole(number: Any) -> int:

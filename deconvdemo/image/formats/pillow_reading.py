@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from deconvdemo.errors import PhotoError
-from deconvdemo.image.formats import decoded, exif
+from deconvdemo.image.formats import decoded, exif, jpeg_quality
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.resolution import Resolution
 
@@ -33,7 +33,8 @@ def read(
         block = block or descriptive_block(image.getexif(), notes)
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     samples, icc = samples_of(image, image.info.get("icc_profile") or None, name, notes, room)
-    others = {"format": form, "lossless": form not in _LOSSY} | others
+    quality = jpeg_quality.quality_of(image) if form == "JPEG" else None
+    others = {"format": form, "lossless": form not in _LOSSY, "quality": quality} | others
     return decoded.upright(samples, block, notes, xmp, _resolution(image), icc=icc, **others)
 
 

@@ -106,13 +106,26 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     publisher = publisher_of(settings, store)
     address = PublicAddress.of(settings.root_path)
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
-    listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
+    listed, owners = (
+        frozenset(name.strip().lower() for name in names.split(",") if name.strip())
+        for names in (f"{settings.reviewers},{settings.owners}", settings.owners)
+    )
+    password = settings.review_password or settings.owner_password
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
     space = bool(get_space())
     oauth = bool(listed and settings.oauth_client and space)
-    key = secrets.token_urlsafe(24) if local and not (settings.review_password or oauth) else ""
+    key = secrets.token_urlsafe(24) if local and not (password or oauth) else ""
     reviewers = Reviewers(
-        store, settings.review_password, local, listed, oauth, key=key, embedded=space, behind_proxy=behind_proxy
+        store,
+        password,
+        local,
+        listed,
+        oauth,
+        key=key,
+        embedded=space,
+        behind_proxy=behind_proxy,
+        owners=owners,
+        owner_password=settings.owner_password,
     )
     names = tuple(filter(None, (address.host, os.environ.get("SPACE_HOST", ""))))
     rules = Rules(local, origins_of(settings.allow_origins), names, address.path, space)
@@ -146,7 +159,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id)),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
-        *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
+        *duel_routes(Duels(DuelSampler(restorer, store, settings.verdicts_needed), limits), behind_proxy),
         *learn_routes(restorer, behind_proxy, generated_routes()),
         *without_slash("/insight", "/duel", "/learn", "/review", "/review/releases", "/healthz"),
     ]

@@ -104,6 +104,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     limits = FlagLimits(store, settings.flags_per_visitor, settings.flags_per_hour)
     flagging = Flagging(results, store, settings.max_pixels, limits, behind_proxy, restorer.admission)
     publisher = publisher_of(settings, store)
+    moderated = bool(settings.feedback_repo) and settings.moderated
     address = PublicAddress.of(settings.root_path)
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
     listed, owners = (
@@ -156,7 +157,7 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     routes = [
         results.route(),
         health_route(restorer, store, publisher, {"likenesses": likenesses.look, "replays": replayer.look}),
-        *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id)),
+        *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id), moderated),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
         *duel_routes(Duels(DuelSampler(restorer, store, settings.verdicts_needed), limits), behind_proxy),

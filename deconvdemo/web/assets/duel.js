@@ -123,7 +123,7 @@ function drawTable({ title, votes, standings, left, both_bad, gold, left_out, al
     ` “The same” is half a win for each. “Both are bad” (${both_bad} of ${votes}) says nothing of which is better and is no duel; nor is what was skipped.`,
     gold[1] ? ` Of ${gold[1]} gold pairs, an original beside a spoilt one, ${gold[0]} were told rightly.` : "",
     left_out ? ` ${left_out} votes of those who were wrong more often than right there do not count.` : "",
-    shared ? ` ${shared} pairs were judged by several visitors; how far they agree (Krippendorff's alpha): ${alpha === null ? "not defined" : alpha.toFixed(2)}.` : "",
+    shared ? ` Pairs that several visitors judged: ${shared}; how far they agree (Krippendorff's alpha): ${alpha === null ? "not defined" : alpha.toFixed(2)}.` : "",
   ].join("");
   return make("div", {}, make("h3", { textContent: title }), make("p", { className: "quiet", textContent: words + side + counted }), ...rows);
 }

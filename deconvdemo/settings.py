@@ -74,6 +74,21 @@ class Settings:
     oauth_client: str = _setting(
         "", "DECONVDEMO_OAUTH_CLIENT_ID", "a Space with `hf_oauth: true` sets it", "OAUTH_CLIENT_ID"
     )
+    owners: str = _setting(
+        "",
+        "DECONVDEMO_OWNERS",
+        "those of the reviewers who sign in with Hugging Face, with commas between, whose verdict decides",
+    )
+    owner_password: str = _setting(
+        "",
+        "DECONVDEMO_OWNER_PASSWORD",
+        "in place of the reviewers' password it signs an owner in, whose verdict decides",
+    )
+    moderate: str = _setting(
+        "on",
+        "DECONVDEMO_MODERATE",
+        "on: a flag is published only once a reviewer has let it pass; off: every flag that nobody withholds",
+    )
     verdicts_needed: int = _setting(1, "DECONVDEMO_VERDICTS_NEEDED", "how many reviewers a flag should have")
     behind_proxy: str = _setting(
         "",
@@ -108,6 +123,13 @@ class Settings:
     )
     device: str = _setting("auto", "DECONVDEMO_DEVICE", "auto, cpu, cuda or mps")
     precision: str = _setting("auto", "DECONVDEMO_PRECISION", "auto, fp32, bf16 or fp16")
+
+    @property
+    def moderated(self) -> bool:
+        """Whether flags stay private until a reviewer lets them pass. ControlError for what is neither on nor off."""
+        if self.moderate not in ("on", "off"):
+            raise ControlError(f"DECONVDEMO_MODERATE is {self.moderate!r}, but it is on or off: correct or unset it")
+        return self.moderate == "on"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

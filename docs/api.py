@@ -72,6 +72,7 @@ ROUTES = {
     "/duel/new": "a new duel: its id, task and size",
     "/duel/ranking": "the rankings, with intervals",
     "/duel/{duel_id}/vote": "stores a vote and tells what made the two sides",
+    "/duel/{duel_id}/skip": "forgets a duel that the visitor skips; nothing is stored",
     "/duel/{duel_id}/{side}": "a side's picture, or the observed one",
     "/learn": "the page that explains deconvolution; `?lang=` en or zh, else what the browser prefers",
     "/learn/page.js": "the page's script",

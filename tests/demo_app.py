@@ -104,6 +104,7 @@ def running_door(
         "DECONVDEMO_DATA_DIR": str(data_dir),
         "DECONVDEMO_FEEDBACK_REPO": repo,
         "DECONVDEMO_PUBLISH_EVERY": "1",
+        "DECONVDEMO_MODERATE": "off",
         "GRADIO_ANALYTICS_ENABLED": "False",
         **environment,
     }

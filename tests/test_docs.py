@@ -21,6 +21,8 @@ from PIL import Image
 from deconvdemo.__main__ import main, parser
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.tasks import TASKS
+from deconvdemo.training.data.batches import GROUP
+from deconvdemo.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,6 +97,18 @@ def test_every_command_is_one(page):
     faults = [fault(words, whole=True) for words in commands(blocks(page))]
     faults += [fault(words, whole=False) for words in inline(page)]
     assert not [why for why in faults if why]
+
+
+@every_page
+def test_documented_processes_can_share_their_batch(page):
+    """Patches are shared in groups: a command whose batch leaves a process without any fails when it is tried."""
+    for line in blocks(page).replace("\\\n", " ").splitlines():
+        found = re.search(r"--num_processes[= ](\d+) .*deconvdemo (?:train|finetune) (\S+)", line)
+        if not found:
+            continue
+        batch = re.search(r"--batch (\d+)", line)
+        size = int(batch[1]) if batch else RECIPES[found[2]].batch
+        assert size % (GROUP * int(found[1])) == 0, f"{line.strip()}: {size} patches"
 
 
 def test_commands_are_found_and_wrong_ones_told():

@@ -27,6 +27,7 @@ from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.tables import flags, shards
+from deconvdemo.image.metrics import psnr
 from deconvdemo.web.duel import routes as duel_routes
 from deconvdemo.web.duel.routes import Duels
 
@@ -42,8 +43,8 @@ def duels(sqlite_store, restorer) -> Duels:
     return Duels(DuelSampler(restorer, sqlite_store), FlagLimits(sqlite_store), np.random.default_rng(7))
 
 
-def judge(store, flag_id: str, decision: str = "accept", reviewer: str = "ada") -> None:
-    store.add(Verdict(flag_id=flag_id, reviewer=reviewer, decision=decision))
+def judge(store, flag_id: str, decision: str = "accept", reviewer: str = "ada", mark: bool = True) -> None:
+    store.add(Verdict(flag_id=flag_id, reviewer=reviewer, decision=decision, may_be_shown=mark))
 
 
 def publish(store, flag_id: str) -> None:
@@ -151,21 +152,74 @@ def test_a_bundled_photo_is_damaged_as_it_is_told(duels, task):
 def test_only_published_flags_that_reviewers_accepted_are_shown(duels, monkeypatch):
     monkeypatch.setattr(contenders, "FLAG_SHARE", 1.0)
     store, rng = duels.ring.store, np.random.default_rng(0)
-    secret, shown, unseen = (store.add(flag_of(n, observed=picture(n, side=24))).flag_id for n in range(3))
+    secret, shown, unseen, unmarked = (store.add(flag_of(n, observed=picture(n, side=24))).flag_id for n in range(4))
     for flag_id in (secret, shown):
         judge(store, flag_id)
+    judge(store, unmarked, mark=False)
     assert duels.ring.subject("denoise", rng).flag_id == ""
-    for flag_id in (shown, unseen):
+    for flag_id in (shown, unseen, unmarked):
         publish(store, flag_id)
     assert {duels.ring.subject("denoise", rng).flag_id for _ in range(20)} == {shown}
     duel = duels.new("denoise")
     assert duel.subject.flag_id == shown != secret
+    assert duels.get(duel.duel_id)
     judge(store, shown, "reject", reviewer="bob")
     assert duels.ring.subject("denoise", rng).flag_id == ""
-    erase(store, [shown])
-    with pytest.raises(FeedbackError, match="took it back"):
-        duels.vote(duel.duel_id, "left")
-    assert duels.ring.subject("denoise", rng).flag_id == ""
+
+
+@pytest.mark.parametrize("gone", ["reject", "unsafe", "hide", "erased"])
+def test_a_photo_that_is_rejected_withheld_or_erased_leaves_the_duels_under_way(duels, monkeypatch, gone):
+    monkeypatch.setattr(contenders, "FLAG_SHARE", 1.0)
+    store = duels.ring.store
+    flag_id = store.add(flag_of(1, observed=picture(1, side=24))).flag_id
+    judge(store, flag_id)
+    publish(store, flag_id)
+    client, duel = visitor(duels), duels.new("denoise")
+    assert client.get(f"/duel/{duel.duel_id}/observed").status_code == 200
+    if gone == "erased":
+        erase(store, [flag_id])
+    else:
+        judge(store, flag_id, gone)
+    for answer in (
+        client.get(f"/duel/{duel.duel_id}/observed"),
+        client.post(f"/duel/{duel.duel_id}/vote", json={"choice": "left"}),
+    ):
+        assert answer.status_code == 400
+    assert not duels._kept
+    assert store.totals()["votes"] == 0
+
+
+def test_a_skipped_duel_is_over_and_nothing_of_it_is_stored(duels):
+    client, duel = visitor(duels), duels.new("denoise")
+    assert client.post(f"/duel/{duel.duel_id}/skip", json={}).status_code == 200
+    assert client.post(f"/duel/{duel.duel_id}/vote", json={"choice": "left"}).status_code == 400
+    assert duels.limits.store.totals()["votes"] == 0
+
+
+def test_a_gold_pair_is_an_original_beside_a_spoilt_one(duels, monkeypatch):
+    monkeypatch.setattr(contenders, "GOLD_SHARE", 1.0)
+    rng = np.random.default_rng(0)
+    subject = contenders._bundled("upscale", rng)
+    sides = [[make(subject) for make in duels.ring.pair(subject, rng)] for _ in range(12)]
+    kinds = [[facts["kind"] for _, facts in pair] for pair in sides]
+    assert sorted(kinds[0]) == ["clean", "spoilt"]
+    assert [*kinds[0][::-1]] in kinds  # from either side
+    clean, spoilt = sorted(sides[0], key=lambda made: made[1]["kind"])
+    assert clean[0].shape == spoilt[0].shape
+    assert psnr(spoilt[0], clean[0]) < 30
+    assert clean[1]["scale"] == subject.scale
+
+
+def test_two_and_three_times_are_different_contenders(duels):
+    found = set()
+    for seed in range(12):
+        subject = contenders._bundled("upscale", np.random.default_rng(seed))
+        for make in duels.ring.contenders(subject):
+            facts = make(subject)[1]
+            assert f"×{subject.scale}" in words_of(facts)
+            if facts["kind"] == "classical":
+                found.add((facts["method"], facts["scale"]))
+    assert len({scale for _, scale in found}) > 1
 
 
 def test_a_flag_with_a_mask_or_of_a_large_photo_can_be_fought_over(duels, monkeypatch):

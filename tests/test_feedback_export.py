@@ -16,10 +16,16 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from PIL import Image
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.dataset.rows import dataset_row
+from deconvdemo.feedback.dataset.state import state_of
+from deconvdemo.feedback.events.opinions import Verdict, Vote
 from deconvdemo.feedback.events.records import IMAGES, REASONS
 from deconvdemo.feedback.exchange import export
+from deconvdemo.feedback.exchange.annotation_export import FORMATS
 from deconvdemo.feedback.exchange.export import ShardLimits, export_dataset
 from deconvdemo.feedback.store.blobs import blob_name
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.ruling import LEFT_OUT
 from deconvdemo.feedback.store.store import FeedbackStore
 
 COLUMNS = [
@@ -305,3 +311,51 @@ def test_a_file_instead_of_a_folder_is_refused(store, tmp_path):
         export_dataset(store, tmp_path / "out")
     with pytest.raises(FeedbackError, match="cannot be written"):
         export_dataset(store, tmp_path / "out" / "deeper")
+
+
+SOURCES = {
+    "/home/ada/My Models/our net.safetensors": "our net.safetensors",
+    "C:\\Users\\ada b\\net.safetensors": "net.safetensors",
+    "models/secret client/net.safetensors": "net.safetensors",
+    "file:///home/ada l/net.safetensors": "net.safetensors",
+    "hf://owner/repo@1234/net.safetensors": "hf://owner/repo@1234/net.safetensors",
+    "bundled": "bundled",
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_files_are_published_by_their_names_alone(sqlite_store, source):
+    facts = {"name": "denoise", "sha256": "0" * 64, "source": source}
+    flag, contender = flag_of(1, checkpoint=facts), {"kind": "network", "checkpoint": facts}
+    vote = Vote("denoise", "left", left_contender=contender, right_contender=contender)
+    verdict = Verdict("f", "ada", "accept", target={"source": "rerun", "checkpoint": facts})
+    for event in (flag, vote, verdict):
+        sqlite_store.add(event)
+    rows = {name: dataset_row(kind, next(sqlite_store.events(name))) for name, kind in KINDS.items()}
+    told = [
+        json.loads(rows["flags"]["checkpoint"]),
+        json.loads(rows["votes"]["left_contender"])["checkpoint"],
+        json.loads(rows["verdicts"]["target"])["checkpoint"],
+    ]
+    assert [one["source"] for one in told] == [SOURCES[source]] * 3
+
+
+@pytest.mark.parametrize("decision", LEFT_OUT)
+def test_what_was_rejected_or_withheld_is_in_no_export_unless_everything_is_asked_for(sqlite_store, tmp_path, decision):
+    store = sqlite_store
+    ids = [store.add(flag_of(number)).flag_id for number in range(2)]
+    store.add(Vote("denoise", "left", observed=picture("o"), flag_id=ids[0]))
+    store.add(Verdict(ids[0], "ada", decision))
+    for form, write in FORMATS.items():
+        assert write(store, tmp_path / form).counts == {"flags": 1}
+    assert export_dataset(store, tmp_path / "all", everything=True).counts == {"flags": 2, "verdicts": 1, "votes": 1}
+
+
+def test_a_flag_that_waits_for_a_reviewer_is_told_to_be_private(sqlite_store):
+    store = sqlite_store
+    flag_id = store.add(flag_of(1)).flag_id
+    assert (state_of(store, flag_id).state, state_of(store, flag_id, moderated=True).state) == ("saved", "private")
+    store.add(Verdict(flag_id, "ada", "accept"))
+    assert state_of(store, flag_id, moderated=True).state == "saved"
+    store.add(Verdict(flag_id, "bob", "hide"))
+    assert state_of(store, flag_id).state == "private"

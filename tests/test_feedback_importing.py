@@ -330,7 +330,7 @@ def test_tables_have_every_row_and_image_and_comments_as_text(store, tmp_path):
     for number, comment in enumerate(NASTY_COMMENTS):
         store.add(flag_of(number, comment=comment))
     store.add(Verdict(flag_id="f", reviewer="=ada()", decision="reject"))
-    report = export_csv(store, tmp_path / "tables")
+    report = export_csv(store, tmp_path / "tables", everything=True)
     assert report.counts == {"flags": len(NASTY_COMMENTS), "verdicts": 1}
     with (tmp_path / "tables/flags.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))

@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from feedback_flags import NASTY_COMMENTS, flag_of
+from sqlalchemy import select, text
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.erase import erase
-from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.opinions import WITHHOLDING, Verdict
 from deconvdemo.feedback.review.counts import counts
 from deconvdemo.feedback.review.queue import Opinions, ReviewQueue
 from deconvdemo.feedback.review.view import SORTS, STATUSES, View
+from deconvdemo.feedback.store.ruling import LEFT_OUT, may_be_shown
+from deconvdemo.feedback.store.tables import reviews
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -106,7 +109,7 @@ def test_each_flag_is_judged_by_as_many_as_needed_and_by_nobody_twice(store, ids
     assert ids[0] in queue.ids(todo, "bob")
     say(queue, ids[0], "bob", "accept")
     assert ids[0] not in queue.ids(todo, "cyd")  # two were needed
-    assert queue.opinions(ids[0]) == Opinions(2, 2, 0, 0)
+    assert queue.opinions(ids[0]) == Opinions(2, 2, decision="accept")
     say(queue, ids[1], "ada", "accept")
     say(queue, ids[1], "bob", "reject")
     assert queue.opinions(ids[1]).disputed
@@ -134,12 +137,12 @@ def test_a_verdict_taken_back_is_as_if_it_had_never_been_and_both_stay_stored(st
     queue = ReviewQueue(store)
     before = queue.ids(View(), "ada")
     say(queue, ids[0], "ada", "reject")
-    assert queue.opinions(ids[0]) == Opinions(1, 0, 1, 0)
+    assert queue.opinions(ids[0]) == Opinions(1, 0, 1, decision="reject")
     say(queue, ids[0], "ada", "withdrawn")
     assert queue.opinions(ids[0]) == Opinions()
     assert queue.ids(View(), "ada") == before
     say(queue, ids[0], "ada", "accept")
-    assert queue.opinions(ids[0]) == Opinions(1, 1, 0, 0)
+    assert queue.opinions(ids[0]) == Opinions(1, 1, decision="accept")
     assert len(list(store.events("verdicts"))) == 3
 
 
@@ -169,11 +172,81 @@ def test_an_erased_flag_is_in_no_view_and_cannot_be_judged(store, ids):
     assert queue.ids(View(), "ada", after=ids[0]) == queue.ids(View(), "ada")
 
 
-@pytest.mark.parametrize("text", NASTY_COMMENTS)
-def test_any_text_can_be_looked_for(store, text):
-    flag_id = store.add(flag_of(1, comment=f"a {text} b")).flag_id
+@pytest.mark.parametrize("words", NASTY_COMMENTS)
+def test_any_text_can_be_looked_for(store, words):
+    flag_id = store.add(flag_of(1, comment=f"a {words} b")).flag_id
     store.add(flag_of(2, comment="another"))
-    assert ReviewQueue(store).ids(View(text=text), "ada") == [flag_id]
+    assert ReviewQueue(store).ids(View(text=words), "ada") == [flag_id]
+
+
+def test_most_decide_and_what_they_say_counts_everywhere(store, ids):
+    queue = ReviewQueue(store, needed=3)
+    for reviewer, decision in (("ada", "accept"), ("bob", "reject"), ("cyd", "accept")):
+        assert list(queue.all(View(status="accepted"))) == []
+        say(queue, ids[0], reviewer, decision)
+    assert queue.opinions(ids[0]).consensus(3) == "accept"
+    assert list(queue.all(View(status="accepted"))) == [ids[0]]
+    assert ids[0] not in queue.ids(View(), "dan")  # it is decided
+    say(queue, ids[0], "dan", "reject")  # two against two: nobody has decided anything
+    assert queue.opinions(ids[0]).consensus(3) == ""
+    assert ids[0] in queue.ids(View(), "eve")
+    assert queue.ids(View(status="disputed"), "eve") == [ids[0]]
+
+
+def test_an_owners_verdict_decides_and_tells_who_and_why(store, ids):
+    queue = ReviewQueue(store, needed=3)
+    for reviewer in ("ada", "bob", "cyd"):
+        say(queue, ids[0], reviewer, "accept")
+
+    def rule(reviewer, decision, comment=""):
+        queue.decide(Verdict(flag_id=ids[0], reviewer=reviewer, decision=decision, comment=comment, adjudicates=True))
+
+    rule("olga", "reject", "that is a face")
+    assert list(queue.all(View(status="rejected"))) == [ids[0]]
+    assert not list(queue.all(View(status="accepted")))
+    ruling = queue.ruling(ids[0])
+    assert (ruling.reviewer, ruling.decision, ruling.comment) == ("olga", "reject", "that is a face")
+    assert (queue.opinions(ids[0]).ruled_by, queue.opinions(ids[0]).disputed) == ("olga", False)
+    rule("otto", "needs_target")  # the newest owner's
+    assert queue.opinions(ids[0]).consensus(3) == "needs_target"
+    rule("otto", "withdrawn")
+    rule("olga", "withdrawn")
+    assert queue.opinions(ids[0]).consensus(3) == "accept"
+    assert queue.ruling(ids[0]) is None
+    rule("olga", "accept")
+    say(queue, ids[1], "ada", "accept")
+    assert list(queue.all(View(status="accepted"))) == [ids[0]]  # one owner is enough, one reviewer is not
+
+
+@pytest.mark.parametrize("decision", WITHHOLDING)
+def test_one_reviewer_is_enough_to_withhold_a_flag_until_an_owner_says_otherwise(store, ids, decision):
+    queue = ReviewQueue(store, needed=2)
+    for reviewer in ("ada", "bob"):
+        say(queue, ids[0], reviewer, "accept")
+    say(queue, ids[0], "cyd", decision)
+    assert not list(queue.all(View(status="accepted")))
+    assert list(queue.all(View(status="withheld"))) == [ids[0]]
+    assert list(queue.without(LEFT_OUT, ids)) == ids[1:]
+    queue.decide(Verdict(flag_id=ids[0], reviewer="olga", decision="accept", adjudicates=True))
+    assert list(queue.all(View(status="accepted"))) == [ids[0]]
+
+
+def test_a_photo_may_be_shown_only_if_whoever_decides_says_so(store, ids):
+    queue = ReviewQueue(store)
+
+    def shown(reviewer, decision, mark, owner=False):
+        queue.decide(
+            Verdict(flag_id=ids[0], reviewer=reviewer, decision=decision, may_be_shown=mark, adjudicates=owner)
+        )
+        with store.reading() as connection:
+            return connection.execute(select(reviews.c.flag_id).where(may_be_shown())).scalars().all() == [ids[0]]
+
+    assert not shown("ada", "accept", False)  # off by default
+    assert shown("bob", "accept", True)
+    assert not shown("bob", "reject", True)
+    assert shown("bob", "accept", True)
+    assert not shown("olga", "accept", False, owner=True)
+    assert shown("olga", "accept", True, owner=True)
 
 
 def test_verdicts_of_older_databases_are_counted(sqlite_store):
@@ -196,7 +269,25 @@ def test_verdicts_of_older_databases_are_counted(sqlite_store):
             "DROP TABLE reviews; DROP INDEX ix_verdicts_reviewer; DROP TABLE catches; DROP TABLE likenesses; "
             "DROP TABLE replays; DROP TABLE about; DROP TABLE salts; DROP TABLE commits; DROP TABLE doomed; "
             "DROP TABLE copied; DROP TABLE releases; CREATE TABLE meta (key VARCHAR(64) PRIMARY KEY, value TEXT); "
-            "ALTER TABLE verdicts DROP COLUMN target; UPDATE alembic_version SET version_num = '0002'"
+            "ALTER TABLE verdicts DROP COLUMN target; ALTER TABLE verdicts DROP COLUMN may_be_shown; "
+            "ALTER TABLE verdicts DROP COLUMN adjudicates; UPDATE alembic_version SET version_num = '0002'"
         )
     database.close()
     assert [queue.opinions(flag_id) for flag_id in ids] == expected == [Opinions(2, 0, 1, 1), Opinions(), Opinions()]
+
+
+def test_what_most_said_in_older_databases_is_decided(store, ids):
+    queue = ReviewQueue(store, needed=3)
+    for number, decisions in enumerate(["aar", "ar", "rrt", "ttt"]):
+        for reviewer, letter in enumerate(decisions):
+            say(queue, ids[number], f"r{reviewer}", {"a": "accept", "r": "reject", "t": "needs_target"}[letter])
+    expected = [queue.opinions(flag_id) for flag_id in ids]
+    with store.writing() as connection:
+        for name in ("withheld", "decision", "ruled_by", "showable"):
+            connection.execute(text(f"ALTER TABLE reviews DROP COLUMN {name}"))
+        for name in ("may_be_shown", "adjudicates"):
+            connection.execute(text(f"ALTER TABLE verdicts DROP COLUMN {name}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    store.close()
+    assert [queue.opinions(flag_id) for flag_id in ids] == expected
+    assert [one.decision for one in expected[:4]] == ["accept", "", "reject", "needs_target"]

@@ -365,7 +365,7 @@ def test_a_newer_database_is_refused_and_left_alone(sqlite_store):
     sqlite_store.close()
     with sqlite3.connect(sqlite_store.folder / "feedback.sqlite3") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(FeedbackError, match=r"has version 9999 but this deconvdemo knows 0007.*update"):
+    with pytest.raises(FeedbackError, match=r"has version 9999 but this deconvdemo knows 0008.*update"):
         sqlite_store.add(flag_of(2))
     with pytest.raises(FeedbackError, match="update"):
         stats(sqlite_store)

@@ -9,7 +9,8 @@ import pytest
 from feedback_flags import picture
 
 from deconvdemo.feedback.events.opinions import CHOICES, Vote
-from deconvdemo.feedback.review.ranking import direct, fit, less_liked, ranking
+from deconvdemo.feedback.review.ballots import GOLD
+from deconvdemo.feedback.review.ranking import direct, fit, less_liked, rankings
 
 STRENGTHS = {"a": 1.0, "b": 0.3, "c": -0.2, "d": -1.1}
 
@@ -54,7 +55,16 @@ def test_few_votes_give_wide_intervals_and_who_never_lost_is_finite():
     assert [standing.strength for standing in alone.standings] == [0.0]
 
 
-@pytest.mark.parametrize("choice", ["same", "both_bad"])
+def test_both_bad_is_no_tie():
+    duels = [('{"method":"a"}', '{"method":"b"}', "left", 3), ('{"method":"b"}', '{"method":"a"}', "same", 2)]
+    plain = fit("denoise", duels)
+    found = fit("denoise", [*duels, ('{"method":"a"}', '{"method":"b"}', "both_bad", 50)])
+    assert [standing.strength for standing in found.standings] == [standing.strength for standing in plain.standings]
+    assert [(standing.wins, standing.duels, standing.bad) for standing in found.standings] == [(4, 5, 50), (1, 5, 50)]
+    assert (found.votes, found.both_bad, plain.both_bad) == (55, 50, 0)
+
+
+@pytest.mark.parametrize("choice", ["same"])
 def test_a_vote_for_neither_is_half_a_win(choice):
     found = fit("denoise", [('{"method":"a"}', '{"method":"b"}', choice, 10)])
     assert [standing.wins for standing in found.standings] == [5.0, 5.0]
@@ -78,13 +88,55 @@ def test_votes_in_a_store_are_counted_by_task_and_by_weights_not_by_where_they_a
                 client_token=f"t{number}",
             )
         )
-    found = ranking(store, "denoise")
+    (found,) = rankings(store, "denoise")
     assert found.votes == 5
     assert [(standing.contender["checkpoint"]["name"], standing.wins) for standing in found.standings] == [
-        ("denoise", 3.0),
-        ("denoise-fast", 2.0),
+        ("denoise", 2.5),
+        ("denoise-fast", 1.5),
     ]
-    assert ranking(store, "upscale").votes == 0
+    assert rankings(store, "upscale") == []
+
+
+def votes_of(store, choices, visitor="", **facts) -> None:
+    """`choices` of a pair: (left, right, choice), each a contender's kind or method."""
+    for number, (left, right, choice) in enumerate(choices):
+        sides = [{"kind": word} if word in GOLD else {"kind": "classical", "method": word} for word in (left, right)]
+        store.add(
+            Vote("upscale", choice, left_contender=sides[0] | facts, right_contender=sides[1] | facts,
+                 observed=picture("o"), left=picture("l"), right=picture("r"), visitor=visitor,
+                 client_token=f"{visitor} {number} {facts}")
+        )  # fmt: skip
+
+
+def test_another_scale_is_another_contender(store):
+    for scale in (2, 3):
+        votes_of(store, [("bicubic", "lanczos", "left")] * scale, scale=scale)
+    found = rankings(store, "upscale")
+    assert [(one.scale, one.votes, [standing.duels for standing in one.standings]) for one in found] == [
+        (2, 2, [2, 2]),
+        (3, 3, [3, 3]),
+    ]
+
+
+def test_whoever_does_not_see_which_of_a_gold_pair_is_better_is_not_counted(store):
+    votes_of(store, [("clean", "spoilt", "left"), ("spoilt", "clean", "right"), ("a", "b", "left")], "eye" * 10)
+    votes_of(store, [("clean", "spoilt", "right"), ("spoilt", "clean", "same"), ("a", "b", "right")], "die" * 10)
+    votes_of(store, [("a", "b", "left")])  # from elsewhere: nobody knows whose
+    (found,) = rankings(store, "upscale")
+    assert (found.gold, found.left_out, found.votes) == ((2, 4), 1, 2)
+    assert [standing.contender["method"] for standing in found.standings] == ["a", "b"]  # the gold pair ranks nobody
+    assert found.standings[0].wins == 2
+
+
+def test_voters_agree_as_krippendorff_says_from_whichever_side_they_saw_it(store):
+    votes_of(store, [("a", "b", "left"), ("a", "c", "right")], "one")
+    votes_of(store, [("b", "a", "right"), ("a", "c", "right")], "two")
+    (found,) = rankings(store, "upscale")
+    assert (found.alpha, found.shared) == (1.0, 2)
+    votes_of(store, [("a", "b", "both_bad"), ("c", "a", "right")], "three")
+    (found,) = rankings(store, "upscale")
+    assert found.shared == 2
+    assert found.alpha < 0.5
 
 
 def stood(sha256: str, **controls) -> dict:
@@ -104,8 +156,8 @@ def test_duels_of_two_weights_are_counted_from_either_side(store):
     vote(new, old, "both_bad")
     vote(new, stood("c" * 64), "left")
     vote(new, {"kind": "classical", "method": "nlm"}, "right")
-    assert direct(store, "denoise", "a" * 64, "b" * 64) == (2.5, 4)
-    assert direct(store, "denoise", "b" * 64, "a" * 64) == (1.5, 4)
+    assert direct(store, "denoise", "a" * 64, "b" * 64) == (2.0, 3)  # both bad: no duel
+    assert direct(store, "denoise", "b" * 64, "a" * 64) == (1.0, 3)
     assert direct(store, "inpaint", "a" * 64, "b" * 64) == (0.0, 0)
 
 

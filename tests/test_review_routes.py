@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from demo_app import png
 from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from PIL import Image
+from pyarrow.parquet import read_table
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -381,10 +383,88 @@ def test_catch_items_come_to_every_reviewer_and_measure_them(store):
     assert [flag_id for flag_id in page if flag_id != oldest] == ids[:-11:-1]
     decide(bob, oldest, "reject")
     catches = GoldItems(store)
-    assert catches.accuracy() == [Accuracy("ada", 0, 1), Accuracy("bob", 1, 1)]
-    assert bob.post(f"/review/flags/{oldest}/catch", json={"decision": "maybe"}).status_code == 400
-    bob.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
+    assert catches.accuracy() == [Accuracy("bob", 1, 1)]  # ada knows the truth, since she stated it
+    assert ada.post(f"/review/flags/{oldest}/catch", json={"decision": "maybe"}).status_code == 400
+    refused = bob.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
+    assert "somebody else stated what is true" in refused.json()["error"]
+    told = [client.get(f"/review/flags/{oldest}").json()["catch"] for client in (ada, bob)]
+    assert told == ["reject", ""]  # bob must not know which they are
+    ada.post(f"/review/flags/{oldest}/catch", json={"decision": ""})
     assert catches.all() == {}
+
+
+def test_verdicts_from_before_a_flag_became_a_catch_item_do_not_count(store):
+    flag_id = store.add(flag_of(1)).flag_id
+    bob = signed_in(store, "bob")
+    decide(bob, flag_id, "accept")
+    GoldItems(store).set(flag_id, "reject", "command")
+    assert GoldItems(store).accuracy() == []
+    decide(bob, flag_id, "reject")
+    assert GoldItems(store).accuracy() == [Accuracy("bob", 1, 1)]
+
+
+def test_an_owner_decides_sees_the_catch_items_and_takes_everything_away(store):
+    """The owners' password signs in as one; a name beside the reviewers' password proves nothing."""
+    ids = [store.add(flag_of(number)).flag_id for number in range(2)]
+    app = Starlette(
+        routes=review_routes(
+            ReviewService(ReviewQueue(store, 2), None, 1_000_000),
+            Reviewers(store, "word", owner_password="key", owners=frozenset({"olga"})),
+        )
+    )
+
+    def client(name, password):
+        made = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False, headers={"X-Deconvdemo": "page"})
+        assert made.post("/review/sign_in", data={"name": name, "password": password}).status_code == 303
+        return made
+
+    ada, bob, false_olga = (client(name, "word") for name in ("ada", "bob", "olga"))
+    olga = client("O", "key")
+    for reviewer, decision in ((ada, "accept"), (bob, "accept"), (false_olga, "reject")):
+        decide(reviewer, ids[0], decision)
+    assert [verdict.adjudicates for verdict in store.events("verdicts")] == [False] * 3
+    decide(olga, ids[0], "reject", comment="no", may_be_shown=True)
+    opinions = ada.get(f"/review/flags/{ids[0]}").json()["opinions"]
+    assert (opinions["consensus"], opinions["ruled_by"], opinions["why"]) == ("reject", "O", "no")
+    ada.post(f"/review/flags/{ids[1]}/catch", json={"decision": "accept"})
+    assert [one.get(f"/review/flags/{ids[1]}").json()["catch"] for one in (olga, bob)] == ["accept", ""]
+    cards = olga.get(f"/review/cards?id={ids[0]}&id={ids[1]}").json()["cards"]
+    assert [card["catch"] for card in cards] == ["", "accept"]
+    olga.post(f"/review/flags/{ids[1]}/catch", json={"decision": ""})
+    assert GoldItems(store).all() == {}
+
+    def taken(who):
+        answer = who.get("/review/export?format=parquet&status=all")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            files = [name for name in archive.namelist() if name.endswith(".parquet")]
+            rows = {name: len(read_table(io.BytesIO(archive.read(name)))) for name in files}
+        return {kind: sum(rows[name] for name in files if f"data/{kind}/" in name) for kind in ("flags", "verdicts")}
+
+    assert taken(olga) == {"flags": 2, "verdicts": 4}
+    assert taken(ada) == {"flags": 1, "verdicts": 0}  # what was rejected is left out
+
+
+def test_who_judged_nothing_takes_nobodys_verdicts_away(store):
+    ids = [store.add(flag_of(number)).flag_id for number in range(2)]
+    ada, bob = signed_in(store, "Ada Zed"), signed_in(store, "bob")
+    for flag_id in ids:
+        decide(ada, flag_id, "accept")
+
+    def verdicts(client, form):
+        answer = client.get(f"/review/export?format={form}&status=all")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            lines = archive.read(next(name for name in archive.namelist() if name.endswith("deconvdemo.jsonl")))
+            whole = b"".join(map(archive.read, archive.namelist()))
+        told = [row for line in lines.splitlines() if (row := json.loads(line))["kind"] == "verdicts"]
+        assert (b"Ada Zed" in whole) == bool(told)
+        return sorted(row["flag_id"] for row in told)
+
+    for form in ("csv", "imagefolder", "labelstudio", "argilla"):
+        assert verdicts(bob, form) == []
+    decide(bob, ids[0], "accept")
+    for form in ("csv", "imagefolder", "labelstudio", "argilla"):
+        assert verdicts(bob, form) == [ids[0]] * 2
+        assert verdicts(ada, form) == sorted([ids[0], *ids])
 
 
 def test_two_reviewers_at_the_same_moment_are_both_heard(store):

@@ -49,3 +49,10 @@ def test_every_setting_has_a_variable_of_its_own_and_a_meaning():
 @pytest.mark.skipif(not README.exists(), reason="there is no README.md yet")
 def test_the_readme_lists_every_setting():
     assert Settings.table() in README.read_text(), "copy Settings.table() into README.md"
+
+
+def test_moderation_is_on_or_off_and_on_by_default():
+    assert Settings().moderated
+    assert not Settings(moderate="off").moderated
+    with pytest.raises(ControlError, match="DECONVDEMO_MODERATE is 'maybe', but it is on or off"):
+        _ = Settings(moderate="maybe").moderated

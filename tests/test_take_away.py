@@ -18,7 +18,7 @@ from feedback_flags import NASTY_COMMENTS, flag_of, picture
 from pyarrow.parquet import read_table
 
 from deconvdemo.cli import main
-from deconvdemo.errors import FeedbackError
+from deconvdemo.errors import ControlError, FeedbackError
 from deconvdemo.feedback.events.opinions import TRUTHS, Verdict
 from deconvdemo.feedback.exchange.annotation_export import (
     FORMATS,
@@ -27,8 +27,11 @@ from deconvdemo.feedback.exchange.annotation_export import (
     export_image_folder,
     export_label_studio,
 )
+from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
 from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.view import View
+from deconvdemo.feedback.store.kinds import KINDS
+from deconvdemo.feedback.store.store import FeedbackStore
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_an_image_folder_opens_with_a_column_for_each_image(judged, tmp_path):
     from datasets import load_dataset
 
     store, ids = judged
-    report = export_image_folder(store, tmp_path / "out")
+    report = export_image_folder(store, tmp_path / "out", everything=True)
     assert report.counts == {"flags": len(ids)}
     opened = load_dataset("imagefolder", data_dir=str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "c"))
     rows = sorted(opened, key=lambda row: row["flag_id"])
@@ -202,3 +205,63 @@ def test_a_folder_with_something_in_it_is_left_alone(judged, tmp_path, form):
     with pytest.raises(FeedbackError, match="choose a new or empty folder"):
         FORMATS[form](judged[0], tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+def test_every_export_comes_back_whole(judged, tmp_path, form, zipped):
+    """With ids, dates, images, verdicts and what reviewers gave with them."""
+    store, ids = judged
+    given = {"clean": picture("target"), "target": {"source": "upload"}, "region": picture("region")}
+    store.add(Verdict(flag_id=ids[3], reviewer="O", decision="accept", may_be_shown=True, adjudicates=True, **given))
+    place = tmp_path / "flags"
+    FORMATS[form](store, place, ids)
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "flags.zip", "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(place.rglob("*")):
+                archive.write(path, path.relative_to(tmp_path))
+        place = tmp_path / "flags.zip"
+    other = FeedbackStore(tmp_path / "other", min_free_mb=0)
+    report = import_feedback(other, str(place), ImportPlan())
+    assert (report.added, report.refused) == (len(ids) + 6, [])
+    for kind in ("flags", "verdicts"):
+        first, second = (
+            {event.verdict_id if kind == "verdicts" else event.flag_id: event for event in one.events(kind)}
+            for one in (store, other)
+        )
+        assert [KINDS[kind].row(event, event.images) | KEPT for event in first.values()] == [
+            KINDS[kind].row(second[event_id], second[event_id].images) | KEPT for event_id in first
+        ]
+    assert import_feedback(other, str(place), ImportPlan()).added == 0
+    other.close()
+
+
+# which no export has
+KEPT = {"client_token": None, "erase_key": None, "visitor": None}
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "images/../../secret.png"])
+def test_a_whole_event_names_no_file_elsewhere(judged, tmp_path, name):
+    store, ids = judged
+    (tmp_path / "secret.png").write_bytes(picture("secret"))
+    FORMATS["csv"](store, tmp_path / "flags", ids[4:6])
+    file = tmp_path / "flags" / "deconvdemo.jsonl"
+    first, *others = file.read_text(encoding="utf-8").splitlines()
+    row = json.loads(first)
+    row["observed"] = name
+    file.write_text("\n".join([json.dumps(row), "[]", "not JSON", *others]), encoding="utf-8")
+    other = FeedbackStore(tmp_path / "other", min_free_mb=0)
+    report = import_feedback(other, str(tmp_path / "flags"), ImportPlan())
+    assert (report.added, len(report.refused)) == (1, 3)
+    assert "line 1 of deconvdemo.jsonl" in report.refused[0]
+    other.close()
+
+
+def test_a_zip_file_of_somebody_elses_is_refused(sqlite_store, tmp_path):
+    for how, name in ((zipfile.ZIP_DEFLATED, "a/deconvdemo.jsonl"), (zipfile.ZIP_STORED, "../out.txt")):
+        file = tmp_path / f"{how}.zip"
+        with zipfile.ZipFile(file, "w", how) as archive:
+            archive.writestr(name, "x" * 10_000)
+        with pytest.raises(ControlError):
+            import_feedback(sqlite_store, str(file), ImportPlan())
+    assert not (tmp_path.parent / "out.txt").exists()

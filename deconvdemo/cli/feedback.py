@@ -22,7 +22,7 @@ def add_verbs(verbs) -> None:
     stats.set_defaults(run=_stats)
     what = (
         "Writes the flags as a parquet dataset, which datasets.load_dataset(DIR, 'flags') opens, or in another format; "
-        "all of them, or a view of the review page's."
+        "all but rejected and hidden ones, or a view of the review page's. `feedback import` takes each of them back."
     )
     export = actions.add_parser("export", help="write a dataset", description=what)
     export.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
@@ -41,15 +41,19 @@ def add_verbs(verbs) -> None:
     }
     for name, words in filters.items():
         export.add_argument(f"--{name}", metavar=name.upper(), help=words)
+    export.add_argument("--everything", action="store_true", help="what was rejected or hidden, too: for a backup")
     export.set_defaults(run=_export, filters=tuple(filters))
     what = "Names flags whose truth is known: reviewers get them among the others, and are measured by them."
     catch = actions.add_parser("catch", help="catch items for reviewers", description=what)
     catch.add_argument("flag_id", nargs="?", metavar="ID", help="the flag's id (default: list them)")
-    catch.add_argument("decision", nargs="?", metavar="TRUTH", help="accept, reject, needs_target; none: remove it")
+    catch.add_argument(
+        "decision", nargs="?", metavar="TRUTH", help="accept, reject, needs_target, hide, unsafe; none: remove it"
+    )
     catch.set_defaults(run=_catch)
     what = (
         "Stores flags from elsewhere: a folder that Gradio's CSVLogger filled, a dataset with image columns "
-        "(a folder, a parquet file or hf://datasets/owner/name[@revision][:split]), or an export of this program. "
+        "(a folder, a parquet file or hf://datasets/owner/name[@revision][:split]), or an export of this program in "
+        "any format, as a ZIP file, too. "
         "Importing again adds nothing twice."
     )
     imports = actions.add_parser("import", help="take in flags from elsewhere", description=what)
@@ -121,7 +125,7 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
     store = _store(settings)
     asked = {name: value for name in options.filters if (value := getattr(options, name))}
     chosen = ReviewQueue(store, settings.verdicts_needed).all(View(**{"status": "all", **asked})) if asked else None
-    report = FORMATS[options.format](store, options.folder, chosen)
+    report = FORMATS[options.format](store, options.folder, chosen, everything=options.everything)
     rows = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
     print(f"{report.folder}: {rows}, {report.bytes / 1e6:.1f} MB, {report.shards} files")
     if options.format in ("parquet", "imagefolder") and set("[]*?") & set(str(report.folder.absolute())):
@@ -209,7 +213,9 @@ def _publish(options: argparse.Namespace, settings: Settings) -> int:
     elif done.wait:
         print(f"the hour's commits are used up (DECONVDEMO_COMMITS_PER_HOUR): go on in {done.wait / 60:.0f} minutes")
     elif not rows:
-        print(f"everything is published: {publisher.hub.url()}")
+        print(f"everything that may be is published: {publisher.hub.url()}")
+    if private := publisher.status()["private"]:
+        print(f"{private} flags are private: not reviewed, or not let pass (DECONVDEMO_MODERATE)")
     for sentence in publisher.status()["damaged"]:
         print(f"deconvdemo: left out: {sentence}", file=sys.stderr)
     return 0
@@ -224,8 +230,11 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
     flag = store.get(options.flag_id)
     facts = {name: value for name, value in asdict(flag).items() if name not in (*flag.ROLES, "erase_key")}
     facts["images"] = {role: len(data) for role, data in flag.images.items()}
+    state = state_of(store, flag.flag_id, bool(settings.feedback_repo) and settings.moderated)
     plain = "utf" not in (sys.stdout.encoding or "").lower()  # letters that a console lacks would spoil the JSON
-    print(json.dumps(facts | asdict(state_of(store, flag.flag_id)), indent=2, default=str, ensure_ascii=plain))
+    print(
+        json.dumps(facts | asdict(state), indent=2, default=str, ensure_ascii=plain),
+    )
     return 0
 
 

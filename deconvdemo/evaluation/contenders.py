@@ -1,6 +1,7 @@
 """What meets in a duel: a photo, and two ways to restore it that a visitor cannot tell by their names.
 
-Photos are bundled ones, which are damaged here so that the original is known, and published flags that were accepted.
+Photos are bundled ones, which are damaged here so that the original is known, and published flags that were accepted
+and marked as something that may be shown.
 Bundled, from scikit-image's samples: "astronaut" and "rocket" (NASA, public domain), "cat" (Stéfan van der Walt, CC0)
 and "coffee" (Rachel Michetti, CC0), cropped.
 """
@@ -14,14 +15,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
 from deconvdemo.feedback.dataset.shards import COMMITTED
-from deconvdemo.feedback.review.conditions import accepted_by_all
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.ruling import may_be_shown
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import flags, reviews, shards
 from deconvdemo.image import PHOTOS
@@ -31,9 +32,14 @@ from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import STANDARD, TASKS, in_words
 from deconvdemo.tasks.declared import Baseline
 
+KNOWN = {"clean": "The original", "spoilt": "The original, spoilt to see who looks"}  # kinds whose worth is known
+
 log = logging.getLogger(__name__)
 
 SIDE = 480  # pixels: a larger flag's photo is cropped to so much of its middle
+GOLD_SHARE = 0.08  # of the duels on bundled photos: the original against a spoilt one, which tells who looks
+SPOILT = 6  # pixels of the squares that a spoilt one is made of
+SEEDS = 4  # so many ways to damage a bundled photo: several voters get the same pair, and it is told whether they agree
 FLAG_SHARE = 0.5  # of the duels, where flags are published
 CLEAN_SHARE = 0.15  # of the duels, where the original is known
 CANDIDATE_SHARE = 0.5  # of the duels, where a candidate waits for its promotion: it meets what it would replace
@@ -67,6 +73,7 @@ class DuelSampler:
 
     restorer: Restorer
     store: FeedbackStore
+    needed: int = 1  # reviewers that a flag should have
 
     def tasks(self) -> list[str]:
         """Those that some weights are served for."""
@@ -78,6 +85,8 @@ class DuelSampler:
 
     def pair(self, subject: Subject, rng: np.random.Generator) -> tuple[Contender, Contender]:
         """Two different contenders, in random order."""
+        if subject.clean is not None and rng.random() < GOLD_SHARE:
+            return (_original, _spoilt) if rng.random() < 0.5 else (_spoilt, _original)
         known, candidates = self.contenders(subject), self.candidates(subject)
         first, second = (known[i] for i in rng.permutation(len(known))[:2])
         if candidates and rng.random() < CANDIDATE_SHARE:
@@ -124,15 +133,25 @@ class DuelSampler:
             done = restorer.restore(subject.task, subject.observed, subject.mask, **asked)
             # what was asked, not what was estimated of this photo: one contender is one contender
             facts = {"kind": "network", "checkpoint": done.checkpoint, "controls": controls}
-            return done.photo.pixels, facts
+            return done.photo.pixels, facts | _scale_of(subject)
 
         return make
 
+    def shows(self, flag_id: str) -> bool:
+        """Whether a flag's photo may be shown now: it may have been erased, rejected or withheld since a duel began."""
+        there = select(flags.c.flag_id).join(shards, flags.c.shard == shards.c.shard)
+        there = there.join(reviews, reviews.c.flag_id == flags.c.flag_id)
+        with refusals("the flags cannot be read"), self.store.reading() as connection:
+            return connection.execute(there.where(flags.c.flag_id == flag_id, *self._shown())).first() is not None
+
+    def _shown(self) -> tuple[ColumnElement[bool], ...]:
+        return shards.c.state == COMMITTED, may_be_shown(self.needed)
+
     def _flagged(self, task: str) -> Subject | None:
-        """A published flag's photo that reviewers let pass: what nobody looked at, or rejected, is shown to nobody."""
+        """A published flag's photo that reviewers accepted and let be shown: no other is shown to anybody."""
         published = select(flags.c.flag_id).join(shards, flags.c.shard == shards.c.shard)
         published = published.join(reviews, reviews.c.flag_id == flags.c.flag_id)
-        published = published.where(shards.c.state == COMMITTED, flags.c.task == task, accepted_by_all())
+        published = published.where(flags.c.task == task, *self._shown())
         with refusals("the flags cannot be read"), self.store.reading() as connection:
             flag_id = connection.execute(published.order_by(func.random()).limit(1)).scalar()
         if flag_id is None:
@@ -156,15 +175,16 @@ class DuelSampler:
 
 def words_of(facts: dict[str, Any]) -> str:
     """What a contender is, for people: from the facts that a vote keeps."""
-    if facts.get("kind") == "clean":
-        return "The original"
+    if facts.get("kind") in KNOWN:
+        return KNOWN[facts["kind"]]
+    scale = f" ×{facts['scale']}" if facts.get("scale") else ""
     if facts.get("kind") == "classical":
         titles = {method.name: method.title for task in TASKS.values() for method in task.baselines if method.title}
-        return titles.get(facts.get("method", ""), str(facts.get("method")))
+        return titles.get(facts.get("method", ""), str(facts.get("method"))) + scale
     checkpoint, controls = facts.get("checkpoint") or {}, facts.get("controls") or {}
     altered = in_words({name: value for name, value in controls.items() if name != "variant"})
     name = f"{checkpoint.get('name', 'network')} {str(checkpoint.get('sha256', ''))[:8]}"
-    return ", ".join([name, *altered])
+    return ", ".join([name + scale, *altered])
 
 
 def _bundled(task: str, rng: np.random.Generator) -> Subject:
@@ -172,7 +192,7 @@ def _bundled(task: str, rng: np.random.Generator) -> Subject:
     clean = read_photo(files[rng.integers(len(files))]).pixels
     values = {name: chosen.duelled.get(name, axis.values) for name, axis in chosen.axes().items()}
     setting = {name: several[rng.integers(len(several))] for name, several in values.items()}
-    made = chosen.degraded(clean, setting, int(rng.integers(2**31)))
+    made = chosen.degraded(clean, setting, int(rng.integers(SEEDS)))
     observed = to_depth(made.observed, np.uint8)
     return Subject(task, observed, made.told, made.mask, made.controls, made.clean)
 
@@ -187,7 +207,9 @@ def _asked(task: str, controls: Mapping[str, Any]) -> dict[str, Any]:
 def _classical(method: Baseline) -> Contender:
     def make(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
         told = TASKS[subject.task].told(subject.observed, subject.controls, subject.mask)
-        return method.restore(subject.observed, *told), {"kind": "classical", "method": method.name}
+        return method.restore(subject.observed, *told), {"kind": "classical", "method": method.name} | _scale_of(
+            subject
+        )
 
     return make
 
@@ -199,4 +221,17 @@ def _middle(length: int) -> slice:
 
 def _original(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     assert subject.clean is not None  # `pair` has looked
-    return subject.clean, {"kind": "clean"}
+    return subject.clean, {"kind": "clean"} | _scale_of(subject)
+
+
+def _spoilt(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+    """The original in squares of one colour: who looks does not choose it."""
+    assert subject.clean is not None  # `pair` has looked
+    height, width = subject.clean.shape[:2]
+    rows, columns = (np.minimum(np.arange(side) // SPOILT * SPOILT + SPOILT // 2, side - 1) for side in (height, width))
+    return subject.clean[rows][:, columns], {"kind": "spoilt"} | _scale_of(subject)
+
+
+def _scale_of(subject: Subject) -> dict[str, int]:
+    """Enlarging by two and by three are different tasks: who does the one well is another contender in the other."""
+    return {"scale": subject.scale} if subject.scale > 1 else {}

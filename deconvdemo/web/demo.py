@@ -106,15 +106,29 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     limits = FlagLimits(store, settings.flags_per_visitor, settings.flags_per_hour)
     flagging = Flagging(results, store, settings.max_pixels, limits, behind_proxy, restorer.admission)
     publisher = publisher_of(settings, store)
+    moderated = bool(settings.feedback_repo) and settings.moderated
     address = PublicAddress.of(settings.root_path)
     local = bare_host(settings.host) in LOCAL_NAMES and not (share or settings.behind_proxy or address)
-    listed = frozenset(name.strip().lower() for name in settings.reviewers.split(",") if name.strip())
+    listed, owners = (
+        frozenset(name.strip().lower() for name in names.split(",") if name.strip())
+        for names in (f"{settings.reviewers},{settings.owners}", settings.owners)
+    )
+    password = settings.review_password or settings.owner_password
     # elsewhere than on a Space, Gradio would let anybody in as the one whose token lies on this machine
     space = bool(get_space())
     oauth = bool(listed and settings.oauth_client and space)
-    key = secrets.token_urlsafe(24) if local and not (settings.review_password or oauth) else ""
+    key = secrets.token_urlsafe(24) if local and not (password or oauth) else ""
     reviewers = Reviewers(
-        store, settings.review_password, local, listed, oauth, key=key, embedded=space, behind_proxy=behind_proxy
+        store,
+        password,
+        local,
+        listed,
+        oauth,
+        key=key,
+        embedded=space,
+        behind_proxy=behind_proxy,
+        owners=owners,
+        owner_password=settings.owner_password,
     )
     names = tuple(filter(None, (address.host, os.environ.get("SPACE_HOST", ""))))
     rules = Rules(local, origins_of(settings.allow_origins), names, address.path, space)
@@ -145,10 +159,10 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     routes = [
         results.route(),
         health_route(restorer, store, publisher, {"likenesses": likenesses.look, "replays": replayer.look}),
-        *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id)),
+        *flag_routes(store, publisher.url, lambda flag_id: helped_train(store, restorer.weights, flag_id), moderated),
         *review_routes(desk, reviewers, settings.max_upload_mb),
         *release_routes(releases, reviewers),
-        *duel_routes(Duels(DuelSampler(restorer, store), limits), behind_proxy),
+        *duel_routes(Duels(DuelSampler(restorer, store, settings.verdicts_needed), limits), behind_proxy),
         *learn_routes(restorer, behind_proxy, generated_routes()),
         *without_slash("/insight", "/duel", "/learn", "/review", "/review/releases", "/healthz"),
     ]

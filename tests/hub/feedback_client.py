@@ -22,6 +22,7 @@ from deconvdemo.feedback.events.opinions import Verdict, Vote
 from deconvdemo.feedback.events.records import StoredFlag
 from deconvdemo.feedback.exchange.importing import ImportPlan, import_feedback
 from deconvdemo.feedback.review.pairs import snapshot
+from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.store import FeedbackStore
 
@@ -131,6 +132,14 @@ def judged(folder: str, flag_id: str, photo: bytes, decision: str, clean: bytes 
     store.add(flag_of(0, flag_id=flag_id, client_token=flag_id, observed=photo, restored=photo, clean=clean))
     uploaded = {"clean": target, "target": {"source": "upload"}} if target else {}
     store.add(Verdict(flag_id=flag_id, reviewer="ada", decision=decision, **uploaded))
+
+
+def judge(folder: str, flag_id: str, decision: str, reviewer: str = "ada") -> None:
+    store_in(folder).add(Verdict(flag_id=flag_id, reviewer=reviewer, decision=decision))
+
+
+def decided(folder: str, flag_id: str) -> str:
+    return ReviewQueue(store_in(folder)).opinions(flag_id).decision
 
 
 def accept_too(folder: str, flag_id: str) -> None:

@@ -15,7 +15,7 @@ from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.stats import stats
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import shards
+from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.hub.repository import HubError
 
 SECONDS = 3600.0  # between two cards that differ in their counts only
@@ -31,16 +31,20 @@ class CardKeeper:
         self._columns: Columns = {}  # and the columns that it tells of
         self._written = 0.0
 
-    def files(self, new: set[str], head: str) -> dict[str, bytes]:
-        """The card and its pictures, if the next commit, which brings rows of the `new` kinds, should bring them."""
+    def files(self, new: set[str], head: str, fewer: bool = False) -> dict[str, bytes]:
+        """The card and its pictures, if the next commit, which brings rows of the `new` kinds, should bring them.
+
+        `fewer`: it takes rows away, so that the counts must follow.
+        """
         if self._head != head:
             self._columns = self._read(head)
             self._head = head
         kinds = self._published_kinds() | new
         columns = {kind: self._columns.get(kind, {}) | own_columns(kind) for kind in kinds}
-        if columns == self._columns and not (abs(self._clock() - self._written) > SECONDS and self._leads()):
+        late = abs(self._clock() - self._written) > SECONDS
+        if columns == self._columns and not (fewer or (late and self._leads())):
             return {}
-        pictures = plots(stats(self.store))
+        pictures = plots(stats(self.store, flags.c.shard.is_not(None)))
         self._columns = columns
         counts = {kind: count for kind, count in self._counts().items() if kind in kinds}
         return {"README.md": dataset_card(counts, self.hub.repo, pictures, columns).encode(), **pictures}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.dataset.backlog import shards_of_withheld
 from deconvdemo.feedback.dataset.card_keeper import CardKeeper
 from deconvdemo.feedback.dataset.catch_up import TOMBSTONES, CatchUp
 from deconvdemo.feedback.dataset.repository import DatasetHub
@@ -53,10 +54,15 @@ class Publication:
     """Publishes a store's feedback to a dataset repository, one commit at a time."""
 
     def __init__(
-        self, store: FeedbackStore, hub: DatasetHub, commits_per_hour: int, clock: Callable[[], float] = time.time
+        self,
+        store: FeedbackStore,
+        hub: DatasetHub,
+        commits_per_hour: int,
+        clock: Callable[[], float] = time.time,
+        moderated: bool = False,
     ):
         self.store, self.hub, self.commits_per_hour = store, hub, commits_per_hour
-        self.shards, self.catch_up = Shards(store), CatchUp(store, hub)
+        self.shards, self.catch_up = Shards(store, moderated=moderated), CatchUp(store, hub)
         self.lease = Lease(store, f"publisher of {hub.repo}"[:64])
         self._clock = clock
         self._card = CardKeeper(store, hub, clock)
@@ -101,13 +107,16 @@ class Publication:
                 self.shards.committed([shard], found.commit)
 
     def _rewrite_what_holds_erased(self) -> Sequence[Row]:
-        """Returns the tombstones that the dataset does not have yet, and that no file of it will contradict."""
+        """Returns the tombstones that the dataset does not have yet, and that no file of it will contradict.
+
+        What is withheld by now leaves the dataset in the same way, and stays here.
+        """
         with refusals("the erasures cannot be read"), self.store.reading() as connection:
             erased = connection.execute(select(erasures).where(erasures.c.published.is_(None))).all()
         for shard in self.shards.unsent():
             if self.shards.holds_erased(shard):
                 self.shards.thaw(shard)
-        for number in sorted({row.shard for row in erased if row.shard}):
+        for number in sorted({row.shard for row in erased if row.shard} | shards_of_withheld(self.store)):
             old = self.shards.get(number)
             if old and old.state == COMMITTED:
                 self.shards.rewrite(old)
@@ -157,7 +166,7 @@ class Publication:
             add[f"{TOMBSTONES}/{row.event_id}.json"] = (json.dumps(tombstone) + "\n").encode()
         leaving = self.shards.in_state(LEAVING)
         there = self.hub.lookup([shard.path for shard in leaving]) if leaving else {}
-        card = self._card.files({shard.kind for shard in batch}, head)
+        card = self._card.files({shard.kind for shard in batch}, head, fewer=bool(erased or leaving))
         self.shards.sending(batch)
         rows = {kind: sum(shard.rows for shard in batch if shard.kind == kind) for kind in KINDS}
         message = "Add " + (", ".join(f"{count} {kind}" for kind, count in rows.items() if count) or "tombstones")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deconvdemo.errors import FeedbackError
+from deconvdemo.feedback.dataset.backlog import backlog
 from deconvdemo.feedback.dataset.publication import Publication, Published
 from deconvdemo.feedback.dataset.repository import DatasetHub
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -57,10 +58,12 @@ class Publisher:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         steady: Callable[[], float] = time.monotonic,
+        moderated: bool = False,
     ):
-        """`clock` is the calendar's; `steady` measures the waiting: a clock that is set back must not stretch it."""
+        """`moderated`: flags stay here until a reviewer lets them pass. `clock` is the calendar's; `steady` measures
+        the waiting: a clock that is set back must not stretch it."""
         self.store, self.hub, self.every = store, hub, every
-        self.publication = Publication(store, hub, commits_per_hour, clock)
+        self.publication = Publication(store, hub, commits_per_hour, clock, moderated)
         self._clock, self._chance, self._steady = clock, chance, steady
         self.look = Look()
         self._stopping = threading.Event()
@@ -136,14 +139,14 @@ class Publisher:
 
     def status(self) -> dict[str, Any]:
         """JSON-able: the repository, the backlog, the last error and commit, and when the next try is."""
-        backlog = self.publication.shards.backlog()
+        waits = backlog(self.store, self.publication.shards.moderated)
         age = 0.0
-        if backlog["oldest"]:
-            age = max(0.0, self._clock() - datetime.fromisoformat(backlog["oldest"]).timestamp())
+        if waits["oldest"]:
+            age = max(0.0, self._clock() - datetime.fromisoformat(waits["oldest"]).timestamp())
         commit, committed_at = self.publication.shards.last_commit()
         return {
             "repo": self.hub.repo,
-            **backlog,
+            **waits,
             "oldest_seconds": round(age),
             "error": self._error,
             "damaged": [*self.publication.shards.damaged.values(), *self.publication.catch_up.refused.values()],
@@ -162,6 +165,8 @@ class Publisher:
         said = [f"{status['waiting']:,} flags, verdicts and votes wait to be published" if status["waiting"] else ""]
         if status["waiting"] and status["oldest_seconds"] >= 60:
             said[0] += f", the oldest for {status['oldest_seconds'] // 60:,} minutes"
+        if status["private"]:
+            said.append(f"{status['private']:,} flags are private: not reviewed, or not let pass")
         return [*filter(None, said), *([f"publishing: {status['error']}"] if status["error"] else [])]
 
     def url(self, commit: str) -> str:
@@ -170,7 +175,8 @@ class Publisher:
 
 
 def publisher_of(settings: Settings, store: FeedbackStore) -> Publisher | NoPublisher:
-    """Raises ControlError for a repository's name that is none."""
+    """Raises ControlError for a repository's name that is none, or moderation that is neither on nor off."""
     if not settings.feedback_repo:
         return NoPublisher()
-    return Publisher(store, DatasetHub(settings.feedback_repo), settings.publish_every, settings.commits_per_hour)
+    hub, moderated = DatasetHub(settings.feedback_repo), settings.moderated
+    return Publisher(store, hub, settings.publish_every, settings.commits_per_hour, moderated=moderated)

@@ -18,6 +18,7 @@ from deconvdemo.redaction import for_strangers
 if TYPE_CHECKING:
     from datasets import Features
 
+BOOLEANS = ("consent", "may_be_shown", "adjudicates")
 LONGEST_FIELD = 1_000  # characters of a name, an id, a version
 
 _COMMON = {
@@ -56,6 +57,8 @@ COLUMNS = {
         "mask": "inpainting: a corrected mask",
         "region": "where the result is bad",
         "target": "where `clean` is from, as JSON: `source` is `upload`, or `rerun` for a network's own result",
+        "may_be_shown": "whether strangers may see the photo, if the flag is accepted",
+        "adjudicates": "whether it is an owner's, and decides whatever others say",
         **_COMMON,
     },
     "votes": {
@@ -82,7 +85,7 @@ def features(kind: Kind) -> Features:
     special: dict[str, Any] = {
         "created_at": Value("timestamp[us, tz=UTC]"),
         "reasons": List(Value("string")),
-        "consent": Value("bool"),
+        **dict.fromkeys(BOOLEANS, Value("bool")),
         "schema_version": Value("int32"),
         **{role: Image() for role in kind.roles},
     }
@@ -128,7 +131,12 @@ def event_of(kind: Kind, row: Mapping[str, Any]) -> Event:
 
 def _require_types(kind: Kind, fields: Mapping[str, Any], version: Any) -> None:
     """ValueError for a field of another type than the dataset's: some of them are stored as they are."""
-    special = {"created_at": datetime, "reasons": tuple, "consent": bool, **dict.fromkeys(kind.roles, bytes)}
+    special = {
+        "created_at": datetime,
+        "reasons": tuple,
+        **dict.fromkeys(BOOLEANS, bool),
+        **dict.fromkeys(kind.roles, bytes),
+    }
     special |= dict.fromkeys(kind.record.JSON, dict)
     if not isinstance(version, int) or isinstance(version, bool) or not 0 < version < 1 << 31:
         raise ValueError(f"schema_version is {clipped(version, 40)}")

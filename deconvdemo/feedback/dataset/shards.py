@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 
 from deconvdemo.digests import sha256_of
 from deconvdemo.errors import FeedbackError
@@ -25,6 +25,7 @@ from deconvdemo.feedback.dataset.parquet import WHOLE, ShardLimits, tables, writ
 from deconvdemo.feedback.store.blobs import STALE_SECONDS, DamagedBlobError, make_folder, sync
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.ruling import is_public
 from deconvdemo.feedback.store.store import PAGE, FeedbackStore
 from deconvdemo.feedback.store.tables import shards
 
@@ -69,8 +70,9 @@ class _Batch:
 class Shards:
     """The shards of a store. `damaged` has a sentence for each event that the last freezing had to leave out."""
 
-    def __init__(self, store: FeedbackStore, limits: ShardLimits = LIMITS):
-        self.store, self.limits = store, limits
+    def __init__(self, store: FeedbackStore, limits: ShardLimits = LIMITS, moderated: bool = False):
+        """`moderated`: no flag is frozen before a reviewer lets it pass."""
+        self.store, self.limits, self.moderated = store, limits, moderated
         self.folder = store.folder / "shards"
         self.damaged: dict[str, str] = {}
 
@@ -116,10 +118,11 @@ class Shards:
             self.file(shard).unlink(missing_ok=True)
 
     def holds_erased(self, shard: Shard) -> bool:
-        """Whether it has rows that were erased since."""
+        """Whether it has rows that were erased since, or whose flag is withheld."""
         table = KINDS[shard.kind].table
+        there = and_(table.c.shard == shard.shard, is_public(table, moderated=False))
         with refusals("the shards cannot be read"), self.store.reading() as connection:
-            rows = connection.execute(select(func.count()).where(table.c.shard == shard.shard)).scalar_one()
+            rows = connection.execute(select(func.count()).where(there)).scalar_one()
         return rows != shard.rows
 
     def in_dataset(self, number: int) -> bool:
@@ -160,18 +163,6 @@ class Shards:
                 if file.name not in kept and time.time() - file.stat().st_mtime > STALE_SECONDS:
                     file.unlink(missing_ok=True)
 
-    def backlog(self) -> dict[str, Any]:
-        """JSON-able: `waiting` events whose commit is not known, and the moment of the `oldest` (ISO 8601 or None)."""
-        with refusals("the backlog cannot be counted"), self.store.reading() as connection:
-            unsent = select(func.coalesce(func.sum(shards.c.rows), 0), func.min(shards.c.created_at))
-            waiting, oldest = connection.execute(unsent.where(shards.c.state.in_(UNSENT))).one()
-            since = [oldest]
-            for kind in KINDS.values():
-                new = select(func.count(), func.min(kind.table.c.created_at)).where(kind.table.c.shard.is_(None))
-                count, first = connection.execute(new).one()
-                waiting, since = waiting + count, [*since, first]
-        return {"waiting": int(waiting), "oldest": min(filter(None, since), default=None)}
-
     def last_commit(self) -> tuple[str | None, str | None]:
         """The newest commit of this database's, and its moment (ISO 8601)."""
         with refusals("the shards cannot be read"), self.store.reading() as connection:
@@ -191,8 +182,18 @@ class Shards:
         if batch is not None:
             return self._noted(kind, batch, old)
         if old:
-            self._set([old], {"state": LEAVING})
+            with self.store.writing() as connection:
+                self._let_go(connection, kind, old)
         return None
+
+    def _new(self, kind: Kind) -> list[ColumnElement[bool]]:
+        """What an event is that waits to be frozen."""
+        return [kind.table.c.shard.is_(None), is_public(kind.table, self.moderated)]
+
+    def _let_go(self, connection: Connection, kind: Kind, old: Shard) -> None:
+        """An old shard leaves; what was left out of the new one, because it is withheld, is unpublished again."""
+        connection.execute(update(kind.table).where(kind.table.c.shard == old.shard).values(shard=None))
+        connection.execute(update(shards).where(shards.c.shard == old.shard).values(state=LEAVING))
 
     def _written(self, kind: Kind, events: Iterator[Any]) -> _Batch | None:
         """The file of all of these events, complete and in its place; None if there are none."""
@@ -235,8 +236,7 @@ class Shards:
         }
         with self.store.writing() as connection:
             number = connection.execute(insert(shards).values(values).returning(shards.c.shard)).scalar_one()
-            place = kind.table.c.shard
-            mine = and_(kind.id.in_(batch.sequences), place == old.shard if old else place.is_(None))
+            mine = and_(kind.id.in_(batch.sequences), *(self._left_of(kind, old) if old else self._new(kind)))
             taken = connection.execute(update(kind.table).where(mine).values(shard=number)).rowcount
             if taken != len(batch.sequences):
                 # one was erased, or another process was quicker: nothing is written, the next try will see
@@ -244,14 +244,17 @@ class Shards:
                 self._file(batch.sha256).unlink(missing_ok=True)
                 return None
             if old:
-                connection.execute(update(shards).where(shards.c.shard == old.shard).values(state=LEAVING))
+                self._let_go(connection, kind, old)
         return self.get(number)
+
+    def _left_of(self, kind: Kind, old: Shard) -> list[ColumnElement[bool]]:
+        """What an event of an old shard is that stays published."""
+        return [kind.table.c.shard == old.shard, is_public(kind.table, moderated=False)]
 
     def _events(self, kind: Kind, old: Shard | None) -> Iterator[Any]:
         """The events of an `old` shard, or the oldest that are in none, up to the limits."""
         number = size = 0
-        place = kind.table.c.shard
-        for event_id in self._ids(kind, place == old.shard if old else place.is_(None)):
+        for event_id in self._ids(kind, and_(*(self._left_of(kind, old) if old else self._new(kind)))):
             try:
                 event = self.store.get(event_id, kind.name)
             except DamagedBlobError as error:

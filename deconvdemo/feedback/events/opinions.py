@@ -23,8 +23,14 @@ DECISIONS = {
     "accept": "Accept",
     "reject": "Reject",
     "needs_target": "Needs a target",
+    "unsafe": "Unsafe",
+    "hide": "Hide",
     "withdrawn": "Taken back",
 }
+
+# these keep a flag from everybody but reviewers, and one of them is enough: "unsafe" is what nobody should see, "hide"
+# what is somebody's own
+WITHHOLDING = ("unsafe", "hide")
 
 # what a flag can be: the decisions that stand
 TRUTHS = {name: words for name, words in DECISIONS.items() if name != "withdrawn"}
@@ -49,7 +55,8 @@ class Verdict(Event):
 
     `clean` is a target to learn from, `mask` a corrected mask for inpainting, `region` where the result is bad.
     `target`, JSON-able, tells where `clean` is from: `source` is a key of SOURCES, with `controls` and `checkpoint` of
-    a result.
+    a result. `may_be_shown`: strangers may see the photo, if the flag is accepted. `adjudicates`: it is an owner's, and
+    decides (see `store/ruling.py`).
     """
 
     ROLES = ("clean", "mask", "region")
@@ -65,6 +72,8 @@ class Verdict(Event):
     mask: bytes | None = None
     region: bytes | None = None
     target: dict[str, Any] = field(default_factory=dict)
+    may_be_shown: bool = False
+    adjudicates: bool = False
     verdict_id: str = ""
 
     def __post_init__(self):
@@ -77,6 +86,10 @@ class Verdict(Event):
             raise FeedbackError(f"a verdict needs its reviewer's name, of at most {MAX_REVIEWER} characters")
         if self.decision not in DECISIONS:
             raise FeedbackError(f"{self.decision!r} is not a decision: choose among {', '.join(DECISIONS)}")
+        if self.decision in WITHHOLDING and self.images:
+            raise FeedbackError("what is unsafe or hidden gets no target, mask or region: give the verdict without")
+        self._settle("may_be_shown", self.may_be_shown is True and self.decision == "accept")
+        self._settle("adjudicates", self.adjudicates is True)
         self._settle("reviewer", reviewer)
         self._settle("reasons", checked_reasons(self.reasons) if self.reasons else ())
         self._settle("comment", checked_comment(self.comment))

@@ -1,7 +1,8 @@
 """Flags in the formats of other programs: the ImageFolder of `datasets`, Label Studio's tasks, Argilla's dataset.
 
 Label Studio: https://labelstud.io/guide/tasks. Argilla 2: what `rg.Dataset.to_disk` writes. ImageFolder:
-https://huggingface.co/docs/datasets/image_dataset, with a column for each image.
+https://huggingface.co/docs/datasets/image_dataset, with a column for each image. Which flags, verdicts and whose: see
+Selection; `feedback import` takes each of them back.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from deconvdemo.feedback.events.imagefile import image_extension
 from deconvdemo.feedback.events.opinions import TRUTHS, StoredVerdict
 from deconvdemo.feedback.events.records import REASONS, StoredFlag
 from deconvdemo.feedback.exchange.csv_export import export_csv
-from deconvdemo.feedback.exchange.export import ExportReport, export_dataset, readable, some
+from deconvdemo.feedback.exchange.export import ExportReport, export_dataset
 from deconvdemo.feedback.exchange.new_folder import new_folder
+from deconvdemo.feedback.exchange.selection import Selection
+from deconvdemo.feedback.exchange.whole_events import WholeEvents
 from deconvdemo.feedback.store.kinds import KINDS
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.redaction import for_strangers
@@ -30,12 +33,17 @@ from deconvdemo.redaction import for_strangers
 SHOWN = ("observed", "restored")  # what a person judges by
 
 
-def export_image_folder(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
+def export_image_folder(
+    store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None, **how: Any
+) -> ExportReport:
     """images/ and metadata.jsonl: `load_dataset("imagefolder", data_dir=…)` gives a column for each image.
 
     Beside a flag's own columns: `verdicts`, the newest of each reviewer.
     """
-    with _Folder(store, folder, flag_ids) as out, (out.path / "metadata.jsonl").open("w", encoding="utf-8") as file:
+    with (
+        _Folder(Selection.of(store, flag_ids, **how), folder) as out,
+        (out.path / "metadata.jsonl").open("w", encoding="utf-8") as file,
+    ):
         for flag, verdicts in out.flags():
             row = {name: value for name, value in dataset_row(KINDS["flags"], flag).items() if name not in flag.ROLES}
             row["created_at"] = flag.created_at.isoformat()
@@ -46,9 +54,11 @@ def export_image_folder(store: FeedbackStore, folder: Path, flag_ids: Iterable[s
     return out.report
 
 
-def export_label_studio(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
+def export_label_studio(
+    store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None, **how: Any
+) -> ExportReport:
     """tasks.json to import, interface.xml to paste, and images/ to serve as local files (README.txt says how)."""
-    with _Folder(store, folder, flag_ids) as out:
+    with _Folder(Selection.of(store, flag_ids, **how), folder) as out:
         name = _name_of(Path(folder))
         (out.path / "interface.xml").write_text(_interface(), encoding="utf-8")
         (out.path / "README.txt").write_text(_LABEL_STUDIO.format(name=name), encoding="utf-8")
@@ -57,9 +67,11 @@ def export_label_studio(store: FeedbackStore, folder: Path, flag_ids: Iterable[s
     return out.report
 
 
-def export_argilla(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
+def export_argilla(
+    store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None, **how: Any
+) -> ExportReport:
     """A folder that `rg.Dataset.from_disk` opens: images as data URLs, reviewers' verdicts as suggestions."""
-    with _Folder(store, folder, flag_ids) as out:
+    with _Folder(Selection.of(store, flag_ids, **how), folder) as out:
         (out.path / "images").rmdir()
         (out.path / ".argilla").mkdir()
         dataset = {"name": "deconvdemo-flags", "allow_extra_metadata": False}
@@ -70,7 +82,7 @@ def export_argilla(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] |
     return out.report
 
 
-# name → writer: (store, folder, flags or None for all) → report
+# name → writer: (store, folder, flags or None for all, reader=…, everything=…) → report
 FORMATS: dict[str, Callable[..., ExportReport]] = {
     "parquet": export_dataset,
     "imagefolder": export_image_folder,
@@ -85,17 +97,19 @@ class _Folder:
 
     report: ExportReport
 
-    def __init__(self, store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None):
-        self.store, self.chosen, self.folder = store, some(store, flag_ids), Path(folder)
+    def __init__(self, chosen: Selection, folder: Path):
+        self.chosen, self.folder = chosen, Path(folder)
         self.damaged: list[str] = []
         self.count = 0
 
     def __enter__(self) -> _Folder:
         self._new = new_folder(self.folder)
         self.path = self._new.__enter__()
+        self.whole = WholeEvents(self.path)
         return self
 
     def __exit__(self, *error) -> bool | None:
+        self.whole.close()
         if error[0] is None:
             files = [file for file in self.path.rglob("*") if file.is_file()]
             size = sum(file.stat().st_size for file in files)
@@ -103,12 +117,17 @@ class _Folder:
         return self._new.__exit__(*error)
 
     def flags(self) -> Iterator[tuple[StoredFlag, list[StoredVerdict]]]:
-        for flag in readable(self.store, "flags", self.damaged, self.chosen):
+        for flag in self.chosen.events("flags", self.damaged):
             newest: dict[str, StoredVerdict] = {}
-            for verdict in readable(self.store, "verdicts", self.damaged, [flag.flag_id]):
+            given = list(self.chosen.verdicts(flag.flag_id, self.damaged))
+            for verdict in given:
                 newest[verdict.reviewer] = max(verdict, newest.get(verdict.reviewer, verdict), key=_age)
             self.count += 1
+            self.names: dict[str, str] = {}
             yield flag, [verdict for verdict in newest.values() if verdict.decision != "withdrawn"]
+            self.whole.add(flag, self.names)
+            for verdict in given:
+                self.whole.add(verdict)
 
     def write_images(self, flag: StoredFlag) -> dict[str, str]:
         """Role → the file's name in the folder."""
@@ -116,6 +135,7 @@ class _Folder:
         for role, data in flag.images.items():
             names[role] = f"images/{flag.flag_id}-{role}.{image_extension(data)}"
             (self.path / names[role]).write_bytes(data)
+        self.names = names
         return names
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from deconvdemo.feedback.dataset.rows import dataset_row
-from deconvdemo.feedback.exchange.export import ExportReport, readable, some
+from deconvdemo.feedback.exchange.export import ExportReport
 from deconvdemo.feedback.exchange.new_folder import new_folder
+from deconvdemo.feedback.exchange.selection import Selection
+from deconvdemo.feedback.exchange.whole_events import WholeEvents
 from deconvdemo.feedback.store.kinds import KINDS, Kind
 from deconvdemo.feedback.store.store import FeedbackStore
 
@@ -25,23 +28,30 @@ def safe_cell(value: Any) -> str:
     return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) or text[:1] in _FORMULA else text
 
 
-def export_csv(store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None) -> ExportReport:
+def export_csv(
+    store: FeedbackStore,
+    folder: Path,
+    flag_ids: Iterable[str] | None = None,
+    reader: str = "",
+    everything: bool = False,
+) -> ExportReport:
     """Writes flags.csv, verdicts.csv and votes.csv, UTF-8 with a byte order mark, and their images in images/.
 
-    All of it, or the chosen flags and the verdicts about them. Raises FeedbackError for nothing to write, a folder that
-    is not new or empty, or a disk that is full.
+    What is taken along says Selection; `feedback import` takes it back. Raises FeedbackError for nothing to write, a
+    folder that is not new or empty, or a disk that is full.
     """
-    chosen, damaged = some(store, flag_ids), list[str]()
+    chosen, damaged = Selection.of(store, flag_ids, reader, everything), list[str]()
     with new_folder(folder) as partial:
-        counts = {kind.name: _write(store, kind, partial, damaged, chosen) for kind in KINDS.values()}
+        with closing(WholeEvents(partial)) as whole:
+            counts = {kind.name: _write(kind, partial, damaged, chosen, whole) for kind in KINDS.values()}
         size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     counts = {kind: count for kind, count in counts.items() if count}
     return ExportReport(folder, counts, len(counts), size, tuple(damaged))
 
 
-def _write(store: FeedbackStore, kind: Kind, folder: Path, damaged: list[str], chosen: list[str] | None) -> int:
+def _write(kind: Kind, folder: Path, damaged: list[str], chosen: Selection, whole: WholeEvents) -> int:
     rows = 0
-    events = readable(store, kind.name, damaged, chosen)
+    events = chosen.events(kind.name, damaged)
     first = next(events, None)
     if first is None:
         return 0
@@ -53,6 +63,7 @@ def _write(store: FeedbackStore, kind: Kind, folder: Path, damaged: list[str], c
                 if row[role]:
                     (folder / "images" / row[role]["path"]).write_bytes(row[role]["bytes"])
                     row[role] = f"images/{row[role]['path']}"
+            whole.add(event, {role: row[role] for role in kind.roles if row[role]})
             if "reasons" in row:
                 row["reasons"] = " ".join(row["reasons"])
             if not rows:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-from sqlalchemy import select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.card import MARK, dataset_card
 from deconvdemo.feedback.dataset.parquet import LIMITS, ShardLimits, tables, write
 from deconvdemo.feedback.exchange.new_folder import PARTIAL
-from deconvdemo.feedback.store.blobs import DamagedBlobError, make_folder, sync
+from deconvdemo.feedback.exchange.selection import Selection
+from deconvdemo.feedback.store.blobs import make_folder, sync
 from deconvdemo.feedback.store.kinds import KINDS
-from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import verdicts
 
 
 @dataclass(frozen=True)
@@ -40,23 +36,29 @@ class ExportReport:
 
 
 def export_dataset(
-    store: FeedbackStore, folder: Path, flag_ids: Iterable[str] | None = None, limits: ShardLimits = LIMITS
+    store: FeedbackStore,
+    folder: Path,
+    flag_ids: Iterable[str] | None = None,
+    limits: ShardLimits = LIMITS,
+    reader: str = "",
+    everything: bool = False,
 ) -> ExportReport:
     """Writes the flags so that `datasets.load_dataset(str(folder), "flags")` opens them, images unchanged.
 
-    All flags, verdicts and votes, or the chosen flags and the verdicts about them. An earlier export in the folder is
+    All flags, verdicts and votes but those of rejected or withheld flags, or the chosen flags and the verdicts about
+    them; `reader` and `everything` are Selection's. An earlier export in the folder is
     replaced once the new one is complete; other files beside it stay. Raises FeedbackError for nothing to export, a
     folder with something else in it, or a disk that is full.
     """
     folder = Path(folder).absolute()
     try:
         _require_ours(folder)
-        chosen = some(store, flag_ids)
+        chosen = Selection.of(store, flag_ids, reader, everything)
         make_folder(folder)
         partial = folder / f"{PARTIAL}{uuid4().hex}"
         partial.mkdir()
         try:
-            report = _write_shards(store, folder, partial, chosen, limits)
+            report = _write_shards(folder, partial, chosen, limits)
             _put_in_place(folder, partial, report.counts)
         finally:
             for left in folder.glob(f"{PARTIAL}*"):  # also an earlier, killed export's
@@ -79,14 +81,12 @@ def _require_ours(folder: Path) -> None:
         raise FeedbackError(f"{folder} has other files in it: choose an empty folder or an earlier export")
 
 
-def _write_shards(
-    store: FeedbackStore, folder: Path, partial: Path, chosen: list[str] | None, limits: ShardLimits
-) -> ExportReport:
+def _write_shards(folder: Path, partial: Path, chosen: Selection, limits: ShardLimits) -> ExportReport:
     damaged: list[str] = []
     files: list[Path] = []
     counts: dict[str, int] = {}
     for kind in KINDS.values():
-        pieces = tables(kind, readable(store, kind.name, damaged, chosen), limits)
+        pieces = tables(kind, chosen.events(kind.name, damaged), limits)
         table = next(pieces, None)
         shards = partial / kind.name
         while table is not None:
@@ -97,41 +97,6 @@ def _write_shards(
     if not files:
         raise FeedbackError(f"there is nothing to export, every flag is damaged: {damaged[0]}")
     return ExportReport(folder, counts, len(files), sum(file.stat().st_size for file in files), tuple(damaged))
-
-
-def some(store: FeedbackStore, flag_ids: Iterable[str] | None) -> list[str] | None:
-    """The chosen flags, or None for everything. FeedbackError if that is nothing."""
-    chosen = None if flag_ids is None else list(flag_ids)
-    if chosen == []:
-        raise FeedbackError("there is nothing to export: no flag is in this view")
-    if chosen is None and not any(next(store.ids(kind), None) for kind in KINDS):
-        raise FeedbackError(f"there is nothing to export: no flag has been saved in {store.folder} yet")
-    return chosen
-
-
-def readable(
-    store: FeedbackStore, kind: str, damaged: list[str], flag_ids: Iterable[str] | None = None
-) -> Iterator[Any]:
-    """The events; one whose images the disk has lost must not keep all others from being exported.
-
-    With `flag_ids` these flags, or the verdicts about them, and no votes.
-    """
-    for event_id in store.ids(kind) if flag_ids is None else _of(store, kind, flag_ids):
-        try:
-            yield store.get(event_id, kind)
-        except DamagedBlobError as error:
-            damaged.append(str(error))
-
-
-def _of(store: FeedbackStore, kind: str, flag_ids: Iterable[str]) -> Iterator[str]:
-    if kind == "flags":
-        yield from flag_ids
-    elif kind == "verdicts":
-        for flag_id in flag_ids:
-            query = select(verdicts.c.verdict_id).where(verdicts.c.flag_id == flag_id).order_by(verdicts.c.sequence)
-            with refusals("the verdicts cannot be read"), store.reading() as connection:
-                found = connection.execute(query).scalars().all()
-            yield from found
 
 
 def _put_in_place(folder: Path, partial: Path, counts: Mapping[str, int]) -> None:

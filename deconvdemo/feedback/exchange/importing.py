@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from deconvdemo.feedback.events.records import MAX_COMMENT, MAX_IMAGE_BYTES, REA
 from deconvdemo.feedback.exchange.columns import Row, Table, roles_of
 from deconvdemo.feedback.exchange.gradio_log import read_log
 from deconvdemo.feedback.exchange.own_dataset import MAX_PIXELS, own_dataset, own_events
+from deconvdemo.feedback.exchange.unpacking import unpacked
+from deconvdemo.feedback.exchange.whole_events import FILE, whole_events
 from deconvdemo.feedback.store.kinds import kind_of
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -64,14 +67,23 @@ class ImportReport:
 
 def import_feedback(store: FeedbackStore, place: str, plan: ImportPlan) -> ImportReport:
     """Stores what is at a place: a folder with Gradio's dataset1.csv, a dataset as `LocalDataset` or `HubDataset`
-    name it, or an export of ours, which keeps its ids, dates and verdicts and needs no plan.
+    name it, or an export of ours in any format, as a ZIP file too, which keeps its ids, dates and
+    verdicts and needs no plan.
 
     Again is no harm: rows that are here are left as they are, and erased ones stay away; what was imported earlier, and
     erased from the dataset since, goes. Raises ControlError for a place where nothing of that kind is, or rows of
     people who did not consent.
     """
+    if place.endswith(".zip") and zipfile.is_zipfile(place):
+        with unpacked(Path(place)) as folder:
+            return import_feedback(store, str(folder), plan)
     report, own = ImportReport(), own_dataset(place)
-    events = own_events(own.files, report.refuse) if own else _events(place, plan, report)
+    if own:
+        events = own_events(own.files, report.refuse)
+    elif (Path(place) / FILE).is_file():
+        events = whole_events(Path(place), report.refuse)
+    else:
+        events = _events(place, plan, report)
     gone = own.erased if own else frozenset()
     if gone:
         erase(store, _imported(store) & gone, "dataset")

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, or_, select, true
 
+from deconvdemo.feedback.events.opinions import WITHHOLDING
 from deconvdemo.feedback.review.view import View
+from deconvdemo.feedback.store.ruling import is_settled
 from deconvdemo.feedback.store.standing import judged_by
 from deconvdemo.feedback.store.tables import flags, gold_items, likenesses, reviews
 
@@ -22,14 +24,17 @@ class Facts:
     accepted: ColumnElement[int]
     rejected: ColumnElement[int]
     without_target: ColumnElement[int]
+    withheld: ColumnElement[int]
+    decision: ColumnElement[str]
+    ruled_by: ColumnElement[str]
 
 
 def facts_of(judged: ColumnElement[bool]) -> Facts:
     """Of `flags`, joined with `reviews`, which has a row only for flags that somebody has judged."""
-    counted = {
-        name: func.coalesce(reviews.c[name], 0) for name in ("reviewers", "accepted", "rejected", "without_target")
-    }
-    return Facts(judged, is_catch(), **counted)
+    numbers = ("reviewers", "accepted", "rejected", "without_target", "withheld")
+    counted = {name: func.coalesce(reviews.c[name], 0) for name in numbers}
+    decided = {name: func.coalesce(reviews.c[name], "") for name in ("decision", "ruled_by")}
+    return Facts(judged, is_catch(), **counted, **decided)
 
 
 def seen(query: Select, view: View, reviewer: str, needed: int) -> Select:
@@ -40,17 +45,19 @@ def seen(query: Select, view: View, reviewer: str, needed: int) -> Select:
 
 def has_status(status: str, facts: Facts, reviewer: str, needed: int) -> ColumnElement[bool]:
     """What others decided is shown to those who have decided themselves; without a reviewer all is shown."""
-    judged, reviewers = facts.judged, facts.reviewers
+    judged = facts.judged
     told = judged if reviewer else true()
-    most = _largest(facts.accepted, facts.rejected, facts.without_target)
-    agreed = and_(told, reviewers >= needed, most == reviewers)
+    most = _largest(facts.accepted, facts.rejected, facts.without_target, facts.withheld)
+    settled = is_settled(needed, facts.decision, facts.ruled_by, facts.reviewers)
+    known = and_(told, settled)
     return {
-        "todo": and_(~judged, or_(reviewers < needed, most < reviewers, facts.catch)),
+        "todo": and_(~judged, or_(~settled, facts.catch)),
         "mine": judged,
-        "disputed": most < reviewers,
-        "accepted": and_(agreed, facts.accepted == reviewers),
-        "rejected": and_(agreed, facts.rejected == reviewers),
-        "needs_target": and_(agreed, facts.without_target == reviewers),
+        "disputed": and_(most < facts.reviewers, facts.ruled_by == ""),
+        "accepted": and_(known, facts.decision == "accept"),
+        "rejected": and_(known, facts.decision == "reject"),
+        "needs_target": and_(known, facts.decision == "needs_target"),
+        "withheld": and_(known, facts.decision.in_(WITHHOLDING)),
         "all": true(),
     }[status]
 
@@ -106,7 +113,7 @@ def order(view: View) -> list[Any]:
 
 def _disputed() -> ColumnElement[int]:
     """How many reviewers do not agree with the most."""
-    most = _largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target)
+    most = _largest(reviews.c.accepted, reviews.c.rejected, reviews.c.without_target, reviews.c.withheld)
     return func.coalesce(reviews.c.reviewers - most, 0)
 
 
@@ -121,11 +128,6 @@ def _largest(*columns: ColumnElement[int]) -> ColumnElement[int]:
 def gives_no_truth_away(flag_id: ColumnElement[str], reviewer: str) -> ColumnElement[bool]:
     """False for a catch item that this reviewer is still to be measured by."""
     return or_(~exists().where(gold_items.c.flag_id == flag_id), judged_by(reviewer, flag_id))
-
-
-def accepted_by_all() -> ColumnElement[bool]:
-    """Of a row of `reviews`: somebody judged the flag, and nobody otherwise."""
-    return and_(reviews.c.reviewers > 0, reviews.c.accepted == reviews.c.reviewers)
 
 
 def is_catch() -> ColumnElement[bool]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import and_, case, delete, func, select
 
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.events.opinions import TRUTHS
@@ -23,7 +24,11 @@ EVERY = 10  # one catch item among so many flags, while a reviewer has some left
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a reviewer's newest verdicts on catch items are what is known to be true."""
+    """How often a reviewer's newest verdicts on catch items are what is known to be true.
+
+    Whoever stated the truth is not measured by it, and neither are verdicts from before: they were not given blindly,
+    or the truth may have been taken from them.
+    """
 
     reviewer: str
     right: int
@@ -36,6 +41,27 @@ class GoldItems:
     def __init__(self, store: FeedbackStore):
         self.store = store
 
+    def state(self, flag_id: str, decision: str, reviewer: str, owner: bool) -> None:
+        """What a reviewer says of a flag's truth; "" makes it a flag like all others. FeedbackError for somebody else's
+        item, unless an owner asks: whoever is to be measured by it must not change it."""
+        with refusals("the catch items cannot be read"), self.store.reading() as connection:
+            known = select(gold_items.c.author).where(gold_items.c.flag_id == flag_id)
+            author = connection.execute(known).scalar()
+        if author not in (None, reviewer) and not owner:
+            raise FeedbackError("somebody else stated what is true of this flag: an owner may change it")
+        if decision:
+            self.set(flag_id, decision, reviewer)
+        else:
+            self.unset(flag_id)
+
+    def told(self, flag_ids: Sequence[str], reviewer: str, owner: bool = False) -> dict[str, str]:
+        """Flag id → what is true of it, of these flags, for whoever may know: an owner, and who stated it."""
+        query = select(gold_items.c.flag_id, gold_items.c.decision).where(gold_items.c.flag_id.in_(flag_ids))
+        if not owner:
+            query = query.where(gold_items.c.author == reviewer)
+        with refusals("the catch items cannot be read"), self.store.reading() as connection:
+            return {flag_id: decision for flag_id, decision in connection.execute(query)}
+
     def set(self, flag_id: str, decision: str, author: str) -> None:
         """Makes a flag a catch item. FeedbackError for an unknown flag or decision."""
         if decision not in TRUTHS:
@@ -43,7 +69,11 @@ class GoldItems:
         with refusals("the catch item was not saved"), self.store.writing() as connection:
             if not connection.execute(select(flags.c.sequence).where(flags.c.flag_id == flag_id)).first():
                 raise FeedbackError(f"no flag has the id {flag_id!r}: `deconvdemo feedback export` lists them")
-            facts = {"decision": decision, "author": author, "created_at": datetime.now(UTC).isoformat()}
+            facts = {
+                "decision": decision,
+                "author": author,
+                "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+            }
             row = upsert(connection, gold_items).values(flag_id=flag_id, **facts)
             connection.execute(row.on_conflict_do_update(index_elements=[gold_items.c.flag_id], set_=facts))
 
@@ -74,11 +104,13 @@ class GoldItems:
 
     def accuracy(self) -> list[Accuracy]:
         """By reviewer, for those who have judged catch items."""
-        newest = newest_verdicts()
+        newest = newest_verdicts(None, "created_at")
+        blind = and_(newest.c.created_at > gold_items.c.created_at, newest.c.reviewer != gold_items.c.author)
         right = func.sum(case((newest.c.decision == gold_items.c.decision, 1), else_=0))
         query = (
             select(newest.c.reviewer, right, func.count())
             .select_from(newest.join(gold_items, gold_items.c.flag_id == newest.c.flag_id))
+            .where(blind)
             .group_by(newest.c.reviewer)
             .order_by(newest.c.reviewer)
         )

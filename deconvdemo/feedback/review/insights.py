@@ -14,9 +14,9 @@ from sqlalchemy import and_, case, func, select
 
 from deconvdemo.feedback.events.opinions import DECISIONS
 from deconvdemo.feedback.events.records import REASONS
-from deconvdemo.feedback.review.conditions import accepted_by_all
 from deconvdemo.feedback.review.lineage import noted_weights
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.ruling import is_accepted, is_settled
 from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import flags, reviews
@@ -72,16 +72,16 @@ def reasons(store: FeedbackStore) -> tuple[Rows, Rows]:
     return first, second
 
 
-def rates(store: FeedbackStore) -> Rows:
+def rates(store: FeedbackStore, needed: int = 1) -> Rows:
     """`weights`, `rate`, `share` in percent and `of`: flagged good, and of the other ones that were
-    judged, accepted by all who did."""
+    judged, accepted by reviewers."""
     good, judged = flags.c.reasons == '["good"]', reviews.c.reviewers > 0
     query = select(
         flags.c.checkpoint,
         func.count(),
         func.sum(case((good, 1), else_=0)),
         func.sum(case((and_(judged, ~good), 1), else_=0)),
-        func.sum(case((and_(accepted_by_all(), ~good), 1), else_=0)),
+        func.sum(case((and_(is_accepted(needed), ~good), 1), else_=0)),
         func.max(flags.c.sequence),
     )
     joined = query.select_from(flags.outerjoin(reviews, reviews.c.flag_id == flags.c.flag_id))
@@ -109,12 +109,10 @@ def progress(store: FeedbackStore, needed: int) -> tuple[Rows, Rows]:
         {"reviewer": reviewer, "decision": DECISIONS[decision], "verdicts": number}
         for reviewer, decision, number in _rows(store, given)
     ]
-    largest = case((reviews.c.accepted > reviews.c.rejected, reviews.c.accepted), else_=reviews.c.rejected)
-    largest = case((reviews.c.without_target > largest, reviews.c.without_target), else_=largest)
     state = case(
-        (largest < reviews.c.reviewers, "reviewers disagree"),
-        (reviews.c.reviewers < needed, "more reviewers needed"),
-        else_="judged",
+        (is_settled(needed), "judged"),
+        (reviews.c.decision == "", "reviewers disagree"),
+        else_="more reviewers needed",
     )
     counted = dict(_rows(store, select(state, func.count()).select_from(reviews).group_by(state)))
     waiting = store.totals()["flags"] - sum(counted.values())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, Select, func, select
 
 from deconvdemo.errors import FeedbackError
-from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.opinions import WITHHOLDING, StoredVerdict, Verdict
 from deconvdemo.feedback.events.records import Acknowledgement
-from deconvdemo.feedback.review.conditions import behind, facts_of, has_status, is_catch, order, seen
+from deconvdemo.feedback.review.conditions import behind, is_catch, order, seen
 from deconvdemo.feedback.review.view import View
 from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.store.ruling import is_accepted
 from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.feedback.store.tables import flags, reviews
@@ -28,17 +30,20 @@ class Opinions:
     accepted: int = 0
     rejected: int = 0
     without_target: int = 0
+    withheld: int = 0
+    decision: str = ""  # by the rule of `store/ruling.py`, as long as there are enough reviewers
+    ruled_by: str = ""  # the owner whose verdict it is
+    showable: bool = False
 
     @property
     def disputed(self) -> bool:
-        return max(self.accepted, self.rejected, self.without_target) < self.reviewers
+        most = max(self.accepted, self.rejected, self.without_target, self.withheld)
+        return most < self.reviewers and not self.ruled_by
 
     def consensus(self, needed: int = 1) -> str:
-        """The decision of more than half of the reviewers, once there are as many as needed; else ""."""
-        if self.reviewers < needed:
-            return ""
-        counted = {"accept": self.accepted, "reject": self.rejected, "needs_target": self.without_target}
-        return next((decision for decision, number in counted.items() if 2 * number > self.reviewers), "")
+        """What was decided, "" as long as nothing is."""
+        enough = self.ruled_by or self.decision in WITHHOLDING or self.reviewers >= needed
+        return self.decision if enough else ""
 
 
 class ReviewQueue:
@@ -76,7 +81,7 @@ class ReviewQueue:
 
     def accepted(self) -> ColumnElement[bool]:
         """What makes a flag an accepted one, for queries of other tables: of a row of `reviews`."""
-        return has_status("accepted", facts_of(true()), "", self.needed)
+        return is_accepted(self.needed)
 
     def mine(self, flag_id: str, reviewer: str) -> str:
         """What this reviewer decided last: "" for nothing, or if it was taken back."""
@@ -89,6 +94,23 @@ class ReviewQueue:
         with refusals("the verdicts cannot be read"), self.store.reading() as connection:
             row = connection.execute(query).first()
         return (row.verdict_id, row.decision) if row else ("", "")
+
+    def ruling(self, flag_id: str) -> StoredVerdict | None:
+        """The owner's verdict that decides, with who gave it, when and why; None where the reviewers' own do."""
+        newest = newest_verdicts([flag_id], "verdict_id", "adjudicates", "created_at", "sequence")
+        query = select(newest.c.verdict_id).where(newest.c.adjudicates)
+        with refusals("the verdicts cannot be read"), self.store.reading() as connection:
+            last = connection.execute(query.order_by(newest.c.created_at.desc(), newest.c.sequence.desc())).scalar()
+        return self.store.get(last, "verdicts", with_images=False) if last else None
+
+    def without(self, decisions: Sequence[str], flag_ids: Iterable[str]) -> Iterator[str]:
+        """Those of the flags of which nothing of this was decided."""
+        left = iter(flag_ids)
+        while some := list(islice(left, MOST_ROWS)):
+            out = select(reviews.c.flag_id).where(reviews.c.flag_id.in_(some), reviews.c.decision.in_(decisions))
+            with refusals("the queue cannot be read"), self.store.reading() as connection:
+                gone = set(connection.execute(out).scalars())
+            yield from (flag_id for flag_id in some if flag_id not in gone)
 
     def catch_ids(self, view: View, reviewer: str, limit: int) -> list[str]:
         """Catch items of a view that the reviewer has not judged."""

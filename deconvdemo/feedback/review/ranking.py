@@ -1,29 +1,33 @@
 """Who wins the duels: a Bradley–Terry ranking with confidence intervals, and whether the side matters.
 
 Bradley & Terry 1952: the log-odds that i is chosen over j are b_i − b_j; here also + c for standing on the left
-(Davidson & Beaver 1977), so that c tells the position bias. A vote for neither is half a win for each. That is a
+(Davidson & Beaver 1977), so that c tells the position bias. "The same" is half a win for each; "both are bad" says
+nothing of which is better, so it is no duel, but is counted by itself. That is a
 logistic regression, which statsmodels fits. Each contender, and the left side, also wins and loses half a duel against
 a strength of 0: without that, who has never lost would have no finite strength, and nobody could be compared with
 those they never met.
+
+Contenders at another scale are others, and have a ranking of their own: they never meet. Gold pairs, the original
+beside a spoilt one, rank nobody: whoever chose wrongly in more of them than rightly that day is not counted. Whether
+voters agree is Krippendorff's alpha of their choices on the same pictures.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
 
-from deconvdemo.feedback.events.records import as_json
-from deconvdemo.feedback.store.refusals import refusals
+from deconvdemo.feedback.review.ballots import agreement, ballots
 from deconvdemo.feedback.store.store import FeedbackStore
-from deconvdemo.feedback.store.tables import votes
 
 Z = 1.96  # of a 95 % interval
 FEWEST_DUELS = 10  # that tell whether a candidate is liked less
+SHARES = {"left": 1.0, "right": 0.0, "same": 0.5}  # what the left one has of a win, by what was chosen
 PRIOR = 0.5  # wins, and defeats, against the contender of strength 0
 
 
@@ -36,7 +40,8 @@ class Standing:
     low: float
     high: float
     duels: int
-    wins: float  # a vote for neither is half a win
+    wins: float  # "the same" is half a win
+    bad: int = 0  # times that both were called bad, which are no duels
 
     @property
     def chance(self) -> float:
@@ -52,33 +57,39 @@ class Ranking:
     votes: int
     standings: tuple[Standing, ...]
     left: tuple[float, float, float]  # at, low, high; (0.5, 0, 1) without votes
+    scale: int = 0  # of an enlargement; 0: the task has none, or it was not noted
+    both_bad: int = 0  # of the votes
+    gold: tuple[int, int] = (0, 0)  # gold pairs of the task that were told rightly, of how many
+    left_out: int = 0  # votes on the task of those who do not see which of a gold pair is better
+    alpha: float | None = None  # Krippendorff's, of the choices
+    shared: int = 0  # pairs of pictures that several visitors judged, which it is of
 
 
-def ranking(store: FeedbackStore, task: str) -> Ranking:
-    """Of all votes on a task's results."""
-    columns = (votes.c.left_contender, votes.c.right_contender, votes.c.choice)
-    query = select(*columns, func.count()).where(votes.c.task == task).group_by(*columns)
-    with refusals("the votes cannot be read"), store.reading() as connection:
-        rows = connection.execute(query).all()
-    counted = [(_key(left), _key(right), choice, number) for left, right, choice, number in rows]
-    return fit(task, counted)
+def rankings(store: FeedbackStore, task: str) -> list[Ranking]:
+    """Of all votes on a task's results: one for each scale, where it has several."""
+    given, found = ballots(store, task), []
+    for scale in sorted({ballot.scale for ballot in given.counted}):
+        mine = [ballot for ballot in given.counted if ballot.scale == scale]
+        counted = Counter((ballot.left, ballot.right, ballot.choice) for ballot in mine)
+        alpha, shared = agreement(mine)
+        fitted = fit(task, [(*key, number) for key, number in counted.items()])
+        found.append(replace(fitted, scale=scale, gold=given.gold, left_out=given.left_out, alpha=alpha, shared=shared))
+    return found
 
 
 def direct(store: FeedbackStore, task: str, candidate: str, served: str) -> tuple[float, int]:
     """How many duels `candidate` won against `served`, both sha256 of weights, and how many there were.
 
-    A vote for neither is half a win.
+    "The same" is half a win; where both are bad neither was chosen, so that it is no duel.
     """
-    query = select(votes.c.left_contender, votes.c.right_contender, votes.c.choice).where(votes.c.task == task)
-    with refusals("the votes cannot be read"), store.reading() as connection:
-        rows = connection.execute(query).all()
     wins, duels = 0.0, 0
-    for left, right, choice in rows:
-        sides = [str((json.loads(one).get("checkpoint") or {}).get("sha256", "")) for one in (left, right)]
-        if set(sides) == {candidate, served}:
-            on_the_left = sides[0] == candidate
-            share = {"left": 1.0, "right": 0.0}.get(choice, 0.5)
-            wins, duels = wins + (share if on_the_left else 1 - share), duels + 1
+    for ballot in ballots(store, task).counted:
+        sides = [
+            str((json.loads(one).get("checkpoint") or {}).get("sha256", "")) for one in (ballot.left, ballot.right)
+        ]
+        if set(sides) == {candidate, served} and ballot.choice in SHARES:
+            share = SHARES[ballot.choice]
+            wins, duels = wins + (share if sides[0] == candidate else 1 - share), duels + 1
     return wins, duels
 
 
@@ -109,10 +120,13 @@ def fit(task: str, counted: list[tuple[str, str, str, int]]) -> Ranking:
         chosen.append(left_won)
         weights.append(weight)
 
-    duels, wins = np.zeros(len(names)), np.zeros(len(names))
+    duels, wins, bad = np.zeros(len(names)), np.zeros(len(names)), np.zeros(len(names))
     for left, right, choice, number in counted:
-        share = {"left": 1.0, "right": 0.0}.get(choice, 0.5)
         i, j = place[left], place[right]
+        if choice not in SHARES:
+            bad[[i, j]] += number
+            continue
+        share = SHARES[choice]
         duels[[i, j]] += number
         wins[i] += share * number
         wins[j] += (1 - share) * number
@@ -126,13 +140,14 @@ def fit(task: str, counted: list[tuple[str, str, str, int]]) -> Ranking:
     strengths, errors = (column.tolist() for column in fitted)
     found = [
         Standing(json.loads(name), strengths[i], strengths[i] - Z * errors[i], strengths[i] + Z * errors[i],
-                 int(duels[i]), float(wins[i]))
+                 int(duels[i]), float(wins[i]), int(bad[i]))
         for name, i in place.items()
     ]  # fmt: skip
     bias = strengths[-1], strengths[-1] - Z * errors[-1], strengths[-1] + Z * errors[-1]
     at, low, high = (1 / (1 + math.exp(-value)) for value in bias)
     standings = tuple(sorted(found, key=lambda standing: -standing.strength))
-    return Ranking(task, sum(number for *_, number in counted), standings, (at, low, high))
+    both_bad = sum(number for *_, choice, number in counted if choice not in SHARES)
+    return Ranking(task, sum(number for *_, number in counted), standings, (at, low, high), both_bad=both_bad)
 
 
 def _logistic(design: np.ndarray, chosen: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,11 +160,3 @@ def _logistic(design: np.ndarray, chosen: np.ndarray, weights: np.ndarray) -> tu
     centring[:count, :count] -= 1 / count
     covariance = centring @ result.cov_params() @ centring.T
     return centring @ result.params, np.sqrt(np.maximum(np.diag(covariance), 0))
-
-
-def _key(contender: str) -> str:
-    """What makes two contenders one: not where the weights were read from."""
-    facts = json.loads(contender)
-    if isinstance(facts.get("checkpoint"), dict):
-        facts["checkpoint"] = {name: facts["checkpoint"].get(name) for name in ("name", "sha256")}
-    return as_json(facts)

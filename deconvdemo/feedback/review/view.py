@@ -16,6 +16,7 @@ STATUSES = {
     "accepted": "Accepted",
     "rejected": "Rejected",
     "needs_target": "Needs a target",
+    "withheld": "Unsafe or hidden",
     "all": "All",
 }
 RATINGS = {"": "Any", "good": "Good", "bad": "Something is wrong"}

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from deconvdemo.feedback.store.ruling import ruling_of
 from deconvdemo.feedback.store.standing import newest_verdicts
 from deconvdemo.feedback.store.tables import blobs, gold_items, likenesses, replays, reviews, totals
 
@@ -43,14 +44,9 @@ def count(connection: Connection, key: str, more: int) -> None:
 
 def recount(connection: Connection, flag_id: str) -> None:
     """What reviewers think of a flag now: by the verdicts that stand."""
-    newest = newest_verdicts([flag_id])
-    found = connection.execute(select(newest.c.decision)).scalars().all()
-    counts = {
-        "reviewers": len(found),
-        "accepted": found.count("accept"),
-        "rejected": found.count("reject"),
-        "without_target": found.count("needs_target"),
-    }
+    newest = newest_verdicts([flag_id], "may_be_shown", "adjudicates", "created_at", "sequence")
+    standing = select(newest).order_by(newest.c.created_at, newest.c.sequence)
+    counts = ruling_of(connection.execute(standing).all())
     if not counts["reviewers"]:
         connection.execute(delete(reviews).where(reviews.c.flag_id == flag_id))
         return

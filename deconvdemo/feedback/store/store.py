@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from deconvdemo.errors import FeedbackError
@@ -96,7 +96,15 @@ class FeedbackStore(Storage):
         """
         kind = kind_of(event)
         told = kind.row(event, {role: blob_name(data) for role, data in event.images.items()}) | who
-        own = {kind.id_column, "client_token", "created_at", "app_version", "schema_version", "erase_key"}
+        own = {
+            kind.id_column,
+            "client_token",
+            "created_at",
+            "app_version",
+            "schema_version",
+            "erase_key",
+            "adjudicates",
+        }
         same = [kind.table.c[name].is_not_distinct_from(value) for name, value in told.items() if name not in own]
         if not all(who.values()) or token != clean_text(token):
             return None
@@ -131,8 +139,8 @@ class FeedbackStore(Storage):
             with self.writing() as connection:  # of no row, but a database that may not be written says so
                 connection.execute(update(about).where(false()).values(number=1))
 
-    def ids(self, kind: str = "flags") -> Iterator[str]:
-        """The ids of the events stored by now, in the order of acknowledgement."""
+    def ids(self, kind: str = "flags", *where: ColumnElement[bool]) -> Iterator[str]:
+        """The ids of the events stored by now, in the order of acknowledgement. `where`: conditions on their table."""
         table, event_id = KINDS[kind].table, KINDS[kind].id
         with refusals(f"the {kind} cannot be read"):
             with self.reading() as connection:
@@ -142,7 +150,7 @@ class FeedbackStore(Storage):
                 with self.reading() as connection:
                     rows = connection.execute(
                         select(table.c.sequence, event_id)
-                        .where(table.c.sequence > seen, table.c.sequence <= last)
+                        .where(table.c.sequence > seen, table.c.sequence <= last, *where)
                         .order_by(table.c.sequence)
                         .limit(PAGE)
                     ).all()

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -85,10 +86,13 @@ verdicts = _events(
     Column("comment", Text, nullable=False),
     *(_blob(role) for role in ("clean", "mask", "region")),
     Column("target", Text, nullable=False, server_default=text("'{}'")),
+    Column("may_be_shown", Boolean, nullable=False, server_default=false()),
+    Column("adjudicates", Boolean, nullable=False, server_default=false()),
     Index("ix_verdicts_reviewer", "reviewer", "flag_id"),
 )
 
-# how many reviewers there are of each flag that has one, and what they decided, by the newest verdict of each
+# how many reviewers there are of each flag that has one, what they decided, by the newest verdict of each, and what
+# follows from that: see ruling.py
 reviews = Table(
     "reviews",
     metadata,
@@ -97,6 +101,10 @@ reviews = Table(
     Column("accepted", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("without_target", Integer, nullable=False),
+    Column("withheld", Integer, nullable=False, server_default=text("0")),
+    Column("decision", String(32), nullable=False, server_default=""),
+    Column("ruled_by", String(100), nullable=False, server_default=""),  # the owner who decided, or ""
+    Column("showable", Boolean, nullable=False, server_default=false()),
 )
 
 # flags whose truth is known: every reviewer gets them, and is measured by them

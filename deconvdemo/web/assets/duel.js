@@ -5,6 +5,7 @@ const KEYS = {
   2: ["The right one is better", () => vote("right")],
   3: ["They are the same", () => vote("same")],
   4: ["Both are bad", () => vote("both_bad")],
+  s: ["Skip this pair", () => skip()],
   b: ["Hold: what came in", () => showObserved(true), () => showObserved(false)],
   n: ["The next duel", () => goOn()],
   "?": ["These keys", () => $("help").showModal()],
@@ -54,7 +55,7 @@ async function next() {
 }
 
 function freeze(frozen) {
-  for (const button of $("votes").children) button.disabled = frozen;
+  for (const button of [...$("votes").children, $("skip")]) button.disabled = frozen;
 }
 
 function showObserved(shown) {
@@ -87,6 +88,14 @@ async function vote(choice) {
   $("next").focus({ preventScroll: true });
 }
 
+/** The next pair in place of this one, of which nothing is stored. */
+function skip() {
+  if (!duel || voted) return;
+  const at = duel;
+  ask(`duel/${at.duel_id}/skip`, posted({})).catch(() => {}); // it is forgotten in time anyway
+  return goOn();
+}
+
 async function drawRanking() {
   const { rankings } = await ask("duel/ranking");
   $("no-votes").hidden = rankings.length > 0;
@@ -96,21 +105,27 @@ async function drawRanking() {
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 const chanceOf = (strength) => 1 / (1 + Math.exp(-strength));
 
-function drawTable({ title, votes, standings, left }) {
-  const rows = standings.map(({ name, low, high, chance, duels }) => {
+function drawTable({ title, votes, standings, left, both_bad, gold, left_out, alpha, shared }) {
+  const rows = standings.map(({ name, low, high, chance, duels, bad }) => {
     const [from, to] = [chanceOf(low), chanceOf(high)];
     const range = make("i");
     Object.assign(range.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%` });
     const dot = make("b");
     dot.style.left = `${100 * chance}%`;
-    const bar = make("span", { className: "interval", title: `${percent(from)} to ${percent(to)}, ${duels} duels` }, range, dot);
+    const bar = make("span", { className: "interval", title: `${percent(from)} to ${percent(to)}, ${duels} duels; ${bad} times both were bad` }, range, dot);
     bar.setAttribute("role", "img");
     bar.setAttribute("aria-label", `${percent(chance)}, 95 % interval ${percent(from)} to ${percent(to)}`);
     return make("div", { className: "row" }, make("span", { textContent: name }), bar, make("span", { textContent: percent(chance) }));
   });
   const words = `${votes} ${votes === 1 ? "vote" : "votes"}. How often each is chosen over an average one (Bradley–Terry, 95 % interval). `;
   const side = `The left side is chosen ${percent(left[0])} of the time among equals (${percent(left[1])} to ${percent(left[2])}).`;
-  return make("div", {}, make("h3", { textContent: title }), make("p", { className: "quiet", textContent: words + side }), ...rows);
+  const counted = [
+    ` “The same” is half a win for each. “Both are bad” (${both_bad} of ${votes}) says nothing of which is better and is no duel; nor is what was skipped.`,
+    gold[1] ? ` Of ${gold[1]} gold pairs, an original beside a spoilt one, ${gold[0]} were told rightly.` : "",
+    left_out ? ` ${left_out} votes of those who were wrong more often than right there do not count.` : "",
+    shared ? ` Pairs that several visitors judged: ${shared}; how far they agree (Krippendorff's alpha): ${alpha === null ? "not defined" : alpha.toFixed(2)}.` : "",
+  ].join("");
+  return make("div", {}, make("h3", { textContent: title }), make("p", { className: "quiet", textContent: words + side + counted }), ...rows);
 }
 
 function start() {
@@ -126,6 +141,7 @@ function start() {
   viewer.setMode("side");
   for (const button of $("votes").children) button.onclick = () => vote(button.dataset.choice);
   $("next").onclick = goOn;
+  $("skip").onclick = skip;
   $("before").onpointerdown = () => showObserved(true);
   for (const over of ["pointerup", "pointerleave", "pointercancel"]) $("before").addEventListener(over, () => showObserved(false));
   $("before").oncontextmenu = (event) => event.preventDefault();

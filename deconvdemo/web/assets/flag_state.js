@@ -3,6 +3,7 @@
 const FIRST_MS = 2000, LONGEST_MS = 60000, MOST_ASKS = 40;
 const SAYS = {
   saved: "It will be published with the next batch.",
+  private: "It is private until a reviewer lets it pass.",
   publishing: "It is being published.",
   published: "It is published.",
   erased: "It was erased.",

@@ -15,6 +15,10 @@ const KEYS = {
   a: ["Accept", () => decide("accept")],
   r: ["Reject", () => decide("reject")],
   t: ["Needs a target", () => decide("needs_target")],
+  h: ["Hide: nobody but reviewers may see it", () => decide("hide")],
+  i: ["Unsafe: nobody should see it", () => decide("unsafe")],
+  q: ["It may be shown to visitors, and back", () => current && $("may-be-shown").click()],
+  y: ["Catch item: your verdict is its truth; or a flag like all others again", () => attempt(turnCatch)],
   j: ["Skip to the next", () => (gridIsOpen() ? stepGrid(1) : step(1))],
   k: ["Back to the one before", () => (gridIsOpen() ? stepGrid(-1) : step(-1))],
   u: ["Undo the last verdict", () => undo()],
@@ -105,7 +109,7 @@ async function more() {
 function fetched(id) {
   if (!facts.has(id)) {
     const promise = ask(`review/flags/${id}`).then((flag) => {
-      flag.draft = { clean: null, target: {}, mask: null, region: null, rerun: null, comment: flag.my_verdict.comment || "", controls: flag.controls };
+      flag.draft = { clean: null, target: {}, mask: null, region: null, rerun: null, comment: flag.my_verdict.comment || "", shown: flag.my_verdict.may_be_shown || false, controls: flag.controls };
       for (const role of ["observed", "restored"]) new Image().src = imageOf(flag, role);
       return flag;
     });
@@ -168,7 +172,9 @@ function draw(flag) {
   const others = ["mask", "region", "clean"].filter((role) => flag.images[role]);
   const names = { mask: "What was filled in", region: "Where the visitor points", clean: "A better version, from the visitor" };
   $("thumbs").replaceChildren(...others.map((role) => make("figure", {}, make("img", { src: imageOf(flag, role), alt: names[role] }), names[role])));
-  $("truth").value = "";
+  $("truth").value = flag.catch;
+  $("catch").open = Boolean(flag.catch);
+  $("may-be-shown").checked = flag.draft.shown;
   drawControls(flag);
   drawAttached(flag);
   compare("observed restored");
@@ -181,9 +187,11 @@ function stand(mine, opinions) {
     button.setAttribute("aria-pressed", String(button.dataset.decision === mine));
   let all = "";
   if (opinions) {
-    all = ` Of ${opinions.reviewers}: ${opinions.accepted} accept, ${opinions.rejected} reject, ${opinions.without_target} need a target.`;
+    all = ` Of ${opinions.reviewers}: ${opinions.accepted} accept, ${opinions.rejected} reject, ${opinions.without_target} need a target${opinions.withheld ? `, ${opinions.withheld} hide it` : ""}.`;
     if (opinions.disputed) all += " Reviewers disagree.";
-    if (opinions.consensus) all += ` Most say: ${WORDS.decisions[opinions.consensus]}.`;
+    if (opinions.ruled_by) all += ` An owner, ${opinions.ruled_by}, decided: ${WORDS.decisions[opinions.decision]}.${opinions.why ? ` “${opinions.why}”` : ""}`;
+    else if (opinions.consensus) all += ` It counts as: ${WORDS.decisions[opinions.consensus]}.`;
+    else if (opinions.decision) all += ` Most say: ${WORDS.decisions[opinions.decision]}; more reviewers are needed.`;
   }
   $("standing").textContent = mine ? `Your verdict: ${WORDS.decisions[mine]}.${all}` : "";
 }
@@ -215,8 +223,21 @@ async function showAudit() {
 async function setTruth() {
   const decision = $("truth").value;
   if (!current) return;
-  await ask(`review/flags/${current.flag_id}/catch`, posted({ decision }));
+  await ask(`review/flags/${current.flag_id}/catch`, posted({ decision })).catch((error) => {
+    $("truth").value = current.catch;
+    throw error;
+  });
+  current.catch = decision;
   tell(decision ? "Every reviewer will get this flag, and is measured by it." : "It is a flag like all others again.");
+}
+
+/** By key: a catch item becomes a flag like all others; another flag one whose truth is your verdict, or asks for it. */
+function turnCatch() {
+  if (!current || gridIsOpen()) return;
+  $("catch").open = true;
+  if (!current.catch && !current.mine) return $("truth").focus();
+  $("truth").value = current.catch ? "" : current.mine;
+  return setTruth();
 }
 
 // ---- the start

@@ -39,6 +39,7 @@ function drawCard(card) {
   const element = make("label", { className: "card" }, make("span", { className: "pictures" }, ...pictures), box, line);
   if (card.comment) element.append(make("span", { className: "quiet said", textContent: card.comment, dir: "auto" }));
   if (card.mine) element.append(make("span", { className: "badge", textContent: WORDS.decisions[card.mine] }));
+  if (card.catch) element.append(make("span", { className: "badge", textContent: `Catch item: ${WORDS.decisions[card.catch]}` }));
   const here = () => [...$("cards").querySelectorAll("input")].filter((other) => other.dataset.family === card.family);
   box.dataset.family = card.family;
   if (!card.alike) return element;

@@ -27,7 +27,7 @@ function bodyOf(flag, decision) {
   const chosen = [...$("reasons").querySelectorAll("input:checked")].map((box) => box.value);
   const same = chosen.length === flag.reasons.length && chosen.every((reason) => flag.reasons.includes(reason));
   const said = { flag_id: flag.flag_id, decision, reasons: same ? [] : chosen, comment: $("said").value };
-  Object.assign(said, { mask, region, client_token: `${flag.flag_id}-${newToken()}` });
+  Object.assign(said, { mask, region, may_be_shown: $("may-be-shown").checked, client_token: `${flag.flag_id}-${newToken()}` });
   if (!clean) return said;
   const form = new FormData();
   form.append("verdict", JSON.stringify({ ...said, target }));
@@ -41,7 +41,7 @@ async function decide(decision) {
   const flag = current;
   const at = place;
   const body = bodyOf(flag, decision);
-  flag.draft.comment = $("said").value;
+  Object.assign(flag.draft, { comment: $("said").value, shown: $("may-be-shown").checked });
   remember({ ids: [flag.flag_id], at });
   step(1);
   try {

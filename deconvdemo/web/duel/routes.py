@@ -20,7 +20,7 @@ from starlette.routing import Route
 from deconvdemo.errors import DeconvdemoError, FeedbackError
 from deconvdemo.evaluation.contenders import DuelSampler, Subject, words_of
 from deconvdemo.feedback.events.opinions import CHOICES, Vote
-from deconvdemo.feedback.review.ranking import ranking
+from deconvdemo.feedback.review.ranking import rankings
 from deconvdemo.feedback.store.limits import NETWORK_DIGITS, FlagLimits
 from deconvdemo.image.lossless import lossless
 from deconvdemo.image.photo import Photo
@@ -96,9 +96,18 @@ class Duels:
 
     def get(self, duel_id: str) -> Duel:
         with self._lock:
-            if duel_id not in self._kept:
-                raise FeedbackError("this duel is over: take the next one")
-            return self._kept[duel_id]
+            duel = self._kept.get(duel_id)
+        if duel is None:
+            raise FeedbackError("this duel is over: take the next one")
+        if duel.subject.flag_id and not self.ring.shows(duel.subject.flag_id):
+            self.skip(duel_id)
+            raise FeedbackError("this photo is not shown any more: take the next duel")
+        return duel
+
+    def skip(self, duel_id: str) -> None:
+        """Nobody votes on it: what was skipped says nothing of either side, and is not stored."""
+        with self._lock:
+            self._kept.pop(duel_id, None)
 
     def vote(self, duel_id: str, choice: str, address: str = "") -> dict[str, str]:
         """Stores the vote and tells what made each side. The same duel's second vote is the first's."""
@@ -114,8 +123,6 @@ class Duels:
             **duel.images,  # type: ignore[arg-type]
         )
         store = self.limits.store
-        if duel.subject.flag_id and store.erased(duel.subject.flag_id):
-            raise FeedbackError("whoever gave this photo took it back meanwhile: take the next duel")
         if not store.has(vote):
             self.limits.check("votes", vote.visitor)
         store.add(vote)
@@ -167,8 +174,11 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         return {"made": duels.vote(request.path_params["duel_id"], str(said.get("choice", "")), address)}
 
     def ranked(request: Request, said: Any) -> Any:
-        found = [ranking(duels.limits.store, task) for task in TASKS]
-        return {"rankings": [_told(one) for one in found if one.votes]}
+        return {"rankings": [_told(one) for task in TASKS for one in rankings(duels.limits.store, task)]}
+
+    def skip(request: Request, said: Any) -> Any:
+        duels.skip(request.path_params["duel_id"])
+        return {}
 
     def static(text: Callable[[], str], kind: str) -> Callable[[Request], Response]:
         return lambda request: Response(text(), media_type=kind, headers={"Cache-Control": "no-cache"})
@@ -180,6 +190,7 @@ def duel_routes(duels: Duels, behind_proxy: bool) -> list[Route]:
         Route("/duel/new", answered(new), methods=["POST"]),
         Route("/duel/ranking", answered(ranked)),
         Route("/duel/{duel_id}/vote", answered(vote), methods=["POST"]),
+        Route("/duel/{duel_id}/skip", answered(skip), methods=["POST"]),
         Route("/duel/{duel_id}/{side}", answered(image)),
     ]
 
@@ -189,7 +200,8 @@ def _told(found: Any) -> dict[str, Any]:
         {**asdict(standing), "name": words_of(standing.contender), "chance": standing.chance}
         for standing in found.standings
     ]
-    return {**asdict(replace(found, standings=())), "title": TASKS[found.task].title, "standings": standings}
+    title = TASKS[found.task].title + (f" ×{found.scale}" if found.scale else "")
+    return {**asdict(replace(found, standings=())), "title": title, "standings": standings}
 
 
 def _style() -> str:

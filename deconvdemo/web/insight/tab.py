@@ -18,7 +18,7 @@ from deconvdemo.feedback.dataset.publish import NoPublisher, Publisher
 from deconvdemo.feedback.review import insights
 from deconvdemo.feedback.review.agreement import agreement
 from deconvdemo.feedback.review.gold_items import GoldItems
-from deconvdemo.feedback.review.ranking import ranking
+from deconvdemo.feedback.review.ranking import rankings
 from deconvdemo.feedback.review.replays import FIXED, NEWLY_BAD, STATES, STILL_BAD, Release, Replays
 from deconvdemo.redaction import without_places
 from deconvdemo.tasks import TASKS
@@ -95,12 +95,13 @@ class Insight:
     def _public(self) -> list[Any]:
         by_task, by_weights = insights.reasons(self.store)
         self._note_weights()
+        rates = insights.rates(self.store, self.needed)
         return [
             self._words(),
             bars(insights.flags_a_day(self.store), "day", "flags", "task", temporal=True),
             bars(by_task, "reason", "flags", "task", across=True),
             bars(by_weights, "weights", "share", "reason", across=True, unit="share of all reasons given in %"),
-            bars(insights.rates(self.store), "weights", "share", "rate", across=True, unit="%", stacked=False),
+            bars(rates, "weights", "share", "rate", across=True, unit="%", stacked=False),
             bars(fixed(self.replays.releases()), "release", "flags", "state", across=True, palette=PALETTE),
             self._duels(),
             history(insights.weights_history(self.store)),
@@ -163,7 +164,8 @@ class Insight:
                 "duels": standing.duels,
             }
             for task in TASKS
-            for standing in ranking(self.store, task).standings
+            for found in rankings(self.store, task)
+            for standing in found.standings
         ]
         return intervals(rows)
 

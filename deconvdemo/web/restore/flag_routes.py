@@ -15,6 +15,7 @@ from starlette.routing import Route
 from deconvdemo.errors import FeedbackError
 from deconvdemo.feedback.dataset.erase import erase_by_key
 from deconvdemo.feedback.dataset.state import ERASED, PUBLISHED, PUBLISHING, SAVED, UNKNOWN, state_of
+from deconvdemo.feedback.dataset.state import PRIVATE as PRIVATE_FLAG
 from deconvdemo.feedback.events.records import opens
 from deconvdemo.feedback.store.store import FeedbackStore
 from deconvdemo.web.asset import asset
@@ -22,6 +23,7 @@ from deconvdemo.web.components.page import page_html
 
 BECAME = {
     SAVED: "It is saved, and goes into the public dataset with the next batch.",
+    PRIVATE_FLAG: "It is saved, and stays private: a reviewer has not let it pass into the public dataset.",
     PUBLISHING: "It is on its way into the public dataset.",
     PUBLISHED: "It is in the public dataset.",
 }
@@ -43,17 +45,21 @@ def erase_link(flag_id: str, key: str) -> str:
 
 
 def flag_routes(
-    store: FeedbackStore, commit_url: Callable[[str], str], helped: Callable[[str], list[str]] = lambda flag_id: []
+    store: FeedbackStore,
+    commit_url: Callable[[str], str],
+    helped: Callable[[str], list[str]] = lambda flag_id: [],
+    moderated: bool = False,
 ) -> list[Route]:
     """`/flags/{id}`: its state as JSON. `/erase/{id}?key=…`: its page, which erases it, on its button's press alone.
 
-    `helped` gives the weights that learned from a flag, as people call them.
+    `helped` gives the weights that learned from a flag, as people call them. `moderated`: a reviewer lets flags pass
+    before they are published.
     """
 
     def state(request: Request) -> Response:
         flag_id = request.path_params["flag_id"]
         try:
-            found = state_of(store, flag_id)
+            found = state_of(store, flag_id, moderated)
             weights = [] if found.state in (UNKNOWN, ERASED) else helped(flag_id)
         except FeedbackError as error:
             return JSONResponse({"error": str(error)}, 503)
@@ -72,15 +78,17 @@ def flag_routes(
         key = key or request.query_params.get("key", "")
         if request.method == "POST":
             return await run_in_threadpool(_erased, store, flag_id, key)
-        return await run_in_threadpool(_asked, store, flag_id, key, helped)
+        return await run_in_threadpool(_asked, store, flag_id, key, helped, moderated)
 
     return [Route("/flags/{flag_id}", state), Route("/erase/{flag_id}", erase, methods=["GET", "POST"])]
 
 
-def _asked(store: FeedbackStore, flag_id: str, key: str, helped: Callable[[str], list[str]]) -> Response:
+def _asked(
+    store: FeedbackStore, flag_id: str, key: str, helped: Callable[[str], list[str]], moderated: bool
+) -> Response:
     """What became of it, and the button; to look at it erases nothing, as programs that preview links do."""
     try:
-        state = state_of(store, flag_id).state
+        state = state_of(store, flag_id, moderated).state
         if not opens(key, flag_id):
             return _page(
                 "This link opens no flag", _sentence("Use the whole link that you were given with your flag."), 404

@@ -48,6 +48,7 @@ class ReviewerGuard:
                 return JSONResponse({"error": "sign in on the review page first"}, status, headers=PRIVATE)
             if request.method == "POST" and OURS not in request.headers:
                 return JSONResponse({"error": f"send the header {OURS}"}, 415, headers=PRIVATE)
+            request.state.owner = await run_in_threadpool(self.reviewers.is_owner, request)
             try:
                 if request.method == "POST":
                     await _read(request, self.max_upload)

@@ -60,6 +60,8 @@ class Reviewers:
     embedded: bool = False  # the page stands in the Hub's, as a Space's does: its cookies are another site's there
     behind_proxy: bool = False  # an address is what a proxy says
     tries: Tries = field(default_factory=Tries)
+    owners: frozenset[str] = frozenset()  # of the listed: their verdicts decide
+    owner_password: str = ""  # signs an owner in, in place of `password`
 
     def door(self, request: Request) -> str:
         """What a request finds: OFF, OPEN, SIGN_IN, or LINK, where the link opens it that was printed at the start."""
@@ -89,6 +91,16 @@ class Reviewers:
             return ""
         name = self._signed_in(request.cookies.get(COOKIE, "")) if self.password or door == OPEN else ""
         return name or self._from_hugging_face(request) or ("me" if door == OPEN else "")
+
+    def is_owner(self, request: Request) -> bool:
+        """Whether a reviewer's verdict decides: of this machine's own user, of who signed in with the owners' password,
+        of Hugging Face's users in `owners`. A name that somebody gave beside the reviewers' password proves nothing."""
+        if self.door(request) == OPEN:
+            return True
+        facts = self._read(COOKIE, request.cookies.get(COOKIE, "")) if self.password else None
+        if facts and facts["until"] > self.clock():
+            return bool(facts.get("owner"))
+        return self._from_hugging_face(request).lower() in self.owners
 
     def sign_in_page(self, root: str = "") -> str:
         """With the ways in that there are; `root` is the path before ours, behind a proxy."""
@@ -130,7 +142,8 @@ class Reviewers:
         """
         known = str(self._read(BROWSER, browser) or "")  # not the cookie itself, which can be spelt in many ways
         self.tries.begin(address, known)
-        if not self.password or not _same(password, self.password):
+        owner = bool(self.owner_password) and _same(password, self.owner_password)
+        if not self.password or not (owner or _same(password, self.password)):
             raise WrongPasswordError("that is not the reviewers' password: ask whoever keeps this demo")
         self.tries.right(address, known)
         name = clean_text(name).strip()
@@ -138,15 +151,22 @@ class Reviewers:
             raise FeedbackError(f"give your name, of at most {MAX_NAME} characters: your verdicts carry it")
         if self._by_hugging_face and name.lower() in self.listed:
             raise FeedbackError("whoever has this name signs in with Hugging Face: give another one")
-        self._give_cookie(response, name, HOURS, root, secure)
+        self._give_cookie(response, name, HOURS, root, secure, owner=owner)
         self._set_cookie(response, BROWSER, secrets.token_hex(16), BROWSER_DAYS * 24, root, secure)
         return name
 
     def _give_cookie(
-        self, response: Response, name: str, hours: float, root: str, secure: bool = False, samesite: Any = "strict"
+        self,
+        response: Response,
+        name: str,
+        hours: float,
+        root: str,
+        secure: bool = False,
+        samesite: Any = "strict",
+        owner: bool = False,
     ) -> None:
         # until when, by the clock of whoever reads it: one replica's may be some seconds behind another's
-        facts = {"name": name, "until": self.clock() + hours * 3600}
+        facts = {"name": name, "until": self.clock() + hours * 3600} | ({"owner": True} if owner else {})
         self._set_cookie(response, COOKIE, facts, hours, root, secure, samesite)
 
     def _set_cookie(
@@ -184,7 +204,8 @@ class Reviewers:
         # with the password of now: whoever signed in by an old one is out. SHA-384 leaves no spare bits in base64
         how = {"key_derivation": "hmac", "digest_method": hashlib.sha384}
         key = recall(self.store, about.c.reviewers_key, lambda: secrets.token_hex(32))
-        return URLSafeSerializer(bytes.fromhex(key), f"{name} {self.password}", signer_kwargs=how)
+        words = f"{name} {self.password}" + (f" {self.owner_password}" if self.owner_password else "")
+        return URLSafeSerializer(bytes.fromhex(key), words, signer_kwargs=how)
 
 
 class WrongPasswordError(FeedbackError):

@@ -84,10 +84,10 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
         return counts(queue, View.of(request.query_params), reviewer)
 
     def shown(request: Request, reviewer: str) -> Any:
-        return desk.facts(request.path_params["flag_id"], reviewer)
+        return desk.facts(request.path_params["flag_id"], reviewer, request.state.owner)
 
     def carded(request: Request, reviewer: str) -> Any:
-        return {"cards": desk.cards(request.query_params.getlist("id"), reviewer)}
+        return {"cards": desk.cards(request.query_params.getlist("id"), reviewer, request.state.owner)}
 
     def measured(request: Request, reviewer: str) -> Any:
         return desk.metrics(request.path_params["flag_id"])
@@ -106,28 +106,24 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
         return answer
 
     def decided(request: Request, reviewer: str) -> Any:
-        saved, verdict = desk.give(reviewer, request.state.said, request.state.clean)
+        saved, verdict = desk.give(reviewer, request.state.said, request.state.clean, request.state.owner)
         return {"verdict_id": saved.flag_id, "mine": queue.mine(verdict.flag_id, reviewer)}
 
     def decided_many(request: Request, reviewer: str) -> Any:
-        return desk.give_many(reviewer, request.state.said)
+        return desk.give_many(reviewer, request.state.said, request.state.owner)
 
     def audited(request: Request, reviewer: str) -> Any:
         before, limit = request.query_params.get("before", ""), whole_number(request, "limit", 100)
         return {"verdicts": [asdict(entry) for entry in audit(desk.store, reviewer, limit, before)]}
 
     def caught(request: Request, reviewer: str) -> Any:
-        said, items = request.state.said, GoldItems(desk.store)
-        flag_id, decision = request.path_params["flag_id"], str(said.get("decision", ""))
-        if decision:
-            items.set(flag_id, decision, reviewer)
-        else:
-            items.unset(flag_id)
+        decision = str(request.state.said.get("decision", ""))
+        GoldItems(desk.store).state(request.path_params["flag_id"], decision, reviewer, request.state.owner)
         return {"catch": decision}
 
     def taken_away(request: Request, reviewer: str) -> Any:
         view, form = View.of(request.query_params), request.query_params.get("format", "parquet")
-        file = desk.zipped(view, reviewer, form)
+        file = desk.zipped(view, reviewer, form, request.state.owner)
         gone = BackgroundTask(shutil.rmtree, file.parent, ignore_errors=True)
         return FileResponse(file, media_type="application/zip", filename=file.name, headers=PRIVATE, background=gone)
 

@@ -17,13 +17,14 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import FeedbackError
 from deconvdemo.evaluation.replaying import run_again, scale_of
 from deconvdemo.feedback.events.imagefile import rgb_pixels
-from deconvdemo.feedback.events.opinions import Verdict
+from deconvdemo.feedback.events.opinions import WITHHOLDING, Verdict
 from deconvdemo.feedback.events.records import Acknowledgement, StoredFlag, bound_token
 from deconvdemo.feedback.exchange.annotation_export import FORMATS
 from deconvdemo.feedback.review.gold_items import GoldItems
 from deconvdemo.feedback.review.likeness import Likenesses
 from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.view import View
+from deconvdemo.feedback.store.ruling import LEFT_OUT
 from deconvdemo.image.lossless import lossless
 from deconvdemo.redaction import for_strangers
 from deconvdemo.web.components.painter import mask_file
@@ -53,8 +54,8 @@ class ReviewService:
         ids = self.queue.ids(view, reviewer, after, limit)
         return GoldItems(self.store).mixed(self.queue, ids, view, reviewer)
 
-    def facts(self, flag_id: str, reviewer: str) -> dict[str, Any]:
-        """What the page says of a flag, JSON-able."""
+    def facts(self, flag_id: str, reviewer: str, owner: bool = False) -> dict[str, Any]:
+        """What the page says of a flag, JSON-able. `catch` is its truth, for whoever may know it."""
         flag = self.store.get(flag_id)
         family, alike = Likenesses(self.store).family(flag_id)
         verdict_id, mine = self.queue.own(flag_id, reviewer)
@@ -68,12 +69,19 @@ class ReviewService:
             "mine": mine,
             "my_verdict": {},
             "opinions": None,
+            "catch": GoldItems(self.store).told([flag_id], reviewer, owner).get(flag_id, ""),
         }
         if mine:
             # what others think is told to those who have said what they think
             opinions = self.queue.opinions(flag_id)
             consensus = opinions.consensus(self.queue.needed)
-            facts["opinions"] = {**asdict(opinions), "disputed": opinions.disputed, "consensus": consensus}
+            ruling = self.queue.ruling(flag_id)
+            facts["opinions"] = {
+                **asdict(opinions),
+                "disputed": opinions.disputed,
+                "consensus": consensus,
+                "why": ruling.comment if ruling else "",
+            }
             verdict = self.store.get(verdict_id, "verdicts")
             sizes = {role: size_of(data) for role, data in verdict.images.items()}
             facts["my_verdict"] = {
@@ -82,12 +90,14 @@ class ReviewService:
                 "target": verdict.target,
                 "reasons": list(verdict.reasons),
                 "comment": verdict.comment,
+                "may_be_shown": verdict.may_be_shown,
             }
         return facts
 
-    def cards(self, flag_ids: list[str], reviewer: str) -> list[dict[str, Any]]:
+    def cards(self, flag_ids: list[str], reviewer: str, owner: bool = False) -> list[dict[str, Any]]:
         """What the grid says of each of these flags; those that are gone are left out."""
         likenesses, cards = Likenesses(self.store), []
+        truths = GoldItems(self.store).told(flag_ids[:MOST_AT_ONCE], reviewer, owner)
         for flag_id in flag_ids[:MOST_AT_ONCE]:
             try:
                 flag = self.store.get(flag_id, with_images=False)
@@ -95,7 +105,7 @@ class ReviewService:
                 continue
             family, alike = likenesses.family(flag_id)
             card = {**_short(flag), "family": family, "alike": alike - 1, "mine": self.queue.mine(flag_id, reviewer)}
-            cards.append({**card, "comment": flag.comment[:200]})
+            cards.append({**card, "comment": flag.comment[:200], "catch": truths.get(flag_id, "")})
         return cards
 
     def image(self, flag_id: str, role: str, small: bool = False) -> bytes:
@@ -131,8 +141,11 @@ class ReviewService:
             result = lossless(restoration.photo)
             return result, {**_report(restoration), "metrics": self._measured(flag, result)}
 
-    def give(self, reviewer: str, said: Mapping[str, Any], clean: bytes | None) -> tuple[Acknowledgement, Verdict]:
-        """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size."""
+    def give(
+        self, reviewer: str, said: Mapping[str, Any], clean: bytes | None, owner: bool = False
+    ) -> tuple[Acknowledgement, Verdict]:
+        """Stores a verdict. `said` is what the page sends; `clean` an image file of any kind, of the result's size. An
+        owner's decides."""
         flag_id, decision, comment, token = (
             str(said.get(name, "")) for name in ("flag_id", "decision", "comment", "client_token")
         )
@@ -140,6 +153,8 @@ class ReviewService:
         if not isinstance(reasons, list | tuple) or not isinstance(target, dict):
             raise FeedbackError("a verdict's reasons are a list and its target a dictionary: reload the page")
         images: dict[str, Any] = {}
+        if decision in WITHHOLDING:  # one key is enough for it, whatever was painted before
+            said, clean = {**said, "mask": None, "region": None}, None
         if clean is not None or said.get("mask") or said.get("region"):
             self.queue.require(flag_id)
             flag = self.store.get(flag_id)
@@ -156,6 +171,8 @@ class ReviewService:
             reasons=tuple(map(str, reasons)),
             comment=comment,
             target=target if clean is not None else {},
+            may_be_shown=said.get("may_be_shown") is True,
+            adjudicates=owner,
             client_token=bound_token(reviewer, flag_id, token) if token else "",
             **images,
         )
@@ -163,7 +180,7 @@ class ReviewService:
             return earlier, verdict
         return self.queue.decide(verdict), verdict
 
-    def give_many(self, reviewer: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    def give_many(self, reviewer: str, said: Mapping[str, Any], owner: bool = False) -> dict[str, Any]:
         """One decision on many flags: which were saved, and why the others were not."""
         flag_ids = said.get("flag_ids")
         if not isinstance(flag_ids, list) or not 0 < len(flag_ids) <= MOST_AT_ONCE:
@@ -172,20 +189,28 @@ class ReviewService:
         for flag_id in map(str, flag_ids):
             token = f"{said.get('client_token', '')}-{flag_id}"
             try:
-                self.give(reviewer, {**said, "flag_id": flag_id, "client_token": token}, None)
+                self.give(reviewer, {**said, "flag_id": flag_id, "client_token": token}, None, owner)
                 saved.append(flag_id)
             except FeedbackError as error:
                 refused[flag_id] = str(error)
         return {"saved": saved, "refused": refused}
 
-    def zipped(self, view: View, reviewer: str, form: str) -> Path:
-        """The flags of a view as a ZIP file in a temporary folder of its own, which the caller removes."""
+    def zipped(self, view: View, reviewer: str, form: str, owner: bool = False) -> Path:
+        """The flags of a view as a ZIP file in a temporary folder of its own, which the caller removes.
+
+        Without those that were rejected or are withheld, and with what others think of those alone that the reviewer
+        has judged; an owner gets what is asked for.
+        """
         if form not in FORMATS:
             raise FeedbackError(f"{form!r} is not a format: choose among {', '.join(FORMATS)}")
         folder = Path(mkdtemp(prefix="deconvdemo-"))
         try:
             name = f"deconvdemo-flags-{form}"
-            FORMATS[form](self.store, folder / name, self.queue.all(view, reviewer))
+            chosen = self.queue.all(view, reviewer)
+            if owner:
+                FORMATS[form](self.store, folder / name, chosen)
+            else:
+                FORMATS[form](self.store, folder / name, self.queue.without(LEFT_OUT, chosen), reader=reviewer)
             file = folder / f"{name}.zip"
             with ZipFile(file, "w", ZIP_STORED) as archive:  # images are compressed already
                 for path in sorted((folder / name).rglob("*")):

@@ -154,6 +154,21 @@ def test_a_photo_that_nothing_blurred_stays_as_it_is(restorer):
     assert np.array_equal(done.photo.pixels, observed)
     assert done.is_as_it_was
     assert "nothing to undo" in done.summary()
+    wiener = DEBLUR.baseline("wiener").restore
+    assert np.array_equal(wiener(observed, *DEBLUR.told(observed, {"kernel": "none"}, None)), observed)
+
+
+@pytest.mark.parametrize("block", [by_turns.BLOCK, 64])
+def test_a_texture_that_repeats_joins_at_its_borders(bundled, monkeypatch, block):
+    """The result of the texture, rolled, is the result, rolled: there is no border."""
+    monkeypatch.setattr(by_turns, "BLOCK", block)
+    monkeypatch.setattr(by_turns, "AROUND", 48)
+    _, observed = blurred(MOTION)
+    rolled = np.roll(observed, (31, 17), (0, 1))
+    asked = {"kernel": MOTION, "sigma": 2, "variant": "wiener", "wrap": True}
+    once, again = (bundled.restore("deblur", one, **asked).photo.pixels for one in (observed, rolled))
+    apart = np.abs(np.roll(once, (31, 17), (0, 1)).astype(int) - again)
+    assert apart.mean() < (0.01 if block > 96 else 0.5)
 
 
 def test_blocks_are_the_whole_photo(bundled, monkeypatch):

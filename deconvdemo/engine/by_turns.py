@@ -24,6 +24,7 @@ from deconvdemo.engine.worker import Share, compute
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import as_images, as_pixels
 from deconvdemo.tasks import STANDARD, TASKS
+from deconvdemo.tasks.task import WRAP
 
 BLOCK = 1536  # pixels a side
 AROUND = 192  # pixels beside a block: what is farther away does not reach into it
@@ -38,7 +39,9 @@ def by_turns(work: Work, tile: str | int) -> Generator[Progress, None, int]:
 
     Yields Progress before the first and after each; closing it stops the work at the next.
     """
-    blocks = plan(work.photo.height, work.photo.width, BLOCK, AROUND, 1, wrap=work.wraps)
+    height, width = work.photo.height, work.photo.width
+    around = AROUND if max(height, width) > BLOCK else 0
+    blocks = plan(height, width, BLOCK, around, 1, wrap=work.wraps)
     course, share = _Course(len(blocks)), Share(leaving())
     yield Progress(0, len(blocks))
     for block in blocks:
@@ -68,13 +71,15 @@ def _estimated(
     work: Work, block: Tile, tile: str | int, course: _Course, share: Share
 ) -> Generator[Progress, None, Tensor]:
     """What the task's turns make of a block's window, (1, C, h, w)."""
-    turns = work.task.turns(as_images(window_of(work.colours, block)), work.controls)
+    wraps = work.wraps and course.blocks == 1  # one block of several does not repeat
+    controls = {**work.controls, WRAP.name: wraps}
+    turns = work.task.turns(as_images(window_of(work.colours, block)), controls)
     answer: Tensor | None = None
     while True:
         turn, result = compute(partial(_next, turns, answer), share)
         if turn is None:
             return result
-        asked = _asked(work, turn)
+        asked = _asked(work, turn, wraps)
         for tiles in tile_by_tile(asked, tile):
             if tiles.done:
                 course.done += 1
@@ -84,9 +89,9 @@ def _estimated(
         answer = as_images(asked.result)
 
 
-def _asked(work: Work, turn: Turn) -> Work:
+def _asked(work: Work, turn: Turn, wraps: bool) -> Work:
     """The denoiser's, of what a turn shows it."""
-    controls = {"sigma": turn.sigma, "strength": 1.0, "variant": STANDARD, "wrap": work.wraps}
+    controls = {"sigma": turn.sigma, "strength": 1.0, "variant": STANDARD, WRAP.name: wraps}
     shown = Photo(as_pixels(turn.image))
     return Work(DENOISE, controls, shown, None, None, None, work.network, work.checkpoint, work.compute_on)
 

@@ -167,6 +167,8 @@ def _classical(method: str, observed: np.ndarray, kernel: str, sigma: float, wra
     """(H, W, 3) uint8 as the variant of this name restores it, for who compares methods without a restorer."""
     from deconvdemo.image.pixels import as_images, eight_bits
 
+    if kernel == NONE:
+        return observed
     controls = {"kernel": kernel, "sigma": sigma, "variant": method, "wrap": wrap}
     try:
         next(Deblur().turns(as_images(observed), controls))

@@ -14,6 +14,7 @@ from types import ModuleType
 from deconvdemo.cli import (
     articles,
     bench,
+    bench_report,
     corpus,
     evaluate,
     feedback,
@@ -46,6 +47,7 @@ VERBS = (
     feedback,
     weights,
     bench,
+    bench_report,
 )
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 DETAIL, ENLARGED = 96, 3  # pixels of a picture's middle, and how often each is painted
 LINE, GAP = 22, 6  # pixels
+NEAREST = Image.Resampling.NEAREST
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 
 
@@ -19,16 +20,24 @@ def side_by_side(
     enlarged: int = ENLARGED,
 ) -> Image.Image:
     """The middles of (H, W, 3) uint8 pictures, each under its name, with a line `below` some."""
-    below = below or {}
     side = detail * enlarged
-    sheet = Image.new("RGB", (len(pictures) * (side + GAP) - GAP, side + LINE * (2 if below else 1)), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for at, (name, picture) in enumerate(pictures.items()):
-        left = at * (side + GAP)
-        draw.text((left + 4, 2), name, INK, font)
-        sheet.paste(_middle(picture, detail).resize((side, side), Image.Resampling.NEAREST), (left, LINE))
-        draw.text((left + 4, LINE + side + 2), below.get(name, ""), INK, font)
-    return sheet
+    middles = {name: _middle(one, detail).resize((side, side), NEAREST) for name, one in pictures.items()}
+    return sheet(middles, below)
+
+
+def sheet(tiles: Mapping[str, Image.Image], below: Mapping[str, str] | None = None, columns: int = 0) -> Image.Image:
+    """Pictures of one size in rows of so many `columns` (0: all in one), named and explained as above."""
+    below, columns = below or {}, columns or len(tiles)
+    width, height = next(iter(tiles.values())).size
+    across, down = width + GAP, height + LINE * (2 if below else 1) + GAP
+    whole = Image.new("RGB", (columns * across - GAP, -(-len(tiles) // columns) * down - GAP), PAPER)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(14)
+    for at, (name, tile) in enumerate(tiles.items()):
+        left, top = at % columns * across, at // columns * down
+        draw.text((left + 4, top + 2), name, INK, font)
+        whole.paste(tile, (left, top + LINE))
+        draw.text((left + 4, top + LINE + height + 2), below.get(name, ""), INK, font)
+    return whole
 
 
 def grid(pictures: np.ndarray, columns: int) -> np.ndarray:

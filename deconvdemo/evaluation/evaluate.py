@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deconvdemo.evaluation.protocols import Case
+from deconvdemo.image.perceptual import GMSD
 from deconvdemo.image.pixels import eight_bit_rgb, to_depth
 from deconvdemo.tasks import TASKS
 
@@ -72,7 +73,7 @@ def classical_method(task: str, name: str) -> Callable[[Case], np.ndarray]:
 
 
 def printed(measure: str, value: float) -> str:
-    """A figure as it is printed: PSNR to hundredths of a dB, SSIM to four decimals, F1 to three."""
+    """A figure as it is printed: PSNR to hundredths of a dB, SSIM and GMSD to four decimals, F1 to three."""
     if "F1" in measure:
         return f"{value:.3f}"
-    return f"{value:.4f}" if "SSIM" in measure else f"{value:.2f}"
+    return f"{value:.4f}" if "SSIM" in measure or measure == GMSD else f"{value:.2f}"

@@ -21,6 +21,7 @@ from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import eight_bit_rgb
 from deconvdemo.image.reading import read_photo
 from deconvdemo.tasks import PHOTO, STANDARD, TASKS, Task
+from deconvdemo.tasks.declared import Degraded
 from deconvdemo.tasks.wild import seed_of
 
 CLEAN = "without noise"  # a setting: photos that have nothing to remove
@@ -111,8 +112,13 @@ def _degraded(task: Task, folder: Path, values: Values, variant: str) -> Iterato
             mask = open_mask(_twin(file, "", MASK), clean.shape[0], clean.shape[1], observed=Photo(clean))
         for setting in itertools.product(*axes.values()):
             made = task.degraded(clean, dict(zip(axes, setting, strict=True)), seed, mask)
-            score = _judged(task, file, made.clean, task.scale(made.controls), made.mask)
-            yield Case(file.stem, made.setting, made.observed, made.controls, score, made.mask, made.file)
+            yield case_of(task, file, made)
+
+
+def case_of(task: Task, file: Path, made: Degraded) -> Case:
+    """How a method is asked about what was made of the image in `file`. Raises TrainingError if it is too small."""
+    score = _judged(task, file, made.clean, task.scale(made.controls), made.mask)
+    return Case(file.stem, made.setting, made.observed, made.controls, score, made.mask, made.file)
 
 
 def _real(task: Task, folder: Path, values: Values) -> Iterator[Case]:

@@ -47,13 +47,18 @@ def ssim(restored: np.ndarray, clean: np.ndarray, border: int = 0, on_luma: bool
     a, b = _pair(restored, clean, border, on_luma)
     if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs images of at least 11×11 pixels, not {a.shape[0]}×{a.shape[1]}")
+    luminance, structure = similarities(a, b)
+    return float(np.mean(luminance * structure))
+
+
+def similarities(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SSIM's two factors at each place, of luminance and of structure, for (H, W, C) float64 on a scale of 0–255."""
     c1, c2 = (0.01 * GREY_LEVELS) ** 2, (0.03 * GREY_LEVELS) ** 2
     mean_a, mean_b = _blur(a), _blur(b)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    structure = (2 * covariance + c2) / (var_a + var_b + c2)
-    return float(np.mean(luminance * structure))
+    return luminance, (2 * covariance + c2) / (var_a + var_b + c2)
 
 
 def _pair(restored, clean, border: int, on_luma: bool) -> tuple[np.ndarray, np.ndarray]:

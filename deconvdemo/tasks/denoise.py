@@ -32,6 +32,7 @@ LEAST_TOLD, OF_TRACES = 3.0, 1.0  # grey levels, for a photo with noise, and for
 FAINTEST = 0.01  # grey levels: an estimate below is no noise
 SIGMAS = (15.0, 25.0, 50.0)  # the literature's
 ISOS = (400, 1600, 6400)
+QUALITIES = (10, 20, 40)  # of the JPEG alone, as papers on removing its traces have it
 CAMERA_QUALITY = 92  # of the JPEG that the camera writes, with halved chroma
 # a camera's usual curve and noise reduction: the middle of what training draws
 USUAL = {"contrast": 1.6, "lift": 0.6, "saturation": 1.2, "chroma_blur": 1.5, "luma_blur": 1.2, "grain": 0.3}
@@ -85,6 +86,7 @@ class Denoise(Task):
     sets = ("cbsd68", "kodak24", "mcmaster", "polyu", "urban100")
     watched = ("cbsd68", "polyu")
     wild: ClassVar = {"severity": Axis("severities", tuple(SEVERITIES))}
+    benched: ClassVar = ({"quality": Axis("JPEG's quality", QUALITIES)},)
     pairs: ClassVar = {"_noisy": {}}
     real = "real noise"
     baselines = (
@@ -143,10 +145,18 @@ class Denoise(Task):
     ) -> Degraded:
         """White noise that is neither clipped nor rounded; for the photo variant a camera's, and its JPEG.
 
-        With a severity: as people's photos are.
+        With a quality: JPEG alone. With a severity: as people's photos are.
         """
         if "severity" in setting:
             return seen_as(clean, photographed(clean, setting["severity"], seed), setting["severity"])
+        if "quality" in setting:
+            from deconvdemo.degradations.jpeg import jpeg_file, read_back
+
+            quality = setting["quality"]
+            file = jpeg_file(clean, quality, subsampling=2)
+            return Degraded(
+                clean, read_back(file), f"jpeg {quality}", f"kept as a JPEG of quality {quality}", file=file
+            )
         import torch
 
         from deconvdemo.degradations import CameraNoise, GaussianNoise, Jpeg

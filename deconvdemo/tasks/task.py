@@ -89,6 +89,8 @@ class Task:
     watched: ClassVar[tuple[str, ...]] = ()  # those of them that this project looks at while it trains
     # what `degraded` is given for a photo as people's are (`wild.py`): name → values; empty: nobody says what that is
     wild: ClassVar[Mapping[str, Axis]] = {}
+    # axes of what else the test bench may do to a photo
+    benched: ClassVar[tuple[Mapping[str, Axis], ...]] = ()
     # of files of ready pairs, with a twin `_clean`: what such a name ends in → what is known of it; empty: none
     pairs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"_degraded": {}}
     real: ClassVar[str] = "real pairs"  # as a setting

@@ -233,7 +233,7 @@ def test_the_readmes_commands_run(here, tiny_weights, capsys):
             given += ["--weights", str(tiny_weights), "--device", "cpu", "--precision", "fp32"]
         assert main(given) == 0, (words, capsys.readouterr().err)
         done += 1
-    assert done == 15
+    assert done == 16
     assert Image.open("cat-large.png").size == (120, 96)
     assert (here / "flags" / "data").is_dir()
 

@@ -37,7 +37,7 @@ def methods(restorer: Restorer, task: str, controls: Mapping[str, Any], thorough
     for word, option in offered.variant.options.items():
         # a variant that is no network is a classical method, which the task lists among its baselines
         weights = offered.weights({**controls, "variant": word})
-        if getattr(option, "network", True) and weights in names:
+        if option.network and weights in names:
             restore = network_method(task, restorer, variant=word)
             found.append(Method(word, f"Network: {option.label}", restore, (weights,)))
     for one in TASKS[task].baselines:

@@ -189,6 +189,27 @@ def test_a_verdict_carries_its_author_and_one_token_is_one(store):
     )
 
 
+def test_the_verdict_before_stands_again_with_all_that_went_with_it(store):
+    flag_id, client = store.add(flag_of(1)).flag_id, signed_in(store, "ada")
+    told = {"flag_id": flag_id, "reasons": ["halo"], "comment": "at the roof", "may_be_shown": True}
+    painted = {**told, "decision": "reject", "region": painted_value(24, 24)}
+    first = client.post("/review/verdicts", json=painted).json()["verdict_id"]
+    client.post("/review/verdicts", json={"flag_id": flag_id, "decision": "accept"})
+    again = {"flag_id": flag_id, "back_to": first, "client_token": "t"}
+    for _ in range(2):  # a repetition stores nothing more
+        assert client.post("/review/verdicts", json=again).json()["mine"] == "reject"
+    assert store.totals()["verdicts"] == 3
+    before, _, now = store.events("verdicts")
+    assert (now.decision, now.reasons, now.comment, now.may_be_shown) == ("reject", ("halo",), "at the roof", True)
+    assert now.images == before.images
+    assert now.images["region"]
+    for wrong in ({**again, "flag_id": store.add(flag_of(2)).flag_id}, {**again, "back_to": "0" * 32}):
+        assert client.post("/review/verdicts", json={**wrong, "client_token": ""}).status_code == 400
+    stranger = signed_in(store, "bob").post("/review/verdicts", json={**again, "client_token": ""})
+    assert stranger.status_code == 400
+    assert "not one of yours" in stranger.json()["error"]
+
+
 def test_others_opinions_are_told_after_ones_own(store):
     flag_id = store.add(flag_of(1)).flag_id
     ada, bob = signed_in(store, "ada", needed=2), signed_in(store, "bob", needed=2)

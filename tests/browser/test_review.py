@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from deconvdemo.feedback.dataset.erase import erase
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.web.review.service import ReviewService
 
 SEEN = lambda page: page.locator('#review[aria-busy="false"]')  # a flag, not one on its way
 LOOKS = [{"width": 1280}, {"width": 390, "dark": True, "touch": True}]
@@ -144,6 +145,47 @@ def test_a_verdict_given_offline_is_stored_when_the_network_is_back(in_trouble, 
     assert page.inner_text("#progress").startswith("3 of 3")  # the flag is back
 
 
+def test_who_judges_quickly_and_leaves_loses_no_verdict(in_trouble, app, store, monkeypatch):
+    ids, page = filled(store, 8), in_trouble
+    give = ReviewService.give
+
+    def slowly(*given):
+        time.sleep(0.4)
+        return give(*given)
+
+    monkeypatch.setattr(ReviewService, "give", slowly)
+    page.goto(app.review("sort=oldest"))
+    for place in range(8):
+        seen(page, f"{place + 1} of 8")
+        page.keyboard.press("a")
+    expect(page.locator("#unsent")).to_contain_text("on their way")
+    page.route("**/review/verdicts", lambda route: route.abort())  # nothing goes out any more, not even at the end
+    page.goto("about:blank")
+    page.unroute("**/review/verdicts")
+    page.goto(app.review("sort=oldest"))
+    expect(page.locator("#message")).to_contain_text("from before you left are stored", timeout=20_000)
+    assert sorted(stored(page, store, 8)) == sorted((flag_id, "accept") for flag_id in ids)
+    expect(page.locator("#unsent")).to_be_hidden()
+    page.reload()  # nothing is left to be sent again
+    expect(page.locator("#progress")).to_contain_text("of 8")
+    assert page.evaluate("localStorage.getItem('deconvdemo-verdicts')") == "[]"
+
+
+def test_undo_gives_back_the_verdict_before(open_page, app, store):
+    ids = filled(store, 2)
+    page = review(open_page, app, "?sort=oldest")
+    page.keyboard.press("a")
+    assert stored(page, store, 1) == [(ids[0], "accept")]
+    seen(page, "2 of 2")
+    page.keyboard.press("k")
+    seen(page, "1 of 2")
+    page.keyboard.press("r")
+    assert stored(page, store, 2)[1:] == [(ids[0], "reject")]
+    page.keyboard.press("u")
+    expect(page.locator("#message")).to_contain_text("your verdict before it stands again")
+    assert stored(page, store, 3)[2:] == [(ids[0], "accept")]
+
+
 def test_a_flag_erased_while_open_says_so_and_the_others_go_on(in_trouble, app, store):
     ids = filled(store, 3)
     page = in_trouble
@@ -217,6 +259,7 @@ def test_many_at_once_and_back(open_page, app, store, look):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.keyboard.press("u")
     assert stored(page, store, 4)[2:] == [(flag_id, "withdrawn") for flag_id in ids[:2]]
+    expect(page.locator(".card")).to_have_count(5)  # they are there again
     page.keyboard.press("g")
     expect(SEEN(page)).to_be_visible()
 

@@ -263,7 +263,7 @@ function start() {
     links();
     $("exports").showModal();
   };
-  attempt(load);
+  attempt(load).then(() => attempt(sendLeftBehind));
 }
 
 if ($("review")) start();

@@ -32,6 +32,7 @@ async function drawGrid() {
 
 function drawCard(card) {
   const box = make("input", { type: "checkbox", value: card.flag_id });
+  box.dataset.verdict = card.verdict_id;
   box.onchange = () => choose([card.flag_id], box.checked);
   const pictures = ["observed", "restored"].map((role) => make("img", { src: `${imageOf(card, role)}?small`, alt: role, loading: "lazy" }));
   const words = card.reasons.map((reason) => WORDS.reasons[reason] || reason).join(", ");
@@ -71,6 +72,7 @@ function chooseAll() {
 async function decideMany(decision) {
   const flagIds = [...chosen];
   if (!flagIds.length) return tell("Choose flags first: with the mouse, or with Space; E chooses all.");
+  const before = Object.fromEntries(flagIds.map((id) => [id, $("cards").querySelector(`[value="${id}"]`)?.dataset.verdict]));
   choose(flagIds, false); // what is on its way is not judged again
   const back = (error) => {
     choose(flagIds.filter((id) => $("cards").querySelector(`[value="${id}"]`)), true);
@@ -78,7 +80,7 @@ async function decideMany(decision) {
   };
   await attempt(async () => {
     const { saved, refused } = await send("review/verdicts/bulk", { flag_ids: flagIds, decision, client_token: newToken() }).catch(back);
-    if (saved.length) remember({ ids: saved, at: place });
+    if (saved.length) remember({ ids: saved, at: place, before });
     const gone = new Set([...saved, ...Object.keys(refused)]);
     for (const id of gone) facts.delete(id);
     ids = ids.filter((id) => !gone.has(id));

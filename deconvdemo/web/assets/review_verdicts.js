@@ -1,18 +1,85 @@
-// Verdicts: drawn at once, stored behind; what could not be stored comes back.
+// Verdicts: drawn at once, stored behind; what could not be stored comes back. Until the server has one it lies in this
+// browser's storage: whoever presses keys quickly and leaves, or reloads, loses none.
 
+const OUTBOX = "deconvdemo-verdicts";
+const MOST_KEPT = 200; // and no more than a browser's storage takes of masks
 let sending = Promise.resolve(); // one after another: what is taken back was given before
-let undone = []; // what can be taken back: the flags of one verdict, and where it was given
+let undone = []; // what can be taken back: the flags of one verdict, where it was given, and the verdicts before it
+let waiting = []; // { path, body, reviewer } that the server has not confirmed
 
 function send(path, body) {
-  const sent = sending.then(() => sendOne(path, body));
+  const entry = { path, body, reviewer: $("progress").dataset.reviewer };
+  waiting.push(entry);
+  keepWaiting();
+  const sent = sending.then(() => sendOne(path, body)).finally(() => {
+    waiting = waiting.filter((other) => other !== entry);
+    keepWaiting();
+  });
   sending = sent.catch(() => {});
   return sent;
 }
 
+function readOutbox() {
+  try {
+    return JSON.parse(localStorage.getItem(OUTBOX) ?? "[]");
+  } catch {
+    return []; // no storage, or somebody else's
+  }
+}
+
+/** Another page of this browser, or another reviewer, may have some there, too: each knows its own by their tokens. */
+function keepWaiting() {
+  const own = new Set(keepWaiting.tokens);
+  const others = readOutbox().filter((entry) => !own.has(entry.body.client_token));
+  const mine = waiting.filter((entry) => !(entry.body instanceof FormData));
+  keepWaiting.tokens = [...own, ...mine.map((entry) => entry.body.client_token)].slice(-MOST_KEPT);
+  try {
+    localStorage.setItem(OUTBOX, JSON.stringify([...others, ...mine].slice(-MOST_KEPT)));
+  } catch {
+    // full or forbidden: what is waiting lives as long as this page
+  }
+  const count = waiting.length;
+  $("unsent").hidden = !count;
+  $("unsent").textContent = count === 1 ? "1 verdict is on its way" : `${count} verdicts are on their way`;
+}
+keepWaiting.tokens = [];
+
+/** What an earlier page of this reviewer left behind goes first; a verdict that arrived already is stored once. */
+async function sendLeftBehind() {
+  const reviewer = $("progress").dataset.reviewer;
+  const left = readOutbox().filter((entry) => entry.reviewer === reviewer);
+  if (!left.length) return;
+  keepWaiting.tokens.push(...left.map((entry) => entry.body.client_token));
+  const sent = await Promise.allSettled(left.map(({ path, body }) => send(path, body)));
+  const lost = sent.filter((one) => one.reason);
+  const unreached = left.filter((_, at) => sent[at].reason instanceof Unreachable);
+  if (unreached.length) {
+    // the next page tries again
+    keepWaiting.tokens = keepWaiting.tokens.filter((token) => !unreached.some((entry) => entry.body.client_token === token));
+    localStorage.setItem(OUTBOX, JSON.stringify([...readOutbox(), ...unreached]));
+  }
+  const words = left.length === 1 ? "A verdict from before you left is" : `${left.length} verdicts from before you left are`;
+  tell(lost.length ? `${lost.length} of ${left.length} verdicts from before you left could not be stored: ${lost[0].reason.message}` : `${words} stored.`, lost.length > 0);
+  await load();
+}
+
+/** The page is left: what waits in line goes out now, as far as the browser lets a page that is gone send. */
+function sendAtOnce() {
+  for (const { path, body } of waiting)
+    if (!(body instanceof FormData)) fetch(path, { ...posted(body), keepalive: true }).catch(() => {});
+}
+
+window.addEventListener("pagehide", sendAtOnce);
+window.addEventListener("beforeunload", (event) => {
+  // a target's file is too large to be kept: that is worth a question
+  if (waiting.some((entry) => entry.body instanceof FormData)) event.preventDefault();
+});
+
 async function sendOne(path, body) {
+  const keepalive = !(body instanceof FormData) && JSON.stringify(body).length < 30_000; // browsers take 64 KB at once
   for (let tries = 0; ; tries++) {
     try {
-      return await ask(path, posted(body));
+      return await ask(path, { ...posted(body), keepalive });
     } catch (error) {
       // the token makes a repetition harmless; only what the network swallowed is worth one
       if (tries === 3 || !(error instanceof Unreachable)) throw error;
@@ -42,11 +109,12 @@ async function decide(decision) {
   const at = place;
   const body = bodyOf(flag, decision);
   Object.assign(flag.draft, { comment: $("said").value, shown: $("may-be-shown").checked });
-  remember({ ids: [flag.flag_id], at });
+  remember({ ids: [flag.flag_id], at, before: { [flag.flag_id]: flag.my_verdict.verdict_id } });
   step(1);
   try {
     const saved = await send("review/verdicts", body);
     flag.mine = saved.mine;
+    flag.my_verdict = { ...flag.my_verdict, verdict_id: saved.verdict_id };
     facts.delete(flag.flag_id); // others' opinions may be shown now
   } catch (error) {
     undone = undone.filter((entry) => entry.ids[0] !== flag.flag_id);
@@ -67,13 +135,21 @@ async function undo() {
   if (!last) return;
   remember();
   await attempt(async () => {
-    await send("review/verdicts/bulk", { flag_ids: last.ids, decision: "withdrawn", client_token: newToken() });
+    const again = last.ids.filter((id) => last.before?.[id]);
+    const none = last.ids.filter((id) => !last.before?.[id]);
+    const back = again.map((id) => send("review/verdicts", { flag_id: id, back_to: last.before[id], client_token: `${id}-${newToken()}` }));
+    if (none.length) back.push(send("review/verdicts/bulk", { flag_ids: none, decision: "withdrawn", client_token: newToken() }));
+    await Promise.all(back);
     for (const id of last.ids) facts.delete(id);
-    if (gridIsOpen()) await drawGrid();
-    else {
+    const gone = last.ids.filter((id) => !ids.includes(id)); // the grid leaves out what was judged in it
+    ids.splice(last.at, 0, ...gone);
+    if (gridIsOpen()) {
+      place = last.at;
+      await drawGrid();
+    } else {
       place = last.at;
       await show();
     }
-    tell("Taken back.");
+    tell(again.length ? "Taken back: your verdict before it stands again." : "Taken back.");
   });
 }

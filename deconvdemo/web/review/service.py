@@ -104,7 +104,8 @@ class ReviewService:
             except FeedbackError:
                 continue
             family, alike = likenesses.family(flag_id)
-            card = {**_short(flag), "family": family, "alike": alike - 1, "mine": self.queue.mine(flag_id, reviewer)}
+            verdict_id, mine = self.queue.own(flag_id, reviewer)
+            card = {**_short(flag), "family": family, "alike": alike - 1, "mine": mine, "verdict_id": verdict_id}
             cards.append({**card, "comment": flag.comment[:200], "catch": truths.get(flag_id, "")})
         return cards
 
@@ -149,6 +150,8 @@ class ReviewService:
         flag_id, decision, comment, token = (
             str(said.get(name, "")) for name in ("flag_id", "decision", "comment", "client_token")
         )
+        if said.get("back_to"):
+            return self._given_again(reviewer, flag_id, str(said["back_to"]), token, owner)
         reasons, target = said.get("reasons") or (), said.get("target") or {}
         if not isinstance(reasons, list | tuple) or not isinstance(target, dict):
             raise FeedbackError("a verdict's reasons are a list and its target a dictionary: reload the page")
@@ -178,6 +181,24 @@ class ReviewService:
         )
         if token and (earlier := self.store.stored_before(verdict, f"{reviewer} {token}"[:200], reviewer=reviewer)):
             return earlier, verdict
+        return self.queue.decide(verdict), verdict
+
+    def _given_again(
+        self, reviewer: str, flag_id: str, verdict_id: str, token: str, owner: bool
+    ) -> tuple[Acknowledgement, Verdict]:
+        """What one reviewer said of a flag before stands again, with all that went with it: as a new verdict."""
+        before = self.store.get(verdict_id, "verdicts")
+        if (before.reviewer, before.flag_id) != (reviewer, flag_id):
+            raise FeedbackError("this verdict is not one of yours on this flag: reload the page")
+        kept = {name: getattr(before, name) for name in ("decision", "reasons", "comment", "target", "may_be_shown")}
+        verdict = Verdict(
+            flag_id=flag_id,
+            reviewer=reviewer,
+            adjudicates=owner,
+            client_token=bound_token(reviewer, flag_id, token) if token else "",
+            **kept,
+            **before.images,
+        )
         return self.queue.decide(verdict), verdict
 
     def give_many(self, reviewer: str, said: Mapping[str, Any], owner: bool = False) -> dict[str, Any]:

@@ -413,6 +413,7 @@ TRUSTED = {
     "deconvdemo.evaluation.protocols": "test images of whoever runs the command",
     "deconvdemo.evaluation.articles": "test images of whoever runs the command",
     "deconvdemo.evaluation.generated": "test images of whoever runs the command",
+    "deconvdemo.evaluation.variety": "validation images of whoever runs the command",
     "deconvdemo.evaluation.scratches": "test images of whoever runs the command",
     "deconvdemo.evaluation.contenders": "bundled photos, and published flags",
     "deconvdemo.evaluation.replaying": "stored flags",

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from missing import missing
 
+from deconvdemo.tasks import TASKS
 from deconvdemo.web.asset import ASSETS, asset, in_the_browser, looked_up
+from deconvdemo.web.components.kernel_pad import kernel_pad
 from deconvdemo.web.components.painter import painter
 from deconvdemo.web.components.viewer import viewer
 from deconvdemo.web.duel.routes import _script as duel
@@ -52,6 +54,7 @@ def programs() -> dict[str, str]:
         "review": review(),
         "viewer": component(viewer("").js_on_load),
         "painter": component(painter("").js_on_load),
+        "kernel": component(kernel_pad(TASKS["deblur"].controls[0]).js_on_load),
         "flag_state": component(FOLLOW),
         "head": f"{slash_at_the_end(PublicAddress.of('/demo'))}\nexport default [{', '.join(small)}];",
     }

@@ -101,8 +101,9 @@ class DuelSampler:
         offered = self.restorer.task(subject.task)
         networks = [
             self._network(self.restorer, variant=word)
-            for word in offered.variant.options
-            if offered.weights({**subject.controls, "variant": word}) in self.restorer.weights.names()
+            for word, option in offered.variant.options.items()
+            if option.network  # the others stand among the classical methods
+            and offered.weights({**subject.controls, "variant": word}) in self.restorer.weights.names()
         ]
         altered = self._network(self.restorer, variant=STANDARD, **offered.altered)
         return [*networks, altered, *(_classical(method) for method in offered.baselines if method.title)]

@@ -30,6 +30,7 @@ from starlette.routing import Route
 from deconvdemo.checkpoints.checkpoint import Checkpoint
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, FeedbackError, StartError
+from deconvdemo.evaluation.bench.html import STYLE as BENCH_STYLE
 from deconvdemo.evaluation.contenders import DuelSampler
 from deconvdemo.evaluation.lineage import helped_train, note
 from deconvdemo.evaluation.replaying import ReleaseRestorers, Replayer
@@ -39,9 +40,12 @@ from deconvdemo.feedback.review.queue import ReviewQueue
 from deconvdemo.feedback.review.replays import Replays
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.store import FeedbackStore
+from deconvdemo.image import PHOTOS
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
 from deconvdemo.web.asset import ASSETS, asset
+from deconvdemo.web.bench.service import BenchService
+from deconvdemo.web.bench.tab import BenchTab
 from deconvdemo.web.components.controls import QUIET
 from deconvdemo.web.components.examples import FOLDER as EXAMPLES_FOLDER
 from deconvdemo.web.components.theme import THEME
@@ -96,9 +100,8 @@ class Demo:
 @without_apps()
 def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
     """Puts the pages together; nothing is listened to yet, and no file is written."""
-    gr.set_static_paths(
-        [EXAMPLES_FOLDER]
-    )  # served as they are; a copy in Gradio's folder would be deleted with uploads
+    # served as they are; a copy in Gradio's folder would be deleted with uploads
+    gr.set_static_paths([EXAMPLES_FOLDER, PHOTOS])
     results = Results(settings.data_dir / "results", settings.results_hours, settings.results_mb)
     photos = OpenPhotos()
     store = FeedbackStore.of(settings)
@@ -141,6 +144,8 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
         for task in tasks:
             with gr.Tab(task.title, id=task.name):
                 restore_tab(RestoreService(task, restorer, flagging, photos))
+        with gr.Tab("Test bench", id="bench"):
+            BenchTab(BenchService(restorer, results, settings.max_pixels, behind_proxy))
         serving = gr.HTML(padding=False)
         blocks.load(lambda: foot(restorer, publisher), None, [serving], queue=False, **QUIET)
         blocks.load(head(INTRODUCTION, REVIEW, reviewers), None, [introduction], queue=False, **QUIET)
@@ -230,7 +235,7 @@ def _listen(demo: Demo, settings: Settings, name: str, share: bool, quiet: bool)
             quiet=quiet,
             ssl_verify=False,  # of our own address, which has no certificate; that reads none of this machine's, either
             theme=THEME,
-            css_paths=[ASSETS / "page.css"],
+            css_paths=[ASSETS / "page.css", BENCH_STYLE],
             app_kwargs=app,
             root_path=address.path,
             head=f"<script>{asset('keys.js')}\npressOnce(document);\n{slash_at_the_end(address)}</script>",

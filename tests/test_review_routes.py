@@ -192,7 +192,7 @@ def test_a_verdict_carries_its_author_and_one_token_is_one(store):
 def test_the_verdict_before_stands_again_with_all_that_went_with_it(store):
     flag_id, client = store.add(flag_of(1)).flag_id, signed_in(store, "ada")
     told = {"flag_id": flag_id, "reasons": ["halo"], "comment": "at the roof", "may_be_shown": True}
-    painted = {**told, "decision": "reject", "region": painted_value(24, 24)}
+    painted = {**told, "decision": "reject", "region": painted_value(8, 8)}
     first = client.post("/review/verdicts", json=painted).json()["verdict_id"]
     client.post("/review/verdicts", json={"flag_id": flag_id, "decision": "accept"})
     again = {"flag_id": flag_id, "back_to": first, "client_token": "t"}

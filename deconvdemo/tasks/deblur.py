@@ -55,8 +55,8 @@ class Deblur(Task):
         STRENGTH,
         variants(
             "Method",
-            standard=Variant("Network", "Our denoiser says, in turns with the blur, what photos look like."),
-            fast=Variant("Network, speed", "The same with the smaller network: quicker, a little less thorough."),
+            standard=Variant("Denoiser as prior", "Our denoiser says, in turns with the blur, what photos look like."),
+            fast=Variant("Small denoiser", "The same with the smaller network: quicker, a little less thorough."),
             wiener=Variant("Wiener", "One division in the Fourier domain, tempered by the noise.", network=False),
             lucy=Variant("Richardson–Lucy", "Step by step towards what would look so blurred.", network=False),
             variation=Variant("Total variation", "As few edges as explain what is seen.", network=False),
@@ -141,7 +141,9 @@ class Deblur(Task):
         observed = as_pixels((blurred + noise / GREY_LEVELS * drawn).float())
         told = {"kernel": kernel, "sigma": noise, "wrap": True}
         words = "kernels of files" if kernel.startswith(TAPS) else kernel
-        return Degraded(clean, observed, f"{words}, {noise:g}", f"blurred, with noise of sigma {noise:g}", told)
+        return Degraded(
+            clean, observed, f"{words}, {noise:g}", f"blurred by {words}, with noise of sigma {noise:g}", told
+        )
 
     def told(self, observed: np.ndarray, controls: Mapping[str, Any], mask: np.ndarray | None) -> tuple[Any, ...]:
         settled = self.settled(observed, {"kernel": AUTO, "sigma": None, **controls})

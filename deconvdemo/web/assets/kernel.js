@@ -16,7 +16,7 @@ class KernelPad {
     this.props = props;
     this.widths = { defocus: 3, gaussian: 1.6, motion: 15 };
     this.angle = 0;
-    this.drawn = new Array(GRID * GRID).fill(0);
+    this.drawn = Array.from({ length: GRID * GRID }, () => 0);
     this.given = null; // a file's kernel
     this.spot = { x: GRID / 2, y: GRID / 2 };
     this.find("title").textContent = props.empty;

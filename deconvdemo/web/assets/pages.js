@@ -19,8 +19,9 @@ async function ask(path, options = {}) {
   }
   if (reply.ok && !reply.headers.get("content-type")?.startsWith("application/json")) return reply;
   const said = await reply.json().catch(() => ({}));
-  if (reply.status === 401 || reply.status === 404) throw new Error(said.error ? `${said.error[0].toUpperCase()}${said.error.slice(1)}: reload this page.` : "This is not there any more: reload this page.");
-  if (!reply.ok) throw new Error(said.error || `The demo answered ${reply.status}: try again.`);
+  const refused = (words) => Object.assign(new Error(words), { status: reply.status });
+  if (reply.status === 401 || reply.status === 404) throw refused(said.error ? `${said.error[0].toUpperCase()}${said.error.slice(1)}: reload this page.` : "This is not there any more: reload this page.");
+  if (!reply.ok) throw refused(said.error || `The demo answered ${reply.status}: try again.`);
   return said;
 }
 

@@ -2,7 +2,6 @@
 // browser's storage: whoever presses keys quickly and leaves, or reloads, loses none.
 
 const OUTBOX = "deconvdemo-verdicts";
-const MOST_KEPT = 200; // and no more than a browser's storage takes of masks
 let sending = Promise.resolve(); // one after another: what is taken back was given before
 let undone = []; // what can be taken back: the flags of one verdict, where it was given, and the verdicts before it
 let waiting = []; // { path, body, reviewer } that the server has not confirmed
@@ -27,22 +26,29 @@ function readOutbox() {
   }
 }
 
+function store(entries) {
+  try {
+    localStorage.setItem(OUTBOX, JSON.stringify(entries));
+  } catch {
+    // full or forbidden: what is waiting lives as long as this page
+  }
+}
+
 /** Another page of this browser, or another reviewer, may have some there, too: each knows its own by their tokens. */
 function keepWaiting() {
   const own = new Set(keepWaiting.tokens);
   const others = readOutbox().filter((entry) => !own.has(entry.body.client_token));
   const mine = waiting.filter((entry) => !(entry.body instanceof FormData));
-  keepWaiting.tokens = [...own, ...mine.map((entry) => entry.body.client_token)].slice(-MOST_KEPT);
-  try {
-    localStorage.setItem(OUTBOX, JSON.stringify([...others, ...mine].slice(-MOST_KEPT)));
-  } catch {
-    // full or forbidden: what is waiting lives as long as this page
-  }
+  keepWaiting.tokens = [...own, ...mine.map((entry) => entry.body.client_token)];
+  store([...others, ...mine]);
   const count = waiting.length;
   $("unsent").hidden = !count;
   $("unsent").textContent = count === 1 ? "1 verdict is on its way" : `${count} verdicts are on their way`;
 }
 keepWaiting.tokens = [];
+
+/** Whether another try may do better: nobody answered, the sign-in was over, or the server had trouble of its own. */
+const mayPassYet = (error) => error instanceof Unreachable || error?.status === 401 || error?.status >= 500;
 
 /** What an earlier page of this reviewer left behind goes first; a verdict that arrived already is stored once. */
 async function sendLeftBehind() {
@@ -52,21 +58,18 @@ async function sendLeftBehind() {
   keepWaiting.tokens.push(...left.map((entry) => entry.body.client_token));
   const sent = await Promise.allSettled(left.map(({ path, body }) => send(path, body)));
   const lost = sent.filter((one) => one.reason);
-  const unreached = left.filter((_, at) => sent[at].reason instanceof Unreachable);
-  if (unreached.length) {
-    // the next page tries again
-    keepWaiting.tokens = keepWaiting.tokens.filter((token) => !unreached.some((entry) => entry.body.client_token === token));
-    localStorage.setItem(OUTBOX, JSON.stringify([...readOutbox(), ...unreached]));
-  }
+  const again = left.filter((_, at) => mayPassYet(sent[at].reason)).map((entry) => entry.body.client_token);
+  keepWaiting.tokens = keepWaiting.tokens.filter((token) => !again.includes(token));
+  store([...readOutbox(), ...left.filter((entry) => again.includes(entry.body.client_token))]); // the next page tries again
+  await load();
   const words = left.length === 1 ? "A verdict from before you left is" : `${left.length} verdicts from before you left are`;
   tell(lost.length ? `${lost.length} of ${left.length} verdicts from before you left could not be stored: ${lost[0].reason.message}` : `${words} stored.`, lost.length > 0);
-  await load();
 }
 
-/** The page is left: what waits in line goes out now, as far as the browser lets a page that is gone send. */
+/** The page is left: what waits in line goes out now, in one request that keeps its order. */
 function sendAtOnce() {
-  for (const { path, body } of waiting)
-    if (!(body instanceof FormData)) fetch(path, { ...posted(body), keepalive: true }).catch(() => {});
+  const said = waiting.filter((entry) => !(entry.body instanceof FormData)).map((entry) => entry.body);
+  if (said.length) fetch("review/verdicts/several", { ...posted({ said }), keepalive: true }).catch(() => {});
 }
 
 window.addEventListener("pagehide", sendAtOnce);

@@ -74,10 +74,11 @@ class RestoreService:
 
     def saw(self, photo: Photo, variant: str = AUTO) -> str:
         """What is found out of a photo for a network, or all of them; empty where nothing is left to that."""
-        task = self.restorer.task(self.task.name)
-        if variant != AUTO and variant not in task.variant.options:  # the page was built with other weights
-            return ""
-        return self.restorer.settled(task, task.checked({"variant": variant}), photo)[1]
+        task, asked = self.restorer.task(self.task.name), {"variant": variant}
+        if variant != AUTO and task.served:
+            # at a scale that there are weights for; for none the page was built with others
+            asked = next((choices for choices in task.served if choices["variant"] == variant), {})
+        return self.restorer.settled(task, task.checked(asked), photo)[1] if asked else ""
 
     def painting(self, photo: Photo, mask: str | Path | np.ndarray | None = None) -> dict[str, Any]:
         """The painter's value: the photo, and on it the holes of a mask, of a file or (H, W) bool."""

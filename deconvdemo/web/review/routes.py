@@ -109,6 +109,9 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
         saved, verdict = desk.give(reviewer, request.state.said, request.state.clean, request.state.owner)
         return {"verdict_id": saved.flag_id, "mine": queue.mine(verdict.flag_id, reviewer)}
 
+    def decided_several(request: Request, reviewer: str) -> Any:
+        return desk.give_several(reviewer, request.state.said, request.state.owner)
+
     def decided_many(request: Request, reviewer: str) -> Any:
         return desk.give_many(reviewer, request.state.said, request.state.owner)
 
@@ -145,6 +148,7 @@ def review_routes(desk: ReviewService, reviewers: Reviewers, max_upload_mb: int 
         Route(f"{one}/{{role}}", guarded(image)),
         Route("/review/verdicts", guarded(decided), methods=post),
         Route("/review/verdicts/bulk", guarded(decided_many), methods=post),
+        Route("/review/verdicts/several", guarded(decided_several), methods=post),
         Route("/review/verdicts/{verdict_id}/{role}", guarded(verdict_image)),
     ]
 

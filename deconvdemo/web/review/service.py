@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -200,6 +200,21 @@ class ReviewService:
             **before.images,
         )
         return self.queue.decide(verdict), verdict
+
+    def give_several(self, reviewer: str, said: Mapping[str, Any], owner: bool = False) -> dict[str, Any]:
+        """Verdicts of a page that is being left, one after another: how many were stored. What is none is left out."""
+        verdicts = said.get("said")
+        if not isinstance(verdicts, list) or not 0 < len(verdicts) <= MOST_AT_ONCE:
+            raise FeedbackError(f"send from 1 to {MOST_AT_ONCE} verdicts")
+        stored = 0
+        for one in (one for one in verdicts if isinstance(one, dict)):
+            with suppress(FeedbackError):  # nobody is there any more to be told; the next page asks for it again
+                if "flag_ids" in one:
+                    stored += len(self.give_many(reviewer, one, owner)["saved"])
+                else:
+                    self.give(reviewer, one, None, owner)
+                    stored += 1
+        return {"stored": stored}
 
     def give_many(self, reviewer: str, said: Mapping[str, Any], owner: bool = False) -> dict[str, Any]:
         """One decision on many flags: which were saved, and why the others were not."""

@@ -58,6 +58,7 @@ ROUTES = {
     "/review/flags/{flag_id}/{role}": "one of a flag's images; `small` for a thumbnail",
     "/review/verdicts": "stores a verdict, with a target if there is one",
     "/review/verdicts/bulk": "stores one verdict on many flags",
+    "/review/verdicts/several": "verdicts of a page that is being left, in their order",
     "/review/verdicts/{verdict_id}/{role}": "an image that came with a verdict",
     "/review/releases": "the releases page",
     "/review/releases/page.js": "the releases page's script",

@@ -192,15 +192,15 @@ def test_a_verdict_carries_its_author_and_one_token_is_one(store):
 def test_the_verdict_before_stands_again_with_all_that_went_with_it(store):
     flag_id, client = store.add(flag_of(1)).flag_id, signed_in(store, "ada")
     told = {"flag_id": flag_id, "reasons": ["halo"], "comment": "at the roof", "may_be_shown": True}
-    painted = {**told, "decision": "reject", "region": painted_value(8, 8)}
+    painted = {**told, "decision": "accept", "region": painted_value(8, 8)}
     first = client.post("/review/verdicts", json=painted).json()["verdict_id"]
-    client.post("/review/verdicts", json={"flag_id": flag_id, "decision": "accept"})
+    client.post("/review/verdicts", json={"flag_id": flag_id, "decision": "reject"})
     again = {"flag_id": flag_id, "back_to": first, "client_token": "t"}
     for _ in range(2):  # a repetition stores nothing more
-        assert client.post("/review/verdicts", json=again).json()["mine"] == "reject"
+        assert client.post("/review/verdicts", json=again).json()["mine"] == "accept"
     assert store.totals()["verdicts"] == 3
     before, _, now = store.events("verdicts")
-    assert (now.decision, now.reasons, now.comment, now.may_be_shown) == ("reject", ("halo",), "at the roof", True)
+    assert (now.decision, now.reasons, now.comment, now.may_be_shown) == ("accept", ("halo",), "at the roof", True)
     assert now.images == before.images
     assert now.images["region"]
     for wrong in ({**again, "flag_id": store.add(flag_of(2)).flag_id}, {**again, "back_to": "0" * 32}):
@@ -208,6 +208,24 @@ def test_the_verdict_before_stands_again_with_all_that_went_with_it(store):
     stranger = signed_in(store, "bob").post("/review/verdicts", json={**again, "client_token": ""})
     assert stranger.status_code == 400
     assert "not one of yours" in stranger.json()["error"]
+
+
+def test_the_verdicts_of_a_page_that_is_left_are_stored_in_their_order(store):
+    first, second = (store.add(flag_of(number)).flag_id for number in range(2))
+    client = signed_in(store, "ada")
+    said = [
+        {"flag_id": first, "decision": "accept", "client_token": "a"},
+        {"flag_id": first, "decision": "reject", "client_token": "b"},
+        {"flag_ids": [second], "decision": "accept", "client_token": "c"},
+        {"flag_id": "nobody", "decision": "accept"},
+        7,
+    ]
+    assert client.post("/review/verdicts/several", json={"said": said}).json() == {"stored": 3}
+    assert client.post("/review/verdicts/several", json={"said": said[:1]}).json() == {"stored": 1}  # it is there
+    given = [(verdict.flag_id, verdict.decision) for verdict in store.events("verdicts")]
+    assert given == [(first, "accept"), (first, "reject"), (second, "accept")]
+    for none in ([], "x", [{}] * 101):
+        assert client.post("/review/verdicts/several", json={"said": none}).status_code == 400
 
 
 def test_others_opinions_are_told_after_ones_own(store):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class BenchService:
         names = {label: f"{number}.png" for number, label in enumerate(pictures)}
         contents: dict[str, Callable[[], bytes]] = {FIGURE: lambda: figure(done), TABLE: lambda: as_csv(done)}
         for label, pixels in pictures.items():
-            contents[names[label]] = lambda pixels=pixels: lossless(Photo(pixels))
+            contents[names[label]] = partial(lossless, Photo(pixels))
         return self.results.keep_files(contents), names
 
 

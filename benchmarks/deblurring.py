@@ -23,7 +23,7 @@ from deconvdemo.deconvolution.inverse import inverse_filter, tikhonov, wiener
 from deconvdemo.deconvolution.kernels import kernel_named, normalised
 from deconvdemo.deconvolution.operators import Convolution
 from deconvdemo.deconvolution.richardson_lucy import richardson_lucy
-from deconvdemo.deconvolution.splitting import Schedule, half_quadratic_splitting, sparse_gradients
+from deconvdemo.deconvolution.splitting import Schedule, sparse_gradients, splitting_turns, turned, turned_back
 from deconvdemo.image.metrics import psnr
 from deconvdemo.image.pixels import as_images
 from deconvdemo.image.reading import read_photo
@@ -45,6 +45,19 @@ def network() -> Callable[[Tensor, float], Tensor]:
     return denoise
 
 
+def by_turns(
+    y: Tensor, k: Tensor, sigma: float, denoise: Callable[[Tensor, float], Tensor], schedule: Schedule
+) -> Tensor:
+    """As `deconvdemo deblur` does it: in each turn the denoiser is shown the image turned or mirrored otherwise."""
+    turns, answer = splitting_turns(y, k, sigma, schedule), None
+    while True:
+        try:
+            turn = next(turns) if answer is None else turns.send(answer)
+        except StopIteration as ended:
+            return ended.value
+        answer = turned_back(denoise(turned(turn.image, turn.number), turn.sigma), turn.number)
+
+
 def methods(schedule: Schedule) -> dict[str, Callable[[Tensor, Tensor, float], Tensor]]:
     """name → (observed, kernel, sigma) → restored."""
     denoise = network()
@@ -56,7 +69,7 @@ def methods(schedule: Schedule) -> dict[str, Callable[[Tensor, Tensor, float], T
         "richardson-lucy": lambda y, k, sigma: richardson_lucy(y, k, 30 if sigma < 5 else 12),
         "total-variation": sparse_gradients,
         "hyper-laplacian": lambda y, k, sigma: sparse_gradients(y, k, sigma, 2 / 3),
-        "network": lambda y, k, sigma: [*half_quadratic_splitting(y, k, sigma, denoise, schedule)][-1],
+        "network": lambda y, k, sigma: by_turns(y, k, sigma, denoise, schedule),
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from deconvdemo.cli import main
 from deconvdemo.deconvolution.kernels import kernel_named
 from deconvdemo.deconvolution.operators import Convolution
+from deconvdemo.deconvolution.splitting import turned, turned_back
 from deconvdemo.engine import by_turns
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restoration import Restoration
@@ -146,6 +147,15 @@ def test_a_blur_that_is_somewhat_wrong_does_not_ruin_the_photo(bundled, width):
     clean, observed = blurred("gaussian:1.6")
     restored = bundled.restore("deblur", observed, kernel=f"gaussian:{width}", variant="fast").photo.pixels
     assert psnr(restored, clean) > psnr(observed, clean)
+
+
+def test_what_is_turned_is_turned_back():
+    image = torch.rand(1, 3, 5, 7)
+    ways = [turned(image, way) for way in range(8)]
+    assert all(torch.equal(turned_back(one, way), image) for way, one in enumerate(ways))
+    shapes = [tuple(one.shape[-2:]) for one in ways]
+    assert shapes == [(5, 7), (7, 5)] * 4
+    assert len({one.contiguous().numpy().tobytes() for one in ways}) == 8
 
 
 def test_a_photo_that_nothing_blurred_stays_as_it_is(restorer):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deconvdemo.deconvolution.splitting import Turn, Turns
+from deconvdemo.deconvolution.splitting import Turn, Turns, turned, turned_back
 from deconvdemo.engine.admission import leaving, still_wanted
 from deconvdemo.engine.restoration import Progress
 from deconvdemo.engine.tile_by_tile import tile_by_tile
@@ -79,20 +79,20 @@ def _estimated(
         turn, result = compute(partial(_next, turns, answer), share)
         if turn is None:
             return result
-        asked = _asked(work, turn, wraps)
+        asked = _asked(work, turned(turn.image, turn.number), turn.sigma, wraps)
         for tiles in tile_by_tile(asked, tile):
             if tiles.done:
                 course.done += 1
                 yield course.after(tiles.total * turn.of)
         for note in asked.notes:
             work.note(note)
-        answer = as_images(asked.result)
+        answer = turned_back(as_images(asked.result), turn.number)
 
 
-def _asked(work: Work, turn: Turn, wraps: bool) -> Work:
+def _asked(work: Work, image: Tensor, sigma: float, wraps: bool) -> Work:
     """The denoiser's, of what a turn shows it."""
-    controls = {"sigma": turn.sigma, "strength": 1.0, "variant": STANDARD, WRAP.name: wraps}
-    shown = Photo(as_pixels(turn.image))
+    controls = {"sigma": sigma, "strength": 1.0, "variant": STANDARD, WRAP.name: wraps}
+    shown = Photo(as_pixels(image))
     return Work(DENOISE, controls, shown, None, None, None, work.network, work.checkpoint, work.compute_on)
 
 

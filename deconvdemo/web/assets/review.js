@@ -147,6 +147,9 @@ async function show() {
   if (!finished && place > ids.length - 10) attempt(more);
 }
 
+/** A setting as it is shown, as the page of the demo does: of what no person reads, a drawn kernel, how it begins. */
+const inShort = (words) => (words.length > 40 ? words.slice(0, words.lastIndexOf(":")) : words);
+
 function draw(flag) {
   current = flag;
   $("review").setAttribute("aria-busy", "false");
@@ -158,7 +161,7 @@ function draw(flag) {
     Said: flag.reasons.map((reason) => WORDS.reasons[reason] || reason).join(", "),
     When: flag.created_at.replace("T", " ").slice(0, 16),
     Weights: made,
-    Settings: controls.map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ") || "–",
+    Settings: controls.map(([name, value]) => `${name} ${inShort(typeof value === "object" ? JSON.stringify(value) : String(value))}`).join(", ") || "–",
     Size: `${size.width}×${size.height}`,
   };
   $("facts").replaceChildren(...Object.entries(lines).flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));

@@ -227,7 +227,9 @@ def test_the_command_takes_words_and_files(tmp_path, tiny_weights, capsys):
     assert (
         main(["deblur", str(tmp_path / "a.png"), "-o", str(tmp_path / "c.png"), "--kernel", "wobble:2", *common]) == 1
     )
-    assert "wobble" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "wobble" in said
+    assert "or give the kernel as gaussian:SIGMA" in said
 
 
 def test_the_protocol_is_the_literatures():

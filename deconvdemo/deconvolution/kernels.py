@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconvdemo.deconvolution import FORMS
+from deconvdemo.deconvolution import FORMS, LARGEST
 from deconvdemo.errors import ControlError
 from deconvdemo.units import LUMA
 
-LARGEST = 257  # pixels a side
 WIDEST = 101  # of those that words name
 BELOW = 0.01  # of the peak: what resampling or an estimate may leave below 0
 EMPTY = 1e-4  # of the peak: rows and columns at the rim that are darker hold nothing

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deconvdemo.deconvolution import FORMS
-from deconvdemo.errors import ControlError
+from deconvdemo.deconvolution import FORMS, LARGEST
+from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.tasks.control import AUTO, Control
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 NONE = "none"  # nothing blurred it
 TAPS = "taps"  # "taps:15x9:…": rows of 16-bit weights, the largest of which is 65535, zlib's, in base64
 KINDS = ("gaussian", "defocus", "motion", TAPS)
-SIDE = 257  # pixels, deconvolution.kernels.LARGEST
 _TOP = 65535
 _LONGEST = 90_000  # characters, which a flag's settings have room for
 
@@ -42,7 +41,11 @@ class Kernel(Control):
 
             path = Path(value)
             # who drew a kernel, or took a picture of one, did not think of its middle; who saved an array did
-            return _of_array(read_kernel(path), centred=path.suffix.lower() != ".npy")
+            try:
+                weights = read_kernel(path)
+            except PhotoError as error:
+                raise PhotoError(f"{error}; or give the kernel as {FORMS}") from error
+            return _of_array(weights, centred=path.suffix.lower() != ".npy")
         if not isinstance(value, str):
             return _of_array(value)
         words = "".join(value.split())
@@ -95,7 +98,7 @@ def _decoded(words: str) -> np.ndarray:
     try:
         _, size, text = words.split(":")
         width, height = map(int, size.split("x"))
-        if not (min(width, height) >= 1 and max(width, height) <= SIDE and len(words) <= _LONGEST):
+        if not (min(width, height) >= 1 and max(width, height) <= LARGEST and len(words) <= _LONGEST):
             raise ValueError("no kernel is so large")
         data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), 2 * width * height + 1)
         return np.frombuffer(data, "<u2").reshape(height, width)

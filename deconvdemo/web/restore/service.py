@@ -68,7 +68,9 @@ class RestoreService:
             found = (*option.judges, *self.task.found_by_auto)
             left_open = [name for name, default in defaults.items() if default is None and name not in found]
             if left_open:
-                settled = self.task.settled(photo.pixels, {**defaults, "variant": variant}, visible(photo.alpha))
+                # what is not asked for here, such as a blur, is as usual: nothing else is looked for
+                asked = {**defaults, **self.task.usual, **dict.fromkeys(left_open), "variant": variant}
+                settled = self.task.settled(photo.pixels, asked, visible(photo.alpha))
                 return {name: settled[name] for name in left_open}
         return {}
 

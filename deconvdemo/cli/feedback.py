@@ -232,9 +232,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
     facts["images"] = {role: len(data) for role, data in flag.images.items()}
     state = state_of(store, flag.flag_id, bool(settings.feedback_repo) and settings.moderated)
     plain = "utf" not in (sys.stdout.encoding or "").lower()  # letters that a console lacks would spoil the JSON
-    print(
-        json.dumps(facts | asdict(state), indent=2, default=str, ensure_ascii=plain),
-    )
+    print(json.dumps(facts | asdict(state), indent=2, default=str, ensure_ascii=plain))
     return 0
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, func, select
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError
 from deconvdemo.evaluation.checkpoint_restorers import CheckpointRestorers
+from deconvdemo.evaluation.protocols import middle
 from deconvdemo.feedback.dataset.shards import COMMITTED
 from deconvdemo.feedback.store.refusals import refusals
 from deconvdemo.feedback.store.ruling import may_be_shown
@@ -160,7 +161,7 @@ class DuelSampler:
         flag = self.store.get(flag_id)
         with self.restorer.place(flag.observed, flag.mask):
             photo = read_photo(flag.observed)
-            rows, columns = _middle(photo.height), _middle(photo.width)
+            rows, columns = middle(photo.height, SIDE), middle(photo.width, SIDE)
             pixels = eight_bit_rgb(photo.pixels[rows, columns])
             mask = None
             if flag.mask is not None:
@@ -213,11 +214,6 @@ def _classical(method: Baseline) -> Contender:
         )
 
     return make
-
-
-def _middle(length: int) -> slice:
-    start = max(0, (length - SIDE) // 2)
-    return slice(start, start + min(SIDE, length))
 
 
 def _original(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:

@@ -218,6 +218,12 @@ def none_in(folder: Path) -> TrainingError:
     return TrainingError(f"no images in {folder}: expected {', '.join(sorted(SUFFIXES))} files")
 
 
+def middle(length: int, most: int) -> slice:
+    """The middle of so many rows or columns: at most `most` of them."""
+    start = max(0, (length - most) // 2)
+    return slice(start, start + min(most, length))
+
+
 def has_images(folder: Path) -> bool:
     return bool(image_files(folder))
 

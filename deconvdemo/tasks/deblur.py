@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deconvdemo.image.noise_estimation import estimate_sigma
-from deconvdemo.tasks.control import AUTO, Number, Variant
+from deconvdemo.tasks.control import AUTO, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.kernel import NONE, TAPS, Kernel, kernel_of
-from deconvdemo.tasks.task import STANDARD, STRENGTH, WRAP, Task, variants
+from deconvdemo.tasks.task import STANDARD, STRENGTH, WRAP, Task, noise_level, variants
 from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:
@@ -41,16 +41,10 @@ class Deblur(Task):
     trains = False
     controls = (
         Kernel("kernel", "Blur", "What blurred the photo: how far, and how, a point of light was spread.", AUTO),
-        Number(
-            "sigma",
-            "Noise level (sigma)",
+        noise_level(
             "How far noise moves a pixel, in grey levels of 0–255. More is softer, and forgives a blur that is not "
             "quite the right one.",
-            default=None,
-            minimum=0,
-            maximum=MAX_SIGMA,
-            step=0.5,
-            automatic=True,
+            MAX_SIGMA,
         ),
         STRENGTH,
         variants(

@@ -10,10 +10,10 @@ import numpy as np
 
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
-from deconvdemo.tasks.control import Number, Variant
+from deconvdemo.tasks.control import Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.harm import Harm, ramp
-from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, noise_level, variants
 from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
 from deconvdemo.units import GREY_LEVELS
 
@@ -52,16 +52,10 @@ class Denoise(Task):
     title = "Denoise"
     promise = "Removes grain and sensor noise while keeping what the photo shows."
     controls = (
-        Number(
-            "sigma",
-            "Noise level (sigma)",
+        noise_level(
             "How far noise moves a pixel (root mean square), in grey levels of 0–255: 5 is faint, 25 is strong grain, "
             "50 hides details. Too high smooths the photo, too low leaves noise.",
-            default=None,
-            minimum=0,
-            maximum=MAX_SIGMA,
-            step=0.5,
-            automatic=True,
+            MAX_SIGMA,
         ),
         STRENGTH,
         variants(

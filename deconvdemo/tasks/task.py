@@ -38,6 +38,13 @@ STRENGTH = Number(
 )
 
 
+def noise_level(meaning: str, most: float) -> Number:
+    """The control of the noise's standard deviation in grey levels, estimated where it is left open."""
+    return Number(
+        "sigma", "Noise level (sigma)", meaning, default=None, minimum=0, maximum=most, step=0.5, automatic=True
+    )
+
+
 WRAP = Switch(
     "wrap",
     "Seamless texture",

@@ -14,7 +14,7 @@ from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, LeftError, PhotoError
 from deconvdemo.evaluation.bench.damages import Damage
 from deconvdemo.evaluation.bench.methods import methods
-from deconvdemo.evaluation.protocols import Case, case_of
+from deconvdemo.evaluation.protocols import Case, case_of, middle
 from deconvdemo.image.perceptual import perceptual
 from deconvdemo.image.pixels import eight_bit_rgb, to_depth
 from deconvdemo.tasks import TASKS, Number
@@ -100,7 +100,7 @@ def brought(task: str, clean: np.ndarray, observed: np.ndarray) -> Subject:
     """A visitor's own pair: the scale is told by the sizes, the holes, where the task needs some, by the pixels."""
     clean, observed = eight_bit_rgb(clean), eight_bit_rgb(observed)
     chosen, scale = TASKS[task], _scale(task, clean, observed)
-    places = [_middle(length, SIDE // scale) for length in observed.shape[:2]]
+    places = [middle(length, SIDE // scale) for length in observed.shape[:2]]
     observed = np.ascontiguousarray(observed[tuple(places)])
     enlarged = tuple(slice(place.start * scale, place.stop * scale) for place in places)
     clean = np.ascontiguousarray(clean[enlarged])
@@ -170,11 +170,6 @@ def _scale(task: str, clean: np.ndarray, observed: np.ndarray) -> int:
         f"the clean photo is {sizes[0]} and the damaged one {sizes[1]}, but {chosen.title} expects {times}: "
         "give the two that belong together, or choose another damage"
     )
-
-
-def _middle(length: int, most: int) -> slice:
-    start = max(0, (length - most) // 2)
-    return slice(start, start + min(most, length))
 
 
 def _require_large(pixels: np.ndarray) -> None:

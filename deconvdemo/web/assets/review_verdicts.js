@@ -5,6 +5,7 @@ const OUTBOX = "deconvdemo-verdicts";
 let sending = Promise.resolve(); // one after another: what is taken back was given before
 let undone = []; // what can be taken back: the flags of one verdict, where it was given, and the verdicts before it
 let waiting = []; // { path, body, reviewer } that the server has not confirmed
+const ownTokens = new Set(); // of all that this page has sent: another page of this browser may have some in the storage, too
 
 function send(path, body) {
   const entry = { path, body, reviewer: $("progress").dataset.reviewer };
@@ -34,19 +35,15 @@ function store(entries) {
   }
 }
 
-/** Another page of this browser, or another reviewer, may have some there, too: each knows its own by their tokens. */
 function keepWaiting() {
-  const own = new Set(keepWaiting.tokens);
-  const others = readOutbox().filter((entry) => !own.has(entry.body.client_token));
   const mine = waiting.filter((entry) => !(entry.body instanceof FormData));
-  keepWaiting.tokens = [...own, ...mine.map((entry) => entry.body.client_token)];
+  for (const { body } of mine) ownTokens.add(body.client_token);
+  const others = readOutbox().filter((entry) => !ownTokens.has(entry.body.client_token));
   store([...others, ...mine]);
   const count = waiting.length;
   $("unsent").hidden = !count;
   $("unsent").textContent = count === 1 ? "1 verdict is on its way" : `${count} verdicts are on their way`;
 }
-keepWaiting.tokens = [];
-
 /** Whether another try may do better: nobody answered, the sign-in was over, or the server had trouble of its own. */
 const mayPassYet = (error) => error instanceof Unreachable || error?.status === 401 || error?.status >= 500;
 
@@ -55,12 +52,11 @@ async function sendLeftBehind() {
   const reviewer = $("progress").dataset.reviewer;
   const left = readOutbox().filter((entry) => entry.reviewer === reviewer);
   if (!left.length) return;
-  keepWaiting.tokens.push(...left.map((entry) => entry.body.client_token));
   const sent = await Promise.allSettled(left.map(({ path, body }) => send(path, body)));
   const lost = sent.filter((one) => one.reason);
-  const again = left.filter((_, at) => mayPassYet(sent[at].reason)).map((entry) => entry.body.client_token);
-  keepWaiting.tokens = keepWaiting.tokens.filter((token) => !again.includes(token));
-  store([...readOutbox(), ...left.filter((entry) => again.includes(entry.body.client_token))]); // the next page tries again
+  const again = left.filter((_, at) => mayPassYet(sent[at].reason));
+  for (const { body } of again) ownTokens.delete(body.client_token);
+  store([...readOutbox(), ...again]); // the next page tries again
   await load();
   const words = left.length === 1 ? "A verdict from before you left is" : `${left.length} verdicts from before you left are`;
   tell(lost.length ? `${lost.length} of ${left.length} verdicts from before you left could not be stored: ${lost[0].reason.message}` : `${words} stored.`, lost.length > 0);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from deconvdemo.engine.admission import Asker, each_for
-from deconvdemo.errors import DeconvdemoError, LeftError
+from deconvdemo.errors import LeftError
 from deconvdemo.evaluation.bench.run import SIDE
 from deconvdemo.image import PHOTOS
 from deconvdemo.web.asset import in_the_browser
@@ -21,16 +20,14 @@ from deconvdemo.web.components.photo_input import PhotoInput
 from deconvdemo.web.restore import html
 from deconvdemo.web.restore.cancellations import Cancellations
 from deconvdemo.web.restore.tab import AT_ONCE
-
-log = logging.getLogger(__name__)
+from deconvdemo.web.restore.tab_parts import Changes
+from deconvdemo.web.restore.under_way import in_sentences, until_seated
 
 PROMISE = (
     "Harms a clean photo on purpose, restores it by every method that applies, and measures how near each comes. "
     f"Photos of more than {SIDE} pixels a side are made smaller first."
 )
 EXAMPLES = {"Astronaut": "astronaut.webp", "Cat": "cat.webp", "Coffee": "coffee.webp"}
-LOOKS = 0.3  # seconds between two looks at who waits for a place
-Changes = dict[Any, Any]
 
 
 class BenchTab:
@@ -85,16 +82,9 @@ class BenchTab:
     ) -> Iterator[Changes]:
         """The table after each method, then all of it."""
         with self._turns.turn(ticket, request.session_hash) as called_off:
-            try:
-                asker = self.service.asker().or_left(called_off)
-                yield from self._comparing(asker, clean, observed, str(choice), bool(thorough))
-            except LeftError:  # Gradio repeats the last values when a generator ends, after what Stop has said
-                yield {self.status: gr.skip()}
-            except DeconvdemoError as error:
-                yield self._idle(html.trouble(error))
-            except Exception:
-                log.exception("a photo could not be put on the bench")
-                yield self._idle(html.broken())
+            asker = self.service.asker().or_left(called_off)
+            changes = self._comparing(asker, clean, observed, str(choice), bool(thorough))
+            yield from in_sentences(changes, self._idle, "a photo could not be put on the bench")
 
     def stopped(self, request: gr.Request, ticket: str) -> Changes:
         self._turns.call_off(ticket, request.session_hash)
@@ -105,8 +95,7 @@ class BenchTab:
     ) -> Iterator[Changes]:
         service, state = self.service, None
         with service.seat(clean, observed, asker) as seat:
-            while not seat.wait(LOOKS) and not asker.left():
-                yield {self.status: gr.skip()}
+            yield from until_seated(seat, asker)
             steps = service.steps(clean, observed, choice, thorough)
             for state in chain([None], each_for(asker, steps)):
                 if asker.left():

@@ -21,10 +21,9 @@ from deconvdemo.web.restore import html
 from deconvdemo.web.restore.cancellations import Cancellations
 from deconvdemo.web.restore.service import RestoreService
 from deconvdemo.web.restore.tab_parts import Changes, Parts
+from deconvdemo.web.restore.under_way import in_sentences, until_seated
 
 log = logging.getLogger(__name__)
-
-LOOKS = 0.3  # seconds between two looks at who waits for a place: whether they have stopped, or left
 
 
 class RestoreEvents:
@@ -87,21 +86,10 @@ class RestoreEvents:
         return {parts.canvas: painting, **parts.idle(html.notice(found.sentence()))}
 
     def restore(self, request: gr.Request, path: str | None, ticket: str, *values: Any) -> Iterator[Changes]:
-        """Progress after each tile, then the result.
-
-        Who has left, or stopped, is told nothing: Gradio repeats the last values when a generator ends, after what
-        Stop has said.
-        """
+        """Progress after each tile, then the result."""
         with self._turns.turn(ticket, request.session_hash) as called_off:
-            try:
-                yield from self._restoring(self.service.asker().or_left(called_off), request, path, values)
-            except LeftError:
-                yield gr.skip()
-            except DeconvdemoError as error:
-                yield self.parts.idle(html.trouble(error))
-            except Exception:
-                log.exception("a photo could not be restored")
-                yield self.parts.idle(html.broken())
+            changes = self._restoring(self.service.asker().or_left(called_off), request, path, values)
+            yield from in_sentences(changes, self.parts.idle, "a photo could not be restored")
 
     def stopped(self, request: gr.Request, ticket: str) -> Changes:
         self._turns.call_off(ticket, request.session_hash)
@@ -128,8 +116,7 @@ class RestoreEvents:
         painted, settings = (values[0], values[1:]) if self.parts.canvas else (None, values)
         given = self.parts.controls.given(settings)
         with self.service.seat(path, given, asker) as seat:
-            while not seat.wait(LOOKS) and not asker.left():
-                yield gr.skip()
+            yield from until_seated(seat, asker)
             steps = self.service.steps(path, request.session_hash, painted, given)
             for step in chain([Progress(0, 0)], each_for(asker, steps)):
                 if asker.left():

@@ -19,8 +19,8 @@ from deconvdemo.evaluation.bench.run import SIDE, bench, bounded, brought, harme
 from deconvdemo.image.metrics import psnr
 from deconvdemo.image.perceptual import MS_SSIM, gmsd, ms_ssim, perceptual
 from deconvdemo.tasks import TASKS, Task, Variant
+from deconvdemo.tasks.common_controls import STRENGTH, variants
 from deconvdemo.tasks.declared import Baseline, Degraded
-from deconvdemo.tasks.task import STRENGTH, variants
 
 CLEAN = picture(80, 96)
 

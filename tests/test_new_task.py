@@ -32,8 +32,8 @@ from deconvdemo.release.metadata import CardEntry
 from deconvdemo.release.pictures import caption, picture
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import STANDARD, TASKS, Task, Variant
+from deconvdemo.tasks.common_controls import STRENGTH, variants
 from deconvdemo.tasks.declared import Baseline, Degraded
-from deconvdemo.tasks.task import STRENGTH, variants
 from deconvdemo.web.demo import build
 
 CPU = Compute("cpu", "fp32", "a test")

@@ -24,7 +24,7 @@ from deconvdemo.engine.worker import Share, compute
 from deconvdemo.image.photo import Photo
 from deconvdemo.image.pixels import as_images, as_pixels
 from deconvdemo.tasks import STANDARD, TASKS
-from deconvdemo.tasks.task import WRAP
+from deconvdemo.tasks.common_controls import WRAP
 
 BLOCK = 1536  # pixels a side
 AROUND = 192  # pixels beside a block: what is farther away does not reach into it

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deconvdemo.image.noise_estimation import estimate_sigma
+from deconvdemo.tasks.common_controls import STRENGTH, WRAP, noise_level, variants
 from deconvdemo.tasks.control import AUTO, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.kernel import NONE, TAPS, Kernel, kernel_of
-from deconvdemo.tasks.task import STANDARD, STRENGTH, WRAP, Task, noise_level, variants
+from deconvdemo.tasks.task import STANDARD, Task
 from deconvdemo.units import GREY_LEVELS
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 
 from deconvdemo.image.noise_estimation import estimate_sigma
 from deconvdemo.tasks.classical import non_local_means, nothing, wavelet
+from deconvdemo.tasks.common_controls import STRENGTH, WRAP, noise_level, variants
 from deconvdemo.tasks.control import Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example
 from deconvdemo.tasks.harm import Harm, ramp
-from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, noise_level, variants
+from deconvdemo.tasks.task import PHOTO, STANDARD, UNKNOWN_SIGMA, Task
 from deconvdemo.tasks.wild import SEVERITIES, photographed, seen_as
 from deconvdemo.units import GREY_LEVELS
 

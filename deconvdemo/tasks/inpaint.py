@@ -9,9 +9,10 @@ import numpy as np
 
 from deconvdemo.errors import PhotoError
 from deconvdemo.tasks.classical import biharmonic, navier_stokes, telea
+from deconvdemo.tasks.common_controls import STRENGTH, variants
 from deconvdemo.tasks.control import Number, Switch, Variant
 from deconvdemo.tasks.declared import Baseline, Degraded, Example, Tile
-from deconvdemo.tasks.task import STRENGTH, Task, variants
+from deconvdemo.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,8 @@ import numpy as np
 
 from deconvdemo.errors import ControlError, PhotoError
 from deconvdemo.image.metrics import psnr, psnr_inside
-from deconvdemo.tasks.control import AUTO, Choice, Control, Number, Switch, Variant
+from deconvdemo.tasks.common_controls import WRAP
+from deconvdemo.tasks.control import AUTO, Choice, Control, Number
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.harm import Harm
 
@@ -29,33 +30,6 @@ if TYPE_CHECKING:  # the command line reads the tasks' tables, and must not pay 
 UNKNOWN_SIGMA = -25.0
 PHOTO = "photo"  # the variant for what people's photos went through, where a task has one
 STANDARD = "standard"  # the variant that every task has; its weights are named for the task alone
-
-STRENGTH = Number(
-    "strength",
-    "Strength",
-    "How much of the network's correction is applied: 0 leaves the photo as it is, 1 applies all of it.",
-    default=1.0,
-)
-
-
-def noise_level(meaning: str, most: float) -> Number:
-    """The control of the noise's standard deviation in grey levels, estimated where it is left open."""
-    return Number(
-        "sigma", "Noise level (sigma)", meaning, default=None, minimum=0, maximum=most, step=0.5, automatic=True
-    )
-
-
-WRAP = Switch(
-    "wrap",
-    "Seamless texture",
-    "For a picture that repeats: beyond a border it goes on at the opposite one, so that the result joins there, too.",
-    default=False,
-)
-
-
-def variants(label: str = "Network made for", **options: Variant) -> Choice:
-    """The control by which the user chooses among a task's networks, or leaves that to what the photo is."""
-    return Choice("variant", label, "Which of the task's networks restores.", AUTO, options)
 
 
 class Task:

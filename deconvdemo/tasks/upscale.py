@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deconvdemo.tasks.classical import bicubic, lanczos
+from deconvdemo.tasks.common_controls import STRENGTH, WRAP, variants
 from deconvdemo.tasks.control import Number, Variant
 from deconvdemo.tasks.declared import Axis, Baseline, Degraded, Example, Tile
 from deconvdemo.tasks.harm import Harm, ramp
-from deconvdemo.tasks.task import PHOTO, STANDARD, STRENGTH, UNKNOWN_SIGMA, WRAP, Task, variants
+from deconvdemo.tasks.task import PHOTO, STANDARD, UNKNOWN_SIGMA, Task
 from deconvdemo.tasks.wild import SEVERITIES, seen_as, shrunk
 from deconvdemo.units import GREY_LEVELS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -28,6 +29,7 @@ from deconvdemo.feedback.events.opinions import Verdict
 from deconvdemo.feedback.store.limits import FlagLimits
 from deconvdemo.feedback.store.tables import flags, shards
 from deconvdemo.image.metrics import psnr
+from deconvdemo.web.asset import ASSETS
 from deconvdemo.web.duel import routes as duel_routes
 from deconvdemo.web.duel.routes import Duels
 
@@ -292,3 +294,10 @@ def test_one_visitors_duels_do_not_take_everyones_away(duels, monkeypatch):
     assert duels.get(mine.duel_id) is mine
     assert duels.get(neighbours.duel_id) is neighbours
     assert len(duels._kept) == 8
+
+
+def test_no_vote_can_be_pressed_before_the_page_listens():
+    """As served, until the script has a pair to vote on: a press before that would be lost."""
+    acts = re.findall(r"<button[^>]*(?:data-choice|id=\"skip\")[^>]*>", (ASSETS / "duel.html").read_text())
+    assert len(acts) == 5
+    assert all(" disabled" in act for act in acts)

@@ -115,6 +115,7 @@ async function decide(decision) {
     flag.mine = saved.mine;
     flag.my_verdict = { ...flag.my_verdict, verdict_id: saved.verdict_id };
     facts.delete(flag.flag_id); // others' opinions may be shown now
+    if (current === flag) await attempt(() => drawAnew(flag)); // gone back to before the answer came
   } catch (error) {
     undone = undone.filter((entry) => entry.ids[0] !== flag.flag_id);
     remember();
@@ -122,6 +123,14 @@ async function decide(decision) {
     await attempt(show);
     tell(error.message, true);
   }
+}
+
+/** The flag that is shown, as it stands now, with what was begun on it meanwhile. */
+async function drawAnew(flag) {
+  const fresh = await fetched(flag.flag_id);
+  if (current !== flag) return;
+  fresh.draft = { ...flag.draft, comment: $("said").value, shown: $("may-be-shown").checked };
+  draw(fresh);
 }
 
 function remember(entry) {

@@ -59,7 +59,7 @@ test: $(VENV)/.development style
 	@mkdir -p build
 	@$(PY) -m mypy > build/mypy.log 2>&1 & types=$$!; \
 	$(COMPILED); \
-	echo "$(PY) -m pytest $(XDIST)"; $(PY) -m pytest $(XDIST) $(ARGS); tests=$$?; \
+	echo "$(PY) -m pytest $(XDIST)"; sh tests/in_memory.sh $(PY) -m pytest $(XDIST) $(ARGS); tests=$$?; \
 	wait $$types; types=$$?; echo "$(PY) -m mypy"; cat build/mypy.log; \
 	[ $$tests -eq 0 ] && [ $$types -eq 0 ] || { echo "failed: pytest with status $$tests, mypy with $$types"; exit 1; }
 
@@ -70,7 +70,7 @@ RESTORING = restorer tiles networks deep_holes coarse_fill checkpoints device ex
 test-isa: $(VENV)/.development
 	@failed=; for isa in $(ISAS); do for threads in 1 2; do \
 	  echo "ONEDNN_MAX_CPU_ISA=$$isa OMP_NUM_THREADS=$$threads"; \
-	  ONEDNN_MAX_CPU_ISA=$$isa OMP_NUM_THREADS=$$threads $(PY) -m pytest \
+	  ONEDNN_MAX_CPU_ISA=$$isa OMP_NUM_THREADS=$$threads sh tests/in_memory.sh $(PY) -m pytest \
 	    $(RESTORING:%=tests/test_%.py) $(ARGS) || failed="$$failed $$isa/$$threads"; \
 	done; done; \
 	[ -z "$$failed" ] || { echo "failed with:$$failed"; exit 1; }
@@ -86,7 +86,7 @@ test-oldest:
 
 test-with-oldest: $(VENV)/.development
 	@bash tests/find_postgres.sh
-	$(PY) -m pytest $(XDIST) --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
+	sh tests/in_memory.sh $(PY) -m pytest $(XDIST) --ignore tests/browser --ignore tests/test_installs.py $(ARGS)
 
 lint: style
 	$(PY) -m mypy

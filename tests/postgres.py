@@ -28,7 +28,8 @@ class Server:
     def __init__(self, folder: Path, durable: bool = False):
         self.durable = durable  # a test needs no fsync: it survives its server
         self.bin = folder
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path may have 107 bytes
+        place = min(tempfile.gettempdir(), "/tmp", key=lambda place: len(place) > 40)
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=place))  # a socket's path may have 107 bytes
         self.user: str | None = None
         if os.geteuid() == 0:  # which PostgreSQL refuses to run as
             names = {entry.pw_name for entry in pwd.getpwall()}

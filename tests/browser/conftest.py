@@ -34,6 +34,7 @@ _FLAGS = [
     "--disable-sync",
     # the pages of one profile and address in one process, which has compiled Gradio's scripts already (see `visitors`)
     "--process-per-site",
+    "--disable-features=SpareRendererForSitePerProcess",  # which is started in vain for each page, a tenth of all work
     # a proxy's certificate in a test is its own; ignored by page, Chromium asks anew for each file that finds no
     # connection left, and now and then gives up (ERR_TOO_MANY_RETRIES)
     "--ignore-certificate-errors",

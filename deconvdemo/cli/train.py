@@ -18,7 +18,7 @@ from deconvdemo.tasks.upscale import SCALES
 
 LOSSES = ("l1", "charbonnier", "mse", "bce-dice")
 ABOVE_ZERO = ("minutes", "rate")
-LEAST = {"steps": 1, "batch": 1, "patch": 8, "seed": 0, "measure_every": 0.0}
+LEAST = {"steps": 1, "batch": 1, "patch": 8, "seed": 0, "solve_last": 0, "measure_every": 0.0}
 
 
 def add_verbs(verbs) -> None:
@@ -42,6 +42,14 @@ def add_verbs(verbs) -> None:
         type=Path,
         metavar="FILE",
         help="begin with the weights of this checkpoint, or of none (default: the recipe's)",
+    )
+    verb.add_argument(
+        "--solve-last",
+        type=int,
+        default=0,
+        metavar="BATCHES",
+        help="upscale: find the last deconvolution by least squares on so many batches before the first step, as for "
+        "weights of another scale (default: 0, as it is)",
     )
     verb.add_argument("--dev", type=Path, metavar="DIR", help="clean images to measure on while it trains")
     verb.add_argument(
@@ -95,6 +103,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         team=team,
         bf16=bf16,
         resident=team.device == "cuda",  # one process on one GPU
+        solving=options.solve_last,
     )
     output = Output(
         options.out,

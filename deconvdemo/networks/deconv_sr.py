@@ -58,12 +58,15 @@ class DeconvSR(nn.Module):
         return 1 + self.depth + 1 + 1
 
     def forward(self, inputs: Tensor) -> Tensor:
+        correction = self.upsample(self.features(inputs)).to(torch.float32)
+        return resize(inputs[:, : self.image_channels].to(torch.float32), self.scale) + correction
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(N, channels, H, W): what the deconvolution paints with."""
         images, side = inputs[:, : self.image_channels], inputs[:, self.image_channels :][:, : self.side_channels]
         # centred on grey: convolutions pad with zeros, and mid-grey is a gentler border than black
-        features = self.head(torch.cat([images - 0.5, side], dim=1))
-        features = self.join(self.trunk(features)) + features
-        correction = self.upsample(features).to(torch.float32)
-        return resize(images.to(torch.float32), self.scale) + correction
+        first = self.head(torch.cat([images - 0.5, side], dim=1))
+        return self.join(self.trunk(first)) + first
 
 
 def _near_identity(channels: int) -> nn.Conv2d:

@@ -21,6 +21,7 @@ from deconvdemo.training.run.stopping import Stopped, Stopping
 from deconvdemo.training.run.writer import Output
 
 WARM_UP = 100  # steps over which the learning rate rises: the optimizers' first estimates are rough
+FAR = 10**9  # the step whose batches no training sees
 LOOK_EVERY = 20  # steps: a GPU runs ahead of the program, and each look at how it does waits for it
 
 
@@ -33,7 +34,12 @@ def fit(run: Run, output: Output, say: Callable[[str], None] = print, until: flo
     from tqdm import tqdm
 
     recipe, budget, team = run.recipe, run.budget, run.team
+    if run.solving and team.count > 1:
+        raise TrainingError("the last layer is solved by one process: start the training without torchrun")
     batches, state = run.batches(), run.state(say)
+    if run.solving and run.resume is None:
+        with contextlib.closing(batches.following(FAR)) as samples:
+            state.solve_last(samples, run.solving, say)
     writer = run.writer(output, state)
     if writer and run.resume is None and output.state_file.exists():
         say(f"a new run begins: it replaces {output.state_file} (--resume would go on from that)")

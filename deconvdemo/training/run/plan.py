@@ -40,7 +40,8 @@ class Run:
     `flagged` are photos that people flagged, for a share of the batches. `start_from` takes the weights of another
     checkpoint that fit; `resume` goes on from a run's `.state.safetensors`, to the bit where the budget is in steps and
     the machine the same. `team` is what `processes` gives: its first process writes. With `resident` the corpus is in
-    the device's memory and batches are drawn there, for one process and without flags. `how` is one of step.HOW.
+    the device's memory and batches are drawn there, for one process and without flags. `how` is one of step.HOW. A run
+    that begins solves the last layer on `solving` batches before its first step (see `least_squares`).
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class Run:
     bf16: bool = True
     resident: bool = False
     how: str = "eager"
+    solving: int = 0
 
     def batches(self) -> Batches | Blocks:
         recipe, flagged = self.recipe, self.flagged.for_recipe(self.recipe) if self.flagged else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from deconvdemo.errors import TrainingError
 from deconvdemo.networks import NETWORKS
 from deconvdemo.training.recipes import Recipe
 from deconvdemo.training.run.critic import Critic
+from deconvdemo.training.run.least_squares import solve_last
 from deconvdemo.training.run.muon import optimizers
+from deconvdemo.training.samples.sample import Sample
 
 
 @dataclass
@@ -34,6 +36,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     parent: str = ""  # the weights it started from
+    solved: int = 0  # batches that its last layer was solved on before the first step
     phases: dict[str, int] = field(default_factory=dict)  # loss → steps trained with it
     flags: str = ""  # the snapshot that it learns from: a run that goes on must go on with the same,
     flag_ids: tuple[str, ...] = ()  # with these
@@ -69,6 +72,7 @@ class State:
                 tensors |= {f"optimizer{which}.{number}.{name}": value for name, value in moments.items()}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         facts = {"name": recipe.name, "step": str(self.step), "seconds": str(self.seconds), "parent": self.parent}
+        facts["solved"] = str(self.solved)
         facts |= {"flags": self.flags, "flag ids": json.dumps(self.flag_ids)}
         facts["phases"] = json.dumps(self.phases)
         try:
@@ -105,6 +109,7 @@ class State:
                 raise TrainingError(f"{file} is a state of other optimizers: resume it with the same --optimizer")
         self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
         self.parent = facts.get("parent") or self.parent
+        self.solved = int(facts.get("solved", 0))
         self.phases = json.loads(facts.get("phases", "{}"))
 
     def start_from(self, checkpoint: Path | Checkpoint, say: Callable[[str], None]) -> None:
@@ -121,9 +126,19 @@ class State:
         if not fitting:
             raise TrainingError(f"no tensor of {loaded.source} fits this network: give a checkpoint of the same family")
         self.network.load_state_dict({**own, **fitting})
+        self._average_anew()
+        say(f"{len(fitting)} of {len(own)} tensors start from {loaded.source}")
+
+    def solve_last(self, samples: Iterator[Sample], count: int, say: Callable[[str], None]) -> None:
+        """The last layer as `least_squares` finds it, on `count` batches."""
+        solve_last(self.network, samples, count)
+        self._average_anew()
+        self.solved = count
+        say(f"the last layer is solved on {count} batches")
+
+    def _average_anew(self) -> None:
         for name, tensor in self.network.state_dict().items():
             self.averaged[name].copy_(tensor)
-        say(f"{len(fitting)} of {len(own)} tensors start from {loaded.source}")
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -137,6 +137,7 @@ class RunWriter:
                 "steps": state.step,
                 "minutes": round(state.seconds / 60, 1),
                 **({"started from": state.parent} if state.parent else {}),
+                **({"last layer solved on batches": state.solved} if state.solved else {}),
                 **self.output.about,
             },
             measured=dict(measured),

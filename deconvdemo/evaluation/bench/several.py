@@ -77,7 +77,8 @@ def measured(
 
     Nor are more than MOST that are none looked at: a dataset may have millions.
     """
-    sections, problems, count, more = [Section(damage) for damage in chosen], [], 0, False
+    sections, count, more = [Section(damage) for damage in chosen], 0, False
+    problems: list[str] = []
     for name, image in images:
         if more := count == first or len(problems) == MOST:
             break

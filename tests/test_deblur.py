@@ -17,7 +17,7 @@ from deconvdemo.engine import by_turns
 from deconvdemo.engine.device import Compute
 from deconvdemo.engine.restoration import Restoration
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.errors import ControlError, PhotoError
+from deconvdemo.errors import ControlError, DeviceError, PhotoError
 from deconvdemo.image import PHOTOS
 from deconvdemo.image.metrics import psnr
 from deconvdemo.image.pixels import as_images, as_pixels
@@ -190,6 +190,67 @@ def test_blocks_are_the_whole_photo(bundled, monkeypatch):
     apart = np.abs(whole.astype(int) - blocks)
     assert apart.mean() < 0.5
     assert apart[60:68, :].mean() < 2 * apart.mean() + 0.1  # and no seam is seen
+
+
+class Shortage:
+    """In the place of a Fourier transform: has memory for so many of them, then for none of more pixels a side."""
+
+    def __init__(self, error: Exception, largest: int, before: int = 0, times: int = 1000):
+        self.error, self.largest, self.before, self.times, self.real = error, largest, before, times, torch.fft.rfft2
+
+    def __call__(self, image: torch.Tensor, *given, **named) -> torch.Tensor:
+        self.before -= 1
+        if self.before < 0 < self.times and max(image.shape[-2:]) > self.largest:
+            self.times -= 1
+            raise self.error
+        return self.real(image, *given, **named)
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """in_blocks(restorer, photo, …) deblurs it in blocks of 64 pixels from the beginning."""
+    monkeypatch.setattr(by_turns, "AROUND", 48)
+    monkeypatch.setattr(by_turns, "SMALLEST_BLOCK", 32)
+
+    def restore(restorer: Restorer, observed: np.ndarray, **asked) -> np.ndarray:
+        with monkeypatch.context() as smaller:
+            smaller.setattr(by_turns, "BLOCK", 64)
+            return restorer.restore("deblur", observed, **asked).photo.pixels
+
+    return restore
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=["torch", "python"]
+)
+def test_a_block_whose_transforms_do_not_fit_into_memory_is_halved(bundled, monkeypatch, in_blocks, error):
+    _, observed = blurred(MOTION, side=128)
+    asked = {"kernel": MOTION, "variant": "wiener", "sigma": 2}
+    whole = bundled.restore("deblur", observed, **asked).photo.pixels
+    expected = in_blocks(bundled, observed, **asked)
+    monkeypatch.setattr(torch.fft, "rfft2", Shortage(error, 140))
+    found = bundled.restore("deblur", observed, **asked)
+    np.testing.assert_array_equal(found.photo.pixels, expected)
+    assert np.abs(whole.astype(int) - found.photo.pixels).mean() < 0.5
+    assert found.notes == ("memory ran short: went on with blocks of 64 pixels",)
+    monkeypatch.setattr(torch.fft, "rfft2", Shortage(error, 0))
+    with pytest.raises(DeviceError, match="out of memory even with blocks of 32 pixels: close other programs"):
+        bundled.restore("deblur", observed, **asked)
+    monkeypatch.setattr(torch.fft, "rfft2", Shortage(RuntimeError("shapes differ"), 0))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        bundled.restore("deblur", observed, **asked)
+
+
+def test_memory_that_runs_short_between_two_turns_harms_nothing(tiny_weights, monkeypatch, in_blocks):
+    restorer = Restorer(tiny_weights_of(tiny_weights), Compute("cpu", "fp32", "a test"))
+    observed, asked = tiny.picture(80, 80), {"kernel": "gaussian:1", "sigma": 4, "wrap": True}
+    expected = in_blocks(restorer, observed, **asked)
+    monkeypatch.setattr(torch.fft, "rfft2", Shortage(MemoryError(), 0, before=20, times=1))
+    *told, found = restorer.steps("deblur", observed, **asked)
+    np.testing.assert_array_equal(found.photo.pixels, expected)  # what repeats still does, beyond every block
+    assert [step.done for step in told] == [*range(found.tiles + 1)]
+    assert told[-1].done == told[-1].total == found.tiles
+    assert found.tiles > 4 * 8  # and of the first try
 
 
 def test_progress_is_one_for_all_turns_and_stop_ends_between_tiles(tiny_weights):

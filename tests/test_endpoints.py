@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import urllib.error
 import urllib.request
@@ -13,6 +15,7 @@ import pytest
 from demo_app import App, bomb, png, running_app
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 from tiny import picture
 
 from deconvdemo.feedback.store.store import FeedbackStore
@@ -199,7 +202,7 @@ def test_bad_flags_are_refused_in_one_sentence(app, client, sent, restoration_id
 
 def test_only_the_promised_endpoints_are_public(client):
     api = client.view_api(return_format="dict")
-    assert set(api["named_endpoints"]) == {*(f"/{task}" for task in TASKS), "/find_scratches", "/flag"}
+    assert set(api["named_endpoints"]) == {*(f"/{task}" for task in TASKS), "/find_scratches", "/bench", "/flag"}
     assert not api["unnamed_endpoints"]
     flag = [p["parameter_name"] for p in api["named_endpoints"]["/flag"]["parameters"]]
     promised = "restoration_id reasons comment consent clean region client_token"
@@ -220,6 +223,36 @@ def test_scratches_are_found_and_their_mask_is_one_that_inpaint_takes(app, clien
     np.testing.assert_array_equal(read_photo(restored).pixels[~mask], pixels[~mask])
     with pytest.raises(AppError, match="sensitivity is 3, but it must be a number from 0 to 1"):
         client.predict(photo, 3, api_name="/find_scratches")
+
+
+def test_the_bench_gives_what_its_tab_gives(client, sent):
+    photo = sent("my photo.png", png(picture(40, 56)))
+    report, figure, table = client.predict(photo, "denoise sigma 25", " nlm,standard", api_name="/bench")
+    assert [one["method"] for one in report["methods"]] == ["", "standard", "nlm"]  # in the bench's own order
+    assert (report["task"], report["width"], report["height"]) == ("denoise", 56, 40)
+    assert report["methods"][0]["seconds"] is None
+    assert Image.open(figure).width > 3 * 56
+    rows = [*csv.DictReader(io.StringIO(Path(table).read_text(encoding="utf-8-sig")))]
+    assert [row["method"] for row in rows] == [one["label"] for one in report["methods"]]
+    for row, one in zip(rows, report["methods"], strict=True):
+        assert float(row["PSNR"]) == one["PSNR"]
+    small = sent("small.png", png(picture(40, 56)[::2, ::2]))
+    own, _, _ = client.predict(photo, "own upscale", "bicubic", small, api_name="/bench")
+    assert [one["label"] for one in own["methods"]] == ["Bicubic"]
+
+
+def test_the_bench_refuses_in_one_sentence(client, sent):
+    photo = sent("photo.png", png(picture(40, 56)))
+    cases = [
+        (["denoise sigma 26"], "there is no damage 'denoise sigma 26': choose one of denoise sigma 15"),
+        (["denoise sigma 25", "bm3d"], "there is no method 'bm3d' for denoise: choose among auto, standard"),
+        (["own denoise"], "the damaged photo is missing"),
+        (["own knit", "", photo], "there is no task 'knit'"),
+        (["denoise sigma 25", "", photo], "with a damaged photo it must be"),
+    ]
+    for given, sentence in cases:
+        assert sentence in refused(client, photo, *given, api_name="/bench")
+    assert "12000×12000" in refused(client, sent("bomb.png", bomb()), api_name="/bench")
 
 
 def test_a_file_of_this_machine_cannot_be_asked_for(app, client):

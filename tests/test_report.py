@@ -22,6 +22,7 @@ from deconvdemo.evaluation.evaluate import printed
 from deconvdemo.evaluation.measure import measured
 from deconvdemo.evaluation.protocols import sets_in
 from deconvdemo.evaluation.report import ReportPlan, compare_headers, report
+from deconvdemo.evaluation.tables import tables
 from deconvdemo.tasks.declared import Baseline
 from deconvdemo.tasks.denoise import Denoise
 from deconvdemo.training.data.corpus import Corpus
@@ -157,6 +158,27 @@ def test_the_table_says_what_the_json_says(sets, few, capsys):
             assert " / ".join(told[:2]) in table
     for network in found["networks"]:
         assert f"| {network['name']} ({network['network']})" in table
+
+
+def test_what_borrows_anothers_network_stands_beside_the_classical_methods(tmp_path, tiny_weights, capsys):
+    images = tmp_path / "sets" / "set3c"
+    images.mkdir(parents=True)
+    Image.fromarray(tiny.picture(48, 40)).save(images / "leaves.png")
+    given = ["--weights", str(tiny_weights), "--kernel", "gaussian:1.6", "--noise", "7.65"]
+    given += ["--method", "network", "--method", "classical:wiener"]
+    found, said = all_of(capsys, "--images", images.parent, "--no-timings", *given)
+    rows = {(row["name"], row["variant"]): row["scores"] for row in found["borrowed"]}
+    assert rows.keys() == {("denoise", ""), ("denoise-fast", "fast")}
+    assert "deconvdemo: deblur by denoise-fast: set3c" in said
+    for (_, variant), scores in rows.items():
+        command = ["evaluate", "deblur", "--images", str(images), *given, "--variant", variant or "standard", "--json"]
+        assert main(command) == 0
+        alone = {row["method"]: row["measured"] for row in json.loads(capsys.readouterr().out)}
+        assert [(row["set"], row["setting"], row["images"]) for row in scores] == [("set3c", "gaussian:1.6, 7.65", 1)]
+        assert scores[0]["measured"] == alone["network"]
+        assert found["classical"][0]["scores"][0]["measured"] == alone["wiener"]
+    lines = [line.split("|")[1].strip() for line in tables(found).splitlines() if line.startswith("|")]
+    assert lines[-3:] == ["network", "network, fast", "wiener"]
 
 
 # ---- a header says what evaluate prints -------------------------------------------------------------------

@@ -38,6 +38,7 @@ def add_verbs(verbs) -> None:
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from deconvdemo.evaluation.bench.damages import benched_tasks, damage_named, damages, usual
+    from deconvdemo.evaluation.bench.report import MORE
     from deconvdemo.evaluation.bench.several import MOST, measured
 
     engine = restorer(options, settings)
@@ -51,6 +52,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     found = measured(engine, _images(options.input, options.output), chosen, options.first, say, options.thorough)
     _write(options.output, found, engine)
     print(f"{shown(options.output)}: {found.images} photos, {len(found.problems)} left out")
+    if found.more:
+        print(f"deconvdemo: {MORE}", file=sys.stderr)
     return 0
 
 

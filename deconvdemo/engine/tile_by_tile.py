@@ -18,6 +18,7 @@ from deconvdemo.errors import DeviceError
 
 LARGEST_TILE = 1024  # pixels a side of the result: about a second's work, and under 1 GB, on two cores
 SMALLEST_TILE = 32
+SHORTAGES = (torch.OutOfMemoryError, MemoryError, RuntimeError)  # what may be one of memory: `halved` says
 
 
 def tile_by_tile(work: Work, tile: str | int) -> Generator[Progress, None, int]:
@@ -40,8 +41,8 @@ def tile_by_tile(work: Work, tile: str | int) -> Generator[Progress, None, int]:
         one = waiting.pop(0)
         try:
             compute(partial(work.run, one), share)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            size = _halved(one, error)
+        except SHORTAGES as error:
+            size = halved(one, error, SMALLEST_TILE, "tiles")
             waiting = tiles(one) + waiting
             work.note(f"memory ran short: went on with tiles of {size} pixels")
             continue
@@ -50,8 +51,8 @@ def tile_by_tile(work: Work, tile: str | int) -> Generator[Progress, None, int]:
     return done
 
 
-def _halved(tile: Tile, error: BaseException) -> int:
-    """Half the side of a tile that did not fit into memory. Raises what is not about memory, or cannot be helped."""
+def halved(tile: Tile, error: BaseException, smallest: int, what: str) -> int:
+    """Half the side of one that did not fit into memory. Raises what is not about memory, or cannot be helped."""
     text = str(error).lower()
     # the CPU's allocator has no error of its own; other subclasses of RuntimeError are not about memory either
     about_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in text or "alloc" in text
@@ -60,8 +61,8 @@ def _halved(tile: Tile, error: BaseException) -> int:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     side = max(tile.core_rows.stop - tile.core_rows.start, tile.core_columns.stop - tile.core_columns.start)
-    if side // 2 < SMALLEST_TILE:
+    if side // 2 < smallest:
         raise DeviceError(
-            f"out of memory even with tiles of {side} pixels: close other programs or use a smaller photo"
+            f"out of memory even with {what} of {side} pixels: close other programs or use a smaller photo"
         ) from error
     return side // 2

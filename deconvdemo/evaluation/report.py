@@ -13,12 +13,13 @@ from deconvdemo.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_
 from deconvdemo.checkpoints.index import INDEX, add_to_index
 from deconvdemo.checkpoints.serving import Row, Weights
 from deconvdemo.engine.compute import Compute
+from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import CheckpointError, ControlError
 from deconvdemo.evaluation import cost
-from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, printed
+from deconvdemo.evaluation.evaluate import Score, classical_method, evaluate, network_method, printed
 from deconvdemo.evaluation.measure import figures, network_scores, restoring
 from deconvdemo.evaluation.protocols import Case, Values, each_case, sets_in
-from deconvdemo.tasks import PHOTO, TASKS
+from deconvdemo.tasks import PHOTO, STANDARD, TASKS
 from deconvdemo.tasks.helpers import FINDERS, GENERATE, JUDGE
 from deconvdemo.version import __version__
 
@@ -76,6 +77,7 @@ def report(weights: Weights, compute_on: Compute, plan: ReportPlan, say: Callabl
         "runs": cost.RUNS if plan.timings else None,
         "precision": compute_on.precision,
         "networks": networks,
+        "borrowed": list(_borrowed(survey, Restorer(weights, compute_on, plan.tile))),
         "classical": list(_classical(survey)),
     }
 
@@ -119,6 +121,17 @@ class Survey:
         for score in scores:
             row = {"set": images.name, "setting": score.setting, "images": score.images, "measured": score.measured}
             yield row | ({"seconds_per_megapixel": score.seconds_per_megapixel} if self.plan.timings else {})
+
+
+def _borrowed(survey: Survey, restorer: Restorer) -> Iterator[dict[str, Any]]:
+    """What tasks without networks of their own reach with those of other tasks: one row for each variant."""
+    for task in (TASKS[name] for name in survey.sets if survey.plan.wants("network")):
+        for word, option in task.variant.options.items() if not task.trains else ():
+            name = task.weights({"variant": word})
+            if option.network and name in restorer.weights.names():
+                restore = network_method(task.name, restorer, variant=word)
+                found = survey.scores(f"{task.name} by {name}", task.name, restore, survey.plan.values)
+                yield {"name": name, "task": task.name, "variant": "" if word == STANDARD else word, **found}
 
 
 def _classical(survey: Survey) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ NOTHING = "–"
 def tables(report: Mapping[str, Any]) -> str:
     """What it was measured on, what the networks cost, and a table of quality for each task that was measured."""
     tasks = dict.fromkeys(network["task"] for network in report["networks"] if network["scores"])
-    tasks |= dict.fromkeys(method["task"] for method in report["classical"])
+    tasks |= dict.fromkeys(method["task"] for method in [*report.get("borrowed", ()), *report["classical"]])
     return "\n\n".join([machine(report), costs(report), *(quality(report, task) for task in tasks)])
 
 
@@ -56,7 +56,8 @@ def costs(report: Mapping[str, Any]) -> str:
 
 def quality(report: Mapping[str, Any], task: str) -> str:
     """A row for each kind of network and each classical method of `task`, a column for each set and setting."""
-    methods = [("network" + (f", {row['variant']}" if row["variant"] else ""), row) for row in report["networks"]]
+    networks = [*report["networks"], *report.get("borrowed", ())]
+    methods = [("network" + (f", {row['variant']}" if row["variant"] else ""), row) for row in networks]
     methods += [(row["name"], row) for row in report["classical"]]
     scores = [(name, score) for name, method in methods if method["task"] == task for score in _scores(method)]
     measures = dict.fromkeys(what for _, score in scores for what in score["measured"])

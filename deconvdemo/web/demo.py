@@ -44,6 +44,7 @@ from deconvdemo.image import PHOTOS
 from deconvdemo.settings import Settings
 from deconvdemo.tasks import TASKS, Task
 from deconvdemo.web.asset import ASSETS, asset
+from deconvdemo.web.bench.endpoint import bench_endpoint
 from deconvdemo.web.bench.service import BenchService
 from deconvdemo.web.bench.tab import BenchTab
 from deconvdemo.web.components.controls import QUIET
@@ -145,13 +146,15 @@ def build(settings: Settings, restorer: Restorer, share: bool = False) -> Demo:
             with gr.Tab(task.title, id=task.name):
                 restore_tab(RestoreService(task, restorer, flagging, photos))
         with gr.Tab("Test bench", id="bench"):
-            BenchTab(BenchService(restorer, results, settings.max_pixels, behind_proxy))
+            benches = BenchService(restorer, results, settings.max_pixels, behind_proxy)
+            BenchTab(benches)
         serving = gr.HTML(padding=False)
         blocks.load(lambda: foot(restorer, publisher), None, [serving], queue=False, **QUIET)
         blocks.load(head(INTRODUCTION, REVIEW, reviewers), None, [introduction], queue=False, **QUIET)
         if oauth:
             gr.LoginButton(visible=False)  # Gradio adds its routes for signing in where there is one
         endpoints(tasks, restorer, flagging)
+        bench_endpoint(benches)
     with blocks.route("Insight", "/insight", show_in_navbar=False):
         heading = gr.HTML(INSIGHT.format(review=""), padding=False)
         blocks.load(head(INSIGHT, RELEASES, reviewers), None, [heading], queue=False, **QUIET)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from audit import faults
 from demo_app import free_port, png
 from playwright.sync_api import expect
 from starlette.applications import Starlette
@@ -118,6 +119,11 @@ def test_a_student_plays_with_the_figures(open_page, url, look):
     page.locator("[name=grid-kind][value=convolution]").check()
     expect(page.locator("#grid-output .cell")).to_have_count(1)  # ⌊(3 − 3) / 2⌋ + 1
     assert page.locator("math:visible").count() >= 5
+    page.locator("#grid-side").fill("2")  # less than the kernel has: nothing comes out, which is said
+    expect(page.locator("#grid-output")).to_have_attribute("aria-label", page.inner_text("#grid-words"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert not faults(page)
     # without noise the inverse of a narrow blur is exact
     for name, value in (("noise", "0"), ("width", "1")):
         page.locator(f"#fourier-{name}").fill(value)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+from typing import Any
 
 from PIL import Image
 
 from deconvdemo.evaluation.article_pictures import NEAREST, sheet
 from deconvdemo.evaluation.bench.run import Bench
 from deconvdemo.evaluation.evaluate import printed
+from deconvdemo.image.metrics import LARGEST
 
 NARROWEST = 280  # pixels of a tile, for its label: smaller pictures are painted larger, pixel by pixel
 SECONDS = "seconds"
@@ -50,3 +52,21 @@ def as_csv(bench: Bench) -> bytes:
         values = [round(one.measured[name], 6) for name in bench.measures]
         lines.writerow([bench.subject.task, bench.subject.words, one.label, *values, seconds])
     return file.getvalue().encode("utf-8-sig")
+
+
+def as_facts(bench: Bench) -> dict[str, Any]:
+    """The same as JSON-able values; a perfect result counts as many decibels as in means."""
+    height, width = bench.subject.made.clean.shape[:2]
+    rows = []
+    for one in bench.outcomes:
+        measured = {name: round(min(value, LARGEST), 6) for name, value in one.measured.items()}
+        seconds = None if one.seconds is None else round(one.seconds, 3)
+        rows.append({"method": one.name, "label": one.label, **measured, SECONDS: seconds})
+    return {
+        "task": bench.subject.task,
+        "damage": bench.subject.words,
+        "width": width,
+        "height": height,
+        "methods": rows,
+        "left_out": [*bench.left_out],
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from deconvdemo.engine.restorer import Restorer
+from deconvdemo.errors import ControlError
 from deconvdemo.evaluation.evaluate import classical_method, network_method
 from deconvdemo.evaluation.protocols import Case
 from deconvdemo.tasks import AUTO, TASKS
@@ -45,3 +46,11 @@ def methods(restorer: Restorer, task: str, controls: Mapping[str, Any], thorough
             label = one.title or one.name.replace("-", " ").capitalize()
             found.append(Method(one.name, label, classical_method(task, one.name)))
     return found
+
+
+def named(names: Collection[str], there: Collection[Method], task: str) -> list[Method]:
+    """Those that have these names, of what is there. ControlError, with the names there are, for another."""
+    if unknown := sorted({*names} - {one.name for one in there}):
+        known = ", ".join(one.name for one in there)
+        raise ControlError(f"there is no method {unknown[0][:80]!r} for {task}: choose among {known}")
+    return [one for one in there if one.name in names]

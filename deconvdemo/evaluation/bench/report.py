@@ -17,6 +17,8 @@ from deconvdemo.image.lossless import lossless, lossless_suffix
 from deconvdemo.image.photo import Photo
 from deconvdemo.version import __version__
 
+MORE = "There were more photos, which were not looked at: --first says how many are."
+
 
 def page(report: Report, restorer: Restorer) -> str:
     """The whole page."""
@@ -28,6 +30,8 @@ def page(report: Report, restorer: Restorer) -> str:
         f"{restorer.compute_on.precision}."
     )
     body = [f"<h1>Test bench</h1><p>{escape(about)}</p>"]
+    if report.more:
+        body.append(f"<p>{MORE}</p>")
     body += [_section(section) for section in report.sections if section.photos]
     if report.problems:
         items = "".join(f"<li>{escape(one)}</li>" for one in report.problems)

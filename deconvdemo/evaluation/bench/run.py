@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import numpy as np
 from deconvdemo.engine.restorer import Restorer
 from deconvdemo.errors import ControlError, DeconvdemoError, LeftError, PhotoError
 from deconvdemo.evaluation.bench.damages import Damage
-from deconvdemo.evaluation.bench.methods import methods
+from deconvdemo.evaluation.bench.methods import methods, named
 from deconvdemo.evaluation.protocols import Case, case_of, middle
 from deconvdemo.image.perceptual import perceptual
 from deconvdemo.image.pixels import eight_bit_rgb, to_depth
-from deconvdemo.tasks import TASKS, Number
+from deconvdemo.tasks import TASKS, Number, task_named
 from deconvdemo.tasks.declared import Degraded
 from deconvdemo.tasks.wild import seed_of
 
@@ -99,7 +99,7 @@ def harmed(clean: np.ndarray, damage: Damage, seed: int | None = None) -> Subjec
 def brought(task: str, clean: np.ndarray, observed: np.ndarray) -> Subject:
     """A visitor's own pair: the scale is told by the sizes, the holes, where the task needs some, by the pixels."""
     clean, observed = eight_bit_rgb(clean), eight_bit_rgb(observed)
-    chosen, scale = TASKS[task], _scale(task, clean, observed)
+    chosen, scale = task_named(task), _scale(task, clean, observed)
     places = [middle(length, SIDE // scale) for length in observed.shape[:2]]
     observed = np.ascontiguousarray(observed[tuple(places)])
     enlarged = tuple(slice(place.start * scale, place.stop * scale) for place in places)
@@ -117,16 +117,20 @@ def brought(task: str, clean: np.ndarray, observed: np.ndarray) -> Subject:
     return Subject(task, Degraded(clean, observed, "own pair", "your own pair", known, mask), "Your own pair")
 
 
-def bench(restorer: Restorer, subject: Subject, image: str = "photo", thorough: bool = False) -> Iterator[Bench]:
+def bench(
+    restorer: Restorer, subject: Subject, image: str = "photo", thorough: bool = False, only: Collection[str] = ()
+) -> Iterator[Bench]:
     """What is known after each method; the first is before any. Closing the iterator ends it.
 
-    A method that cannot be had, or refuses, is left out and said. Raises PhotoError for a photo too small to be judged.
+    `only`: the methods of these names, slow ones, too. A method that cannot be had, or refuses, is left out and said.
+    Raises PhotoError for a photo too small to be judged, and ControlError for a name that no method has.
     """
     task, made = TASKS[subject.task], subject.made
     case = case_of(task, Path(image), made)
-    ways = methods(restorer, subject.task, made.controls, thorough)
+    ways = methods(restorer, subject.task, made.controls, thorough or bool(only))
     if not ways:
         raise ControlError(f"no method applies: there are no weights for {subject.task} here")
+    ways = named(only, ways, subject.task) if only else ways
     plain = (_outcome("", "Degraded", subject.observed, case, subject),) if subject.scale == 1 else ()
     state = Bench(subject, plain, len(ways), 0, ways[0].label)
     yield state

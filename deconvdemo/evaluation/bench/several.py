@@ -62,6 +62,7 @@ class Report:
     sections: list[Section]
     images: int
     problems: list[str]  # photos that are not there, and why
+    more: bool = False  # whether there were others, which were not looked at
 
 
 def measured(
@@ -72,10 +73,14 @@ def measured(
     say: Callable[[str], None] = lambda words: None,
     thorough: bool = False,
 ) -> Report:
-    """Every method on the first so many images, each at every damage. Raises TrainingError where no image is one."""
-    sections, problems, count = [Section(damage) for damage in chosen], [], 0
+    """Every method on the first so many images, each at every damage. Raises TrainingError where no image is one.
+
+    Nor are more than MOST that are none looked at: a dataset may have millions.
+    """
+    sections, count, more = [Section(damage) for damage in chosen], 0, False
+    problems: list[str] = []
     for name, image in images:
-        if count == first:
+        if more := count == first or len(problems) == MOST:
             break
         try:
             if isinstance(image, DatasetError):
@@ -92,7 +97,7 @@ def measured(
             _add(section, name, done)
     if not count:
         raise TrainingError("there is no photo to put on the bench" + (f": {problems[0]}" if problems else ""))
-    return Report(sections, count, problems)
+    return Report(sections, count, problems, more)
 
 
 def _add(section: Section, name: str, done: Bench) -> None:

@@ -22,9 +22,15 @@ const written = (value, digits = 2) => String(+value.toFixed(digits)).replace("-
 /** What a slider says: its number, or `text(number)`, beside it and to screen readers; `changed` after each move. */
 function slider(id, changed, text = String) {
   const input = $(id);
+  const label = input.closest("label");
+  const output = label.querySelector("output");
+  // a label is that of the first it could be for, which is the output: the slider would have no name
+  label.htmlFor = id;
+  input.ariaLabel = label.querySelector("span").textContent;
+  output.ariaHidden = "true"; // the slider says it itself
   const show = () => {
     const words = text(+input.value);
-    input.closest("label").querySelector("output").textContent = words;
+    output.textContent = words;
     input.setAttribute("aria-valuetext", words);
   };
   input.addEventListener("input", () => {
@@ -103,8 +109,18 @@ async function patiently(path, options, waiting) {
 
 const addToContents = (name) => $("contents").append(make("li", {}, make("a", { href: `#${name}`, textContent: $(`${name}-title`).textContent })));
 
+/** A formula that is wider than the page scrolls: by the keyboard, too. */
+function reachFormulas() {
+  for (const formula of document.querySelectorAll("math")) {
+    if (formula.scrollWidth > formula.clientWidth + 1) formula.setAttribute("tabindex", 0);
+    else formula.removeAttribute("tabindex");
+  }
+}
+
 /** The links to the sections, and which language is read now. */
 function startPage() {
+  addEventListener("resize", reachFormulas);
+  reachFormulas();
   for (const name of FACTS.sections) if (!$(name).hidden) addToContents(name);
   for (const link of document.querySelectorAll(".languages a")) {
     if (link.lang === LANGUAGE) link.setAttribute("aria-current", "true");

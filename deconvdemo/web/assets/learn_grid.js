@@ -58,7 +58,10 @@ function startGrid() {
     const values = backwards ? `(${n} − 1) · ${s} − 2 · ${p} + ${k}` : `⌊(${n} + 2 · ${p} − ${k}) / ${s}⌋ + 1`;
     $("grid-size").textContent = ` = ${values} = ${written(outputSide)}`;
     if (outputSide < 1) {
-      for (const id of ["grid-input", "grid-output"]) $(id).replaceChildren();
+      for (const id of ["grid-input", "grid-output"]) {
+        $(id).replaceChildren();
+        $(id).setAttribute("aria-label", say("grid.nothing"));
+      }
       return ($("grid-words").textContent = say("grid.nothing"));
     }
     (backwards ? drawTransposed : drawConvolution)(inputOf(), n, k, s, p, outputSide, step.value - 1);

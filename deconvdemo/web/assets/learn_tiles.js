@@ -78,6 +78,7 @@ function startTiles() {
     const words = say(`tiles.${kind}`, { level, next: level + 1 });
     $("tiles-sees").textContent = say("tiles.sees", { layer: words, pixels, side: width });
     canvas.setAttribute("aria-label", say("tiles.field_is", { side: width }));
+    canvas.hidden = false; // until here there was nothing to see, nor to say of it
   }
 
   function frame(context, left, top, width, colour, height = width) {

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from deconvdemo.engine.admission import Asker, Seat
+from deconvdemo.engine.admission import Asker, Seat, still_wanted
 from deconvdemo.engine.restorer import Restorer
-from deconvdemo.errors import DeconvdemoError, PhotoError
+from deconvdemo.errors import ControlError, DeconvdemoError, PhotoError
 from deconvdemo.evaluation.bench.damages import benched_tasks, damage_named, damages
-from deconvdemo.evaluation.bench.figure import as_csv, figure, tiles
+from deconvdemo.evaluation.bench.figure import as_csv, as_facts, figure, tiles
 from deconvdemo.evaluation.bench.run import Bench, Subject, bench, bounded, brought, harmed
 from deconvdemo.image.apart import STRANGERS
 from deconvdemo.image.lossless import lossless
 from deconvdemo.image.photo import Photo
 from deconvdemo.tasks import TASKS
-from deconvdemo.web.restore.results import Results
+from deconvdemo.web.restore.results import URL, Results
 from deconvdemo.web.server.leaving import asker
 
+ALL = "all"  # in the place of the methods' names
 OWN = "own"  # in the place of a damage's name: the visitor's own pair, for the task that follows
 FIGURE, TABLE = "bench.png", "bench.csv"
 
@@ -50,9 +53,12 @@ class BenchService:
         cost = self.restorer.cost(_present(clean), observed, by_turns=True)  # some of the methods may be
         return self.restorer.admission.asking(cost, who.who)
 
-    def steps(self, clean: str | None, observed: str | None, choice: str, thorough: bool) -> Iterator[Bench]:
+    def steps(
+        self, clean: str | None, observed: str | None, choice: str, thorough: bool, only: Collection[str] = ()
+    ) -> Iterator[Bench]:
         """What is known after each method. Raises PhotoError and ControlError before any begins."""
-        yield from bench(self.restorer, self._subject(_present(clean), observed, choice), thorough=thorough)
+        subject = self._subject(_present(clean), observed, choice)
+        yield from bench(self.restorer, subject, thorough=thorough, only=only)
 
     def _subject(self, clean: str, observed: str | None, choice: str) -> Subject:
         opened = STRANGERS.open(clean, self.max_pixels).pixels
@@ -67,10 +73,30 @@ class BenchService:
         """Writes what was made; (the folder's URL, label → the picture's file in it)."""
         pictures = {label: np.asarray(one) for label, (one, _) in tiles(done).items()}
         names = {label: f"{number}.png" for number, label in enumerate(pictures)}
-        contents: dict[str, Callable[[], bytes]] = {FIGURE: lambda: figure(done), TABLE: lambda: as_csv(done)}
+        contents = _to_take_away(done)
         for label, pixels in pictures.items():
             contents[names[label]] = partial(lossless, Photo(pixels))
-        return self.results.keep_files(contents), names
+        return f"{URL}/{self.results.keep_files(contents).name}", names
+
+    def whole(self, clean: str, observed: str | None, choice: str, methods: str) -> tuple[dict[str, Any], Path, Path]:
+        """For programs: the facts, and where the figure and the table lie. A place is waited for.
+
+        `methods`: their names, with commas between; none: all that are quick; `all`: the slow ones, too.
+        """
+        only = [] if methods.strip() == ALL else [name.strip() for name in methods.split(",") if name.strip()]
+        if observed and not choice.startswith(f"{OWN} "):
+            raise ControlError(f'damage is {choice[:80]!r}, but with a damaged photo it must be "{OWN} " and a task')
+        cost = self.restorer.cost(clean, observed, by_turns=True)
+        with self.restorer.admission.place(cost, self.asker()):
+            for state in self.steps(clean, observed, choice, methods.strip() == ALL, only):
+                still_wanted()
+                done = state
+            folder = self.results.keep_files(_to_take_away(done))
+        return as_facts(done), folder / FIGURE, folder / TABLE
+
+
+def _to_take_away(done: Bench) -> dict[str, Callable[[], bytes]]:
+    return {FIGURE: lambda: figure(done), TABLE: lambda: as_csv(done)}
 
 
 def _present(path: str | None) -> str:

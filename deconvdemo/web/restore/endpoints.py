@@ -1,4 +1,4 @@
-"""The HTTP API: `/denoise`, `/upscale`, `/inpaint` and `/flag`, with the parameters that the command line has.
+"""The HTTP API of the tasks, and `/find_scratches` and `/flag`, with the parameters that the command line has.
 
 Hidden components, not `gr.api`: they type files for every client and keep paths to what was really uploaded.
 """
@@ -56,7 +56,7 @@ def _restoring(task: Task, restorer: Restorer, flagging: Flagging) -> None:
     parameters = [_parameter(name, inspect.Parameter.empty) for name in files]
     parameters += [_parameter(control.name, control.default) for control in task.controls]
     restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    inputs = [_file(name) for name in files] + [_setting(control) for control in task.controls]
+    inputs = [file_input(name) for name in files] + [_setting(control) for control in task.controls]
     outputs = [gr.File(label="restored", visible=False), gr.JSON(label="report", visible=False)]
     gr.Button(visible=False).click(
         restore, inputs, outputs, api_name=task.name, api_description=task.promise, show_progress="hidden", **AT_ONCE
@@ -78,7 +78,7 @@ def _finding(helper: Finder, restorer: Restorer, flagging: Flagging) -> None:
 
     outputs = [gr.File(label="mask", visible=False), gr.JSON(label="report", visible=False)]
     gr.Button(visible=False).click(
-        find, [_file("photo"), _setting(control)], outputs, api_name=helper.endpoint,
+        find, [file_input("photo"), _setting(control)], outputs, api_name=helper.endpoint,
         api_description=helper.promise, show_progress="hidden", **AT_ONCE,
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ def _parameter(name: str, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
-def _file(name: str) -> PhotoInput:
+def file_input(name: str) -> PhotoInput:
     return PhotoInput(label=name, type="filepath", image_mode=None, visible=False)
 
 
@@ -124,8 +124,8 @@ def _flagging(flagging: Flagging) -> None:
         gr.JSON(label=f"reasons: a list of {', '.join(REASONS)}", visible=False),
         gr.Textbox(value="", label="comment", visible=False),
         gr.Checkbox(value=True, label="consent to the public dataset", visible=False),
-        _file("clean"),
-        _file("region"),
+        file_input("clean"),
+        file_input("region"),
         gr.Textbox(value="", label="client_token", visible=False),
     ]
     gr.Button(visible=False).click(

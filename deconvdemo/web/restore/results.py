@@ -105,11 +105,9 @@ class Results:
         file = f"{_stem(name)}-mask.png"
         return self._write(uuid.uuid4().hex, {file: lambda: mask_file(holes)}, None) / file
 
-    def keep_files(self, contents: dict[str, Callable[[], bytes]]) -> str:
-        """Writes files, by name, into a folder of their own; returns its URL."""
-        key = uuid.uuid4().hex
-        self._write(key, contents, None)
-        return f"{URL}/{key}"
+    def keep_files(self, contents: dict[str, Callable[[], bytes]]) -> Path:
+        """Writes files, by name, into a folder of their own, whose name is its key."""
+        return self._write(uuid.uuid4().hex, contents, None)
 
     def show(self, photo: Photo) -> str:
         """Writes an uploaded photo for the page to show, which any browser can, and returns its URL."""

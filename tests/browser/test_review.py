@@ -217,7 +217,7 @@ def test_a_result_with_other_settings_becomes_the_target(open_page, app, store):
         [re.compile("Target: this result"), re.compile("Where it is bad")]
     )
     held = []
-    page.route("**/review/verdicts", held.append)
+    page.route("**/review/verdicts", lambda route: held.append(route))
     page.keyboard.press("a")
     page.keyboard.press("k")  # back before the answer came
     seen(page, "1 of 2")

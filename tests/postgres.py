@@ -28,8 +28,9 @@ class Server:
     def __init__(self, folder: Path, durable: bool = False):
         self.durable = durable  # a test needs no fsync: it survives its server
         self.bin = folder
-        place = min(tempfile.gettempdir(), "/tmp", key=lambda place: len(place) > 40)
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=place))  # a socket's path may have 107 bytes
+        # a socket's path may have 107 bytes, and whom PostgreSQL runs as must get there: see in_memory.sh
+        place = tempfile.gettempdir() if tempfile.gettempdir().startswith("/dev/shm/") else "/tmp"
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=place))
         self.user: str | None = None
         if os.geteuid() == 0:  # which PostgreSQL refuses to run as
             names = {entry.pw_name for entry in pwd.getpwall()}

@@ -46,7 +46,6 @@ def add_verbs(verbs) -> None:
     verb.add_argument(
         "--solve-last",
         type=int,
-        default=0,
         metavar="BATCHES",
         help="upscale: find the last deconvolution by least squares on so many batches before the first step, as for "
         "weights of another scale (default: 0, as it is)",
@@ -103,7 +102,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
         team=team,
         bf16=bf16,
         resident=team.device == "cuda",  # one process on one GPU
-        solving=options.solve_last,
+        solving=options.solve_last or 0,
     )
     output = Output(
         options.out,
@@ -123,7 +122,8 @@ def _require_plain(options: argparse.Namespace) -> None:
     what = "the judge is fitted in one go, to --steps patches"
     if options.task == GENERATE:
         what = "the decoder is trained for --steps, and goes on by itself where it was stopped"
-    for name in ("minutes", "dev", "start_from", "resume", "batch", "patch", "rate", "optimizer", "loss"):
+    foreign = ("minutes", "dev", "start_from", "resume", "solve_last", "batch", "patch", "rate", "optimizer", "loss")
+    for name in foreign:
         if getattr(options, name) is not None:
             raise ControlError(f"--{name.replace('_', '-')} says nothing here: {what}")
 

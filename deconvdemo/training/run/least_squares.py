@@ -23,7 +23,7 @@ HARD = 2e-4  # squared error, of 1: the harder a patch the less it counts, as in
 DAMPING = 1e-5  # of the mean of the diagonal
 
 
-@torch.inference_mode()
+@torch.no_grad()  # what is drawn here and kept must be of use to the training, too
 def solve_last(network: nn.Module, samples: Iterator[Sample], count: int) -> None:
     """Sets the kernel of the last deconvolution to the best one on `count` batches.
 
